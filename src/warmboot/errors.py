@@ -1,0 +1,39 @@
+"""Every error that warmboot raises on purpose: one line that says what is wrong, one that says what helps."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["ExitStatus", "InputError", "MissingToolError", "RefusedError", "WarmbootError"]
+
+
+class ExitStatus(IntEnum):
+    """What the command line tells a script."""
+
+    DONE = 0
+    REFUSED = 1  # refused or failed: the input was understood, the answer is no
+    USAGE = 2  # wrong usage or unreadable input
+
+
+class WarmbootError(Exception):
+    """The root of the tree. `str()` is the line that says what is wrong; `hint` says what helps."""
+
+    exit_status = ExitStatus.REFUSED
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class InputError(WarmbootError):
+    """A file, an option or a value that cannot be read or understood."""
+
+    exit_status = ExitStatus.USAGE
+
+
+class RefusedError(WarmbootError):
+    """What was asked is understood and cannot be done: no room, wrong machine, a rule against it."""
+
+
+class MissingToolError(RefusedError):
+    """A program that is needed is not installed; the hint is the command that installs it."""
