@@ -1,0 +1,1 @@
+"""warmboot: kexec in Python."""

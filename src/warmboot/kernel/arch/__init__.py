@@ -1,0 +1,1 @@
+"""Hooks of the architectures: machine_kexec_prepare, machine_kexec_post_load, machine_kexec."""

@@ -1,0 +1,82 @@
+"""Which Linux is meant: rules that changed between releases, as named facts, each with the release of the change."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from warmboot.errors import InputError
+from warmboot.memmap import Facts
+from warmboot.uapi import KexecFlags
+
+__all__ = ["PROFILES", "Profile", "profile_for"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One family of releases. The defaults are those of the newest."""
+
+    name: str
+    since: tuple[int, int]  # the first release that it stands for
+
+    # The 64-bit entry copies the segment table before it takes the lock: 5.15. Before, it came under the lock, after
+    # the old crash image was freed and the entry point checked. The compat entry has always copied first.
+    copies_table_first: bool = True
+    # Sysctls kernel.kexec_load_limit_reboot and _panic: 6.3.
+    load_limits: bool = True
+    # Shrinking the crash reservation knows of the low one, and leaves 0-0 where nothing is left: 6.5.
+    shrinks_low_reservation: bool = True
+    # kimage_is_destination_range takes an inclusive end, so that a segment of no bytes at 0 is everywhere: 6.8.
+    destination_end_inclusive: bool = True
+    # KEXEC_UPDATE_ELFCOREHDR: 6.6. KEXEC_CRASH_HOTPLUG_SUPPORT: 6.10.
+    new_flags: KexecFlags = KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT
+    # A 1 GiB identity mapping is used only where all of it is asked for: 6.11.
+    gbpages_only_when_full: bool = True
+    # The top page table is a control page of its own: 6.14. Before, the control code buffer is two pages, the first
+    # of which is the table.
+    pgd_in_control_code: bool = False
+
+    def legal_flags(self, *, kexec_jump: bool) -> KexecFlags:
+        """KEXEC_FLAGS of include/linux/kexec.h; `kexec_jump` says whether the kernel has CONFIG_KEXEC_JUMP."""
+        jump = KexecFlags.PRESERVE_CONTEXT if kexec_jump else KexecFlags(0)
+        return KexecFlags.ON_CRASH | jump | self.new_flags
+
+    @property
+    def control_code_order(self) -> int:
+        """get_order(KEXEC_CONTROL_PAGE_SIZE): the control code buffer is 2**order pages."""
+        return 1 if self.pgd_in_control_code else 0
+
+
+def _profiles() -> list[Profile]:
+    """Newest first: each takes back what its successor's release brought."""
+    newest = Profile("linux-7.2", (6, 14))
+    linux_6_12 = replace(newest, name="linux-6.12", since=(6, 11), pgd_in_control_code=True)
+    linux_6_10 = replace(linux_6_12, name="linux-6.10", since=(6, 10), gbpages_only_when_full=False)
+    linux_6_8 = replace(linux_6_10, name="linux-6.8", since=(6, 8), new_flags=KexecFlags.UPDATE_ELFCOREHDR)
+    linux_6_6 = replace(linux_6_8, name="linux-6.6", since=(6, 6), destination_end_inclusive=False)
+    linux_6_5 = replace(linux_6_6, name="linux-6.5", since=(6, 5), new_flags=KexecFlags(0))
+    linux_6_3 = replace(linux_6_5, name="linux-6.3", since=(6, 3), shrinks_low_reservation=False)
+    linux_6_1 = replace(linux_6_3, name="linux-6.1", since=(5, 15), load_limits=False)
+    linux_5_10 = replace(linux_6_1, name="linux-5.10", since=(5, 10), copies_table_first=False)
+    return [newest, linux_6_12, linux_6_10, linux_6_8, linux_6_6, linux_6_5, linux_6_3, linux_6_1, linux_5_10]
+
+
+PROFILES = _profiles()
+
+
+def profile_for(facts: Facts) -> Profile:
+    """The profile of the newest releases that are not newer than the machine's kernel.
+
+    Raises InputError where `facts.release` is no release, or one before 5.10.
+    """
+    match = re.match(r"(\d+)\.(\d+)", facts.release)
+    if match is None:
+        raise InputError(f"facts: {facts.release!r} is no kernel release", hint="give what 'uname -r' prints")
+    release = int(match[1]), int(match[2])
+    for profile in PROFILES:
+        if profile.since <= release:
+            return profile
+    raise InputError(
+        f"facts: Linux {facts.release} is older than 5.10, the oldest release that is modelled",
+        hint="rehearse as on a newer running kernel",
+    )

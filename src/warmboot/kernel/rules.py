@@ -1,0 +1,150 @@
+"""The rules by which the kernel refuses an image: each has a name, the errno that Linux gives, and what helps."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+
+from warmboot.errors import RefusedError
+
+__all__ = ["KexecError", "Rule"]
+
+
+class KexecError(RefusedError):
+    """A refusal by the kernel: the errno that Linux returns, and the reason that it does not tell.
+
+    `errno` is positive; `segment` is an index into the request, or None; `addresses` are the physical addresses
+    or numbers that broke the rule.
+    """
+
+    def __init__(
+        self, rule: Rule, message: str, *, segment: int | None = None, addresses: tuple[int, ...] = (), number: int = 0
+    ) -> None:
+        super().__init__(message, hint=rule.hint)
+        self.rule = rule
+        self.errno = number or rule.errno
+        self.segment = segment
+        self.addresses = addresses
+
+    @property
+    def errno_name(self) -> str:
+        """The errno's name, such as EINVAL."""
+        return errno.errorcode.get(self.errno, str(self.errno))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One check; `source` is the function of Linux that makes it."""
+
+    name: str
+    errno: int
+    source: str
+    hint: str
+
+    def refuse(
+        self, message: str, *, segment: int | None = None, addresses: tuple[int, ...] = (), number: int = 0
+    ) -> KexecError:
+        """The error to raise where the rule is broken; `number` replaces the errno, for pluggable hooks."""
+        return KexecError(self, message, segment=segment, addresses=addresses, number=number)
+
+
+# kexec_load_check, in the kernel's order
+CAP_SYS_BOOT = Rule("cap_sys_boot", errno.EPERM, "kexec_load_permitted", "run it as root, or with CAP_SYS_BOOT")
+LOAD_DISABLED = Rule(
+    "kexec_load_disabled",
+    errno.EPERM,
+    "kexec_load_permitted",
+    "kernel.kexec_load_disabled is 1 and cannot be set back: load before it is set, or reboot by firmware",
+)
+LOAD_LIMIT = Rule(
+    "kexec_load_limit",
+    errno.EPERM,
+    "kexec_load_permitted",
+    "kernel.kexec_load_limit_reboot or _panic has been counted down to 0: load earlier, or reboot by firmware",
+)
+LSM = Rule(
+    "security_kernel_load_data",
+    errno.EACCES,
+    "kexec_load_check",
+    "a security module or IMA wants a signed file: use kexec_file_load with a signed kernel",
+)
+LOCKDOWN = Rule(
+    "lockdown",
+    errno.EPERM,
+    "kexec_load_check",
+    "the kernel is locked down, often by Secure Boot: use kexec_file_load with a signed kernel",
+)
+LEGAL_FLAGS = Rule("legal_flags", errno.EINVAL, "kexec_load_check", "leave out the flags that this release lacks")
+SEGMENT_COUNT = Rule("segment_count", errno.EINVAL, "kexec_load_check", "join segments: at most 16 are allowed")
+
+# the two entries
+ARCHITECTURE = Rule(
+    "architecture", errno.EINVAL, "kexec_load", "load an image for the architecture of the running kernel"
+)
+SEGMENT_TABLE = Rule(
+    "segment_table", errno.EFAULT, "kexec_load", "the address of the segment array must be readable as a whole"
+)
+
+# do_kexec_load and kimage_alloc_init
+LOCK = Rule("kexec_trylock", errno.EBUSY, "do_kexec_load", "another load or kexec is under way: try again")
+CRASH_ENTRY = Rule(
+    "crash_entry",
+    errno.EADDRNOTAVAIL,
+    "kimage_alloc_init",
+    "place the entry point inside the crash reservation; without one boot with crashkernel=",
+)
+CONTROL_PAGES = Rule(
+    "control_pages",
+    errno.ENOMEM,
+    "kimage_alloc_control_pages",
+    "free some memory; for a crash image leave room in the reservation for page tables",
+)
+SWAP_PAGE = Rule("swap_page", errno.ENOMEM, "kimage_alloc_init", "free some memory")
+
+# sanity_check_segment_list, in order
+SEGMENT_WRAPS = Rule(
+    "segment_wraps", errno.EADDRNOTAVAIL, "sanity_check_segment_list", "mem + memsz must not pass the last address"
+)
+PAGE_ALIGNMENT = Rule(
+    "page_alignment",
+    errno.EADDRNOTAVAIL,
+    "sanity_check_segment_list",
+    "mem and memsz must be whole pages of 4096 bytes",
+)
+DESTINATION_LIMIT = Rule(
+    "destination_limit",
+    errno.EADDRNOTAVAIL,
+    "sanity_check_segment_list",
+    "place it below the processor's physical limit",
+)
+OVERLAP = Rule("overlap", errno.EINVAL, "sanity_check_segment_list", "give every segment a range of its own")
+BUFFER_SIZE = Rule("buffer_size", errno.EINVAL, "sanity_check_segment_list", "bufsz must not be larger than memsz")
+HALF_OF_MEMORY = Rule(
+    "half_of_memory",
+    errno.EINVAL,
+    "sanity_check_segment_list",
+    "one image may take half of RAM at most: use a smaller initrd, or a larger machine",
+)
+CRASH_RANGE = Rule(
+    "crash_range",
+    errno.EADDRNOTAVAIL,
+    "sanity_check_segment_list",
+    "every segment must lie inside the crash reservation (see 'Crash kernel' in /proc/iomem)",
+)
+
+# loading
+PAGE_TABLES = Rule("page_tables", errno.ENOMEM, "machine_kexec_prepare", "free some memory, or reserve more for crash")
+VMCOREINFO = Rule("vmcoreinfo", errno.ENOMEM, "kimage_crash_copy_vmcoreinfo", "reserve more memory by crashkernel=")
+SOURCE_PAGES = Rule("source_pages", errno.ENOMEM, "kimage_load_segment", "free some memory, or use a smaller initrd")
+SOURCE_FAULT = Rule("source_buffer", errno.EFAULT, "kimage_load_segment", "buf must be readable for bufsz bytes")
+
+# starting what was loaded
+NOTHING_LOADED = Rule("nothing_loaded", errno.EINVAL, "kernel_kexec", "load a kernel first")
+
+# the crash reservation and the sysctls
+CRASH_IMAGE_LOADED = Rule(
+    "crash_image_loaded", errno.ENOENT, "crash_shrink_memory", "unload the crash image before its reservation shrinks"
+)
+CRASH_SIZE = Rule("crash_size", errno.EINVAL, "crash_shrink_memory", "a reservation can only shrink")
+SYSCTL_VALUE = Rule("sysctl_value", errno.EINVAL, "kexec_limit_handler", "limits only count down; disabled is only set")
+SYSCTL_NAME = Rule("sysctl_name", errno.ENOENT, "proc_sys", "this release has no such sysctl")

@@ -1,0 +1,100 @@
+"""The state of a running kernel as far as kexec sees it; the functions of the other modules work on it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from warmboot.kernel import rules
+from warmboot.kernel.crash_core import CrashReservation
+from warmboot.kernel.kimage import Kimage
+from warmboot.kernel.memory import Frames, PhysicalMemory
+from warmboot.kernel.pages import PageAllocator, Policy
+from warmboot.kernel.profile import Profile, profile_for
+from warmboot.kernel.security import Caller, Lockdown, LockdownMode, Security
+from warmboot.memmap import Facts
+from warmboot.uapi import PAGE_SHIFT
+
+__all__ = ["KernelState"]
+
+_NO_FRAMES: Frames = np.empty(0, dtype=np.int64)
+# MAX_PHYSMEM_BITS of x86_64, with 4-level and with 5-level page tables
+_PHYSMEM_BITS, _PHYSMEM_BITS_LA57 = 46, 52
+
+
+class KernelState:
+    """What Linux keeps in the variables of its kexec files, for one machine.
+
+    `on_check` is told of every rule that a request passed, `on_progress` of bytes as they are loaded.
+    """
+
+    def __init__(
+        self,
+        facts: Facts,
+        memory: PhysicalMemory,
+        *,
+        profile: Profile | None = None,
+        policy: Policy = Policy.CONTIGUOUS,
+        seed: int = 0,
+    ) -> None:
+        self.facts = facts
+        self.memory = memory
+        self.profile = profile or profile_for(facts)
+        self.pages = PageAllocator(facts.allocatable, later=facts.crash_kernel, policy=policy, seed=seed)
+        self.totalram_pages = facts.totalram_pages
+        self.crash = CrashReservation(facts.crash_kernel)
+        self.security = Security(Lockdown(LockdownMode(facts.lockdown_mode)))
+        self.vmcoreinfo = f"OSRELEASE={facts.release}\nPAGESIZE={facts.page_size}\n".encode()
+
+        maxmem = 1 << (_PHYSMEM_BITS_LA57 if facts.la57 else _PHYSMEM_BITS)
+        self.destination_memory_limit = maxmem - 1  # KEXEC_DESTINATION_MEMORY_LIMIT, a physical address
+        self.memory_limit_frames = (maxmem - 1) >> PAGE_SHIFT  # the same for sources and control pages
+
+        self.kexec_image: Kimage | None = None
+        self.kexec_crash_image: Kimage | None = None
+        self.kexec_load_disabled = facts.kexec_load_disabled
+        self.kexec_load_limit_reboot = facts.kexec_load_limit_reboot
+        self.kexec_load_limit_panic = facts.kexec_load_limit_panic
+        self._lock = threading.Lock()
+
+        self.on_check: Callable[[rules.Rule], None] | None = None
+        self.on_progress: Callable[[int], None] | None = None
+
+    def passed(self, rule: rules.Rule) -> None:
+        """A request has passed `rule`."""
+        if self.on_check is not None:
+            self.on_check(rule)
+
+    def progress(self, size: int) -> None:
+        """`size` more bytes are loaded."""
+        if self.on_progress is not None:
+            self.on_progress(size)
+
+    def kexec_trylock(self) -> bool:
+        """Take the lock that all of kexec shares; never waits."""
+        return self._lock.acquire(blocking=False)
+
+    def kexec_unlock(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    @contextmanager
+    def kexec_lock(self) -> Iterator[None]:
+        """The lock for the time of a block. Raises KexecError: EBUSY."""
+        if not self.kexec_trylock():
+            raise rules.LOCK.refuse("another caller holds kexec's lock")
+        try:
+            yield
+        finally:
+            self.kexec_unlock()
+
+    def alloc_pages(self, order: int, caller: Caller) -> int | None:
+        """2**order pages, or None where memory has run out or the caller is being killed."""
+        return None if caller.fatal_signal_pending() else self.pages.alloc_pages(order)
+
+    def alloc_frames(self, count: int, caller: Caller) -> Frames:
+        """Up to `count` single pages, none where the caller is being killed."""
+        return _NO_FRAMES if caller.fatal_signal_pending() else self.pages.alloc_frames(count)

@@ -1,0 +1,429 @@
+"""A whole computer in QEMU, on memory that we share with it and fill while its firmware is at work.
+
+The memory is one file: its bytes [0, low) are physical [0, low), its bytes [low, low + high) are physical
+[4 GiB, 4 GiB + high). SeaBIOS lays down its tables, a stub (see `pvh`) parks the boot processor in 64-bit
+mode, and `release` hands that processor over. Nothing is kept in files and nothing listens on a port.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import queue
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from warmboot.cpu import CpuState
+from warmboot.errors import MissingToolError, RefusedError
+from warmboot.machines import pvh
+from warmboot.machines.accel import Accel, choose, cpu_model
+
+__all__ = ["FIRMWARE_ROOM", "MAX_LOW", "ConsoleLine", "Outcome", "QemuMachine", "find_qemu"]
+
+FIRMWARE_ROOM = 32 << 20  # bytes at the end of low memory: the firmware's and the stub's, nobody else's
+MAX_LOW = 3 << 30  # bytes: the most that the pc machine puts below 4 GiB whatever the size
+
+_QEMU = "qemu-system-x86_64"
+_QEMU_VARIABLE = "WARMBOOT_QEMU"
+_INSTALL_HINT = "apt-get install --no-install-recommends qemu-system-x86"
+
+_POLL = 0.001  # seconds between looks at the mailbox
+_COALESCE = 0.001  # seconds: the serial port writes byte by byte, and waking for each would starve the guest
+_QUIET = 0.2  # seconds after which an unfinished line is shown: a prompt has no newline
+_PATIENCE = 2.0  # seconds that QEMU gets to follow each request to end
+
+
+def find_qemu() -> Path:
+    """The QEMU to run: what the environment's WARMBOOT_QEMU names, else the one on the PATH.
+
+    Raises MissingToolError.
+    """
+    named = os.environ.get(_QEMU_VARIABLE)
+    found = shutil.which(named or _QEMU)
+    if found is None:
+        if named:
+            raise MissingToolError(
+                f"{_QEMU_VARIABLE}={named}: not a program", hint=f"name a {_QEMU}, or unset {_QEMU_VARIABLE}"
+            )
+        raise MissingToolError(f"{_QEMU}: not installed", hint=_INSTALL_HINT)
+    return Path(found)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleLine:
+    """A line from the serial port, without its line end.
+
+    `time` is when its last byte came, in seconds of time.monotonic(), to the millisecond. A line that is
+    not `complete` was shown because nothing followed for a while; it comes again, whole, if it goes on.
+    """
+
+    time: float
+    text: str
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a machine ended.
+
+    `reason` is the word of QMP's ShutdownCause: guest-shutdown, guest-reset (a reboot or a triple fault),
+    guest-panic, host-qmp-quit, host-signal; or "lost" where QEMU ended without a word. `status` is QEMU's
+    exit status, negative for a signal.
+    """
+
+    reason: str
+    panicked: bool
+    status: int
+
+
+class _Console:
+    """The reader of the serial port: a thread that stamps lines as they come."""
+
+    def __init__(self, port: socket.socket, copy: BinaryIO | None) -> None:
+        self._port = port
+        self._copy = copy
+        self._lines: queue.SimpleQueue[ConsoleLine | None] = queue.SimpleQueue()
+        self._ended = False
+        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
+        self._thread.start()
+
+    def lines(self, timeout: float) -> Iterator[ConsoleLine]:
+        """Lines until the port is closed and everything was seen, or `timeout` seconds are over."""
+        deadline = time.monotonic() + timeout
+        while not self._ended:
+            try:
+                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                return
+            if line is None:
+                self._ended = True
+                return
+            yield line
+
+    def close(self) -> None:
+        """Wait for the thread; only when the other end is closed, or this would wait for it."""
+        self._thread.join()
+        self._port.close()
+
+    def _read(self) -> None:
+        rest = b""  # the unfinished line
+        shown = b""  # what of it has been shown
+        last = 0.0  # when its last byte came
+        while True:
+            self._port.settimeout(None if rest == shown else _QUIET)
+            try:
+                piece = self._port.recv(1 << 16)
+            except TimeoutError:
+                self._put(rest, last, complete=False)
+                shown = rest
+                continue
+            except ConnectionError:  # QEMU was killed with input unread
+                piece = b""
+            if not piece:
+                break
+            last = time.monotonic()
+            self._copy_out(piece)
+            *finished, rest = (rest + piece).split(b"\n")
+            for line in finished:
+                self._put(line, last)
+            if finished:
+                shown = b""
+            time.sleep(_COALESCE)
+        if rest != shown:
+            self._put(rest, last, complete=False)
+        self._lines.put(None)
+
+    def _put(self, line: bytes, when: float, *, complete: bool = True) -> None:
+        self._lines.put(ConsoleLine(when, line.strip(b"\r").decode("utf-8", "replace"), complete))
+
+    def _copy_out(self, piece: bytes) -> None:
+        if self._copy is None:
+            return
+        try:
+            self._copy.write(piece)
+            self._copy.flush()
+        except (OSError, ValueError):  # the reader of the copy is gone: that is no reason to lose lines
+            self._copy = None
+
+
+class QemuMachine:
+    """One run of a computer: `start`, load the image meanwhile, `release`, read `lines`, ask `outcome`.
+
+    `memory_fd` is the memory file (a memfd, open for reading and writing) with at least `low` + `high`
+    bytes, both multiples of 4 KiB; without high memory `low` is all there is. The last FIRMWARE_ROOM
+    bytes of low memory must not be used. Everything that comes over the serial port is also written to
+    `console` as it comes. A context manager; `close` ends it, whatever state it is in.
+
+    If this process is killed, the kernel kills QEMU.
+    """
+
+    def __init__(
+        self,
+        *,
+        memory_fd: int,
+        low: int,
+        high: int,
+        cpus: int = 2,
+        accel: Accel | None = None,
+        console: BinaryIO | None = None,
+    ) -> None:
+        if low % pvh.PAGE or high % pvh.PAGE or low > MAX_LOW:
+            raise ValueError(f"low {low:#x}, high {high:#x}: whole pages, and low at most {MAX_LOW:#x}")
+        if low < 2 * FIRMWARE_ROOM:
+            raise RefusedError(
+                f"{low >> 20} MiB of memory below 4 GiB: the firmware has {FIRMWARE_ROOM >> 20} of them",
+                hint="give the machine 64 MiB or more",
+            )
+        self._memory_fd = memory_fd
+        self._low, self._high = low, high
+        self._cpus = cpus
+        self._accel = accel
+        self._copy = console
+        self._stub_address = low - FIRMWARE_ROOM
+        self._held = ExitStack()  # what close() lets go of once QEMU is gone
+        self._mailbox: pvh.Mailbox  # these four from start() on
+        self._stderr: int
+        self._console: _Console
+        self._events: _Events | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._outcome: Outcome | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        return self._running().pid
+
+    def start(self) -> None:
+        """Start QEMU and return at once, within some milliseconds; its firmware needs 0.1 to 0.2 s.
+
+        Where no accelerator was given, the first start after a boot also probes KVM, see `accel`. Raises
+        MissingToolError, and InputError for a wrong WARMBOOT_ACCEL. What QEMU itself refuses is seen by `wait_ready`.
+        """
+        if self._process is not None:
+            raise ValueError("a QemuMachine runs once")
+        qemu = find_qemu()
+        try:
+            with ExitStack() as passed:
+                self._spawn(qemu, passed)
+        except BaseException:
+            self.close()
+            raise
+
+    def wait_ready(self, timeout: float) -> int:
+        """Wait up to `timeout` seconds for the stub; the physical address of the firmware's RSDP.
+
+        Raises RefusedError where QEMU ended instead, with its own words, or the time is up.
+        """
+        process = self._running()
+        deadline = time.monotonic() + timeout
+        while (ready := self._mailbox.ready()) != pvh.WAITING:
+            if ready == pvh.UNFIT:
+                raise RefusedError(
+                    "the machine's processor lacks 64-bit mode or 1 GiB pages", hint="set WARMBOOT_ACCEL=tcg"
+                )
+            if process.poll() is not None:
+                raise self._died(process.returncode)
+            if time.monotonic() > deadline:
+                raise RefusedError(
+                    f"QEMU's firmware was not done after {timeout:g} s",
+                    hint="allow more time, or set WARMBOOT_ACCEL=tcg if KVM was used",
+                )
+            time.sleep(_POLL)
+        return self._mailbox.rsdp()
+
+    def release(self, state: CpuState, *, rsdp_copy: int = 0, timeout: float = 30.0) -> None:
+        """Hand the boot processor to `state`, after waiting up to `timeout` seconds for the stub.
+
+        All registers arrive as given, but cr3: the processor comes on the stub's tables, which map the
+        first 4 TiB of physical memory to themselves. The segments are Linux's __BOOT_CS and __BOOT_DS,
+        there is no IDT, and the other processors wait for their INIT. At the physical address
+        `rsdp_copy`, if not 0, is a copy of the firmware's RSDP. Raises as `wait_ready`.
+        """
+        self.wait_ready(timeout)
+        self._mailbox.release(state, rsdp_copy=rsdp_copy)
+
+    def lines(self, timeout: float) -> Iterator[ConsoleLine]:
+        """Console lines as they come, until the machine is gone or `timeout` seconds are over.
+
+        May be called again to go on where the last call stopped. An unfinished last line is shown too.
+        """
+        self._running()
+        return self._console.lines(timeout)
+
+    def outcome(self, timeout: float) -> Outcome | None:
+        """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.
+
+        To be asked before `close`, after which it only repeats itself, and not from an asyncio event loop.
+        """
+        process = self._running()
+        if self._outcome is None and self._events is not None:
+            with suppress(subprocess.TimeoutExpired):
+                status = process.wait(timeout)
+                self._outcome = self._events.outcome(status)
+        return self._outcome
+
+    def close(self) -> None:
+        """End QEMU if it runs (quit by QMP, else SIGTERM, else SIGKILL) and leave nothing behind."""
+        process = self._process
+        try:
+            if process is not None and process.poll() is None and self._events is not None:
+                self._events.quit()
+                _wait(process)
+            if process is not None and process.poll() is None:
+                process.terminate()
+                _wait(process)
+        finally:
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+            self._events = None
+            self._held.close()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise ValueError("start() has not been called")
+        return self._process
+
+    def _spawn(self, qemu: Path, passed: ExitStack) -> None:
+        """Start QEMU; `passed` closes our copies of what only QEMU shall hold."""
+        accel = self._accel or choose(qemu)
+        self._mailbox = pvh.Mailbox(self._memory_fd, self._stub_address)
+        self._held.callback(self._mailbox.close)
+        stub = _memory_file("pvh-stub", pvh.elf(self._stub_address))
+        passed.callback(os.close, stub)
+        self._stderr = _memory_file("qemu-stderr", b"")
+        self._held.callback(os.close, self._stderr)
+        ours, serial = _connected(self._held, passed)
+        self._events = _Events(self._held)
+
+        # QEMU outlives a parent that is killed: end of file on a character device means nothing to it. So
+        # it inherits a pipe's reading end whose readiness is signalled (O_ASYNC) to QEMU itself, as SIGKILL.
+        # Only the end of the last writer, this process, makes it ready. PR_SET_PDEATHSIG would need code in
+        # the child, and is about the thread that started it. The signal's owner is set once the child has its
+        # process id: to be killed in the microseconds before that is the one way to leave a QEMU behind.
+        lifeline, writer = os.pipe()
+        passed.callback(os.close, lifeline)
+        self._held.callback(os.close, writer)
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+        command = [str(qemu), *self._options(accel, stub, serial.fileno(), self._events.theirs.fileno())]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            pass_fds=[self._memory_fd, stub, serial.fileno(), self._events.theirs.fileno(), lifeline],
+            start_new_session=True,  # the terminal's Ctrl-C is for us, and we close QEMU
+        )
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
+        serial.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
+        self._console = _Console(ours, self._copy)
+        self._held.callback(self._console.close)
+
+    def _options(self, accel: Accel, stub: int, serial: int, qmp: int) -> list[str]:
+        size = self._low + self._high
+        memory = f"memory-backend-file,id=ram,size={size},mem-path=/proc/self/fd/{self._memory_fd},share=on"
+        # smm=off: nothing here needs it, and the firmware then has less to set up
+        machine = f"pc,memory-backend=ram,max-ram-below-4g={self._low},smm=off,usb=off,vmport=off"
+        options = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        options += ["-object", memory, "-m", f"{size}B", "-machine", machine]
+        options += ["-accel", accel, "-cpu", cpu_model(accel), "-smp", str(self._cpus)]
+        options += ["-kernel", f"/proc/self/fd/{stub}"]
+        options += ["-chardev", f"socket,id=serial,fd={serial}", "-serial", "chardev:serial"]
+        options += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
+        options += ["-device", "pvpanic"]
+        return options
+
+    def _died(self, status: int) -> RefusedError:
+        said = os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace").split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), f"exit status {status}")
+        if "memory" in last.lower():
+            hint = "give the machine less memory, or free some on this computer"
+        else:
+            hint = f"try a newer QEMU, named by {_QEMU_VARIABLE}, or WARMBOOT_ACCEL=tcg"
+        return RefusedError(f"QEMU ended before its firmware was done: {last}", hint=hint)
+
+
+class _Events:
+    """QMP, mostly as a letter box: QEMU writes what happens, and it is read when QEMU is gone.
+
+    An event is lost if it comes before the capabilities are negotiated, and a guest may end a millisecond
+    after its release. So that command is in the socket before QEMU starts, and nothing waits for the
+    client library, which is only imported to read the events when somebody asks for them.
+    """
+
+    def __init__(self, held: ExitStack) -> None:
+        # QEMU's end stays open here as well: the library takes a hang-up while it connects badly.
+        self._ours, self.theirs = _connected(held, held)
+        self._send("qmp_capabilities")
+
+    def quit(self) -> None:
+        """Ask QEMU to end."""
+        with suppress(OSError):
+            self._send("quit")
+
+    def outcome(self, status: int) -> Outcome:
+        """The end as the events of an ended QEMU tell it, with its exit `status`."""
+        import asyncio  # noqa: PLC0415  (with the library, most of the time that all other imports take)
+
+        return asyncio.run(self._read(status))
+
+    def _send(self, command: str) -> None:
+        self._ours.sendall(b'{"execute": "%s"}\n' % command.encode())
+
+    async def _read(self, status: int) -> Outcome:
+        import logging  # noqa: PLC0415
+
+        from qemu.qmp import QMPClient, Runstate  # noqa: PLC0415
+
+        client = QMPClient("warmboot")
+        client.negotiate = False
+        client.logger.setLevel(logging.CRITICAL)  # it warns of the answers to commands that it did not send
+        await client.connect(self._ours)
+        self.theirs.close()
+        while client.runstate == Runstate.RUNNING:
+            await client.runstate_changed()
+        with suppress(EOFError, OSError):
+            await client.disconnect()
+        events: dict[str, Any] = {str(event["event"]): event.get("data") for event in client.events.history}
+        reason = events["SHUTDOWN"]["reason"] if "SHUTDOWN" in events else "lost"
+        return Outcome(reason, "GUEST_PANICKED" in events, status)
+
+
+def _connected(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets, each closed by its stack."""
+    here, there = socket.socketpair()
+    ours.callback(here.close)
+    theirs.callback(there.close)
+    return here, there
+
+
+def _memory_file(name: str, content: bytes) -> int:
+    """A new file descriptor of a file without a name, holding `content`."""
+    file = os.memfd_create(name)
+    os.write(file, content)
+    return file
+
+
+def _wait(process: subprocess.Popen[bytes]) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_PATIENCE)

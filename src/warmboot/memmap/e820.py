@@ -1,0 +1,64 @@
+"""The e820 memory map: how x86 firmware, and whoever starts a kernel, tells which memory is what."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from warmboot.memmap.iomem import Resource
+from warmboot.memmap.ranges import Range
+
+__all__ = ["E820Entry", "E820Type", "e820_of_iomem"]
+
+_ENTRY = struct.Struct("<QQI")
+
+
+class E820Type(IntEnum):
+    """enum e820_type of arch/x86/include/asm/e820/types.h."""
+
+    RAM = 1
+    RESERVED = 2
+    ACPI = 3
+    NVS = 4
+    UNUSABLE = 5
+    PMEM = 7
+    PRAM = 12
+    SOFT_RESERVED = 0xEFFFFFFF
+
+
+# The names that Linux gives to e820 entries in /proc/iomem (arch/x86/kernel/e820.c).
+_NAMES = {
+    "System RAM": E820Type.RAM,
+    "Reserved": E820Type.RESERVED,
+    "reserved": E820Type.RESERVED,  # before 4.18
+    "ACPI Tables": E820Type.ACPI,
+    "ACPI Non-volatile Storage": E820Type.NVS,
+    "Unusable memory": E820Type.UNUSABLE,
+    "Persistent Memory": E820Type.PMEM,
+    "Persistent Memory (legacy)": E820Type.PRAM,
+    "Soft Reserved": E820Type.SOFT_RESERVED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class E820Entry:
+    """A range of physical bytes and its type."""
+
+    range: Range
+    type: E820Type
+
+    def pack(self) -> bytes:
+        """struct boot_e820_entry, 20 bytes."""
+        return _ENTRY.pack(self.range.start, self.range.size, self.type)
+
+
+def e820_of_iomem(resources: Iterable[Resource]) -> list[E820Entry]:
+    """The memory map behind /proc/iomem, sorted: its top-level entries that came from an e820 map."""
+    entries = [
+        E820Entry(each.range, _NAMES[each.name])
+        for each in resources
+        if each.depth == 0 and each.name in _NAMES
+    ]
+    return sorted(entries, key=lambda entry: entry.range)

@@ -1,0 +1,190 @@
+"""Facts: a machine and its running kernel, as one JSON object that can be carried to another machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from warmboot.errors import InputError
+from warmboot.memmap.e820 import E820Entry, E820Type, e820_of_iomem
+from warmboot.memmap.iomem import Resource, parse_iomem
+from warmboot.memmap.ranges import Range, subtract
+from warmboot.uapi import PAGE_SIZE
+
+__all__ = ["Facts", "parse_size"]
+
+_HINT = "write the facts with 'warmboot facts' on the machine, as root"
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+# Linux 5.13 and later, and Debian's older kernels through stable fixes, never hand out the first MiB on x86.
+_LOW_MEMORY = Range(0, 1 << 20)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What decides on that machine whether an image loads; the fields of a trace's first line, and more.
+
+    `iomem` is the text of /proc/iomem as root reads it, `totalram_pages` is in pages of `page_size` bytes,
+    `lockdown` is the text of the kernel's lockdown file with the active word in brackets, and
+    `kexec_crash_size` the text of that sysfs file, or an errno's name.
+    """
+
+    release: str
+    machine: str
+    cmdline: str
+    iomem: str
+    page_size: int
+    totalram_pages: int
+    lockdown: str
+    kexec_crash_size: str
+    la57: bool
+    cpus: int = 1
+    rsdp: int = (
+        0  # physical address of the ACPI root pointer, 0 where legacy firmware's area is searched for it
+    )
+    gbpages: bool = True  # whether the processor maps 1 GiB pages
+    kexec_jump: bool = False  # CONFIG_KEXEC_JUMP: whether KEXEC_PRESERVE_CONTEXT is legal
+    kexec_load_disabled: bool = False
+    kexec_load_limit_reboot: int = -1  # loads left, -1 for no limit
+    kexec_load_limit_panic: int = -1
+
+    def __post_init__(self) -> None:
+        if self.page_size != PAGE_SIZE:
+            raise InputError(f"facts: page_size is {self.page_size}, x86 has {PAGE_SIZE}", hint=_HINT)
+        if self.machine != "x86_64":
+            raise InputError(f"facts: machine is {self.machine!r}, only x86_64 is known", hint=_HINT)
+        if not self.system_ram:
+            raise InputError("facts: iomem has no System RAM", hint=_HINT)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, name: str = "facts") -> Facts:
+        """The facts in a JSON object; unknown members are ignored, as facts may grow.
+
+        Raises InputError, naming `name`, where the text is no such object.
+        """
+        try:
+            members: Any = json.loads(text)
+        except ValueError as error:
+            raise InputError(f"{name}: not JSON: {error}", hint=_HINT) from None
+        if not isinstance(members, dict):
+            raise InputError(f"{name}: a JSON {type(members).__name__}, not an object", hint=_HINT)
+        members = members.get("facts", members)  # a trace's first line holds them one level down
+        known: dict[str, Any] = {}
+        for field in fields(cls):
+            if field.name in members:
+                value = members[field.name]
+                if type(value).__name__ != field.type:
+                    raise InputError(
+                        f"{name}: {field.name} is {value!r}, not of type {field.type}", hint=_HINT
+                    )
+                known[field.name] = value
+        missing = [field.name for field in fields(cls)[:9] if field.name not in known]
+        if missing:
+            raise InputError(f"{name}: {', '.join(missing)} missing", hint=_HINT)
+        return cls(**known)
+
+    def to_json(self) -> str:
+        """The facts as an indented JSON object."""
+        return json.dumps(asdict(self), indent=2)
+
+    @classmethod
+    def of_pc(
+        cls, memory: int, *, release: str = "6.12.0", cpus: int = 1, crashkernel: int = 0, cmdline: str = ""
+    ) -> Facts:
+        """A plain PC with `memory` bytes of RAM, `crashkernel` bytes of them reserved.
+
+        RAM lies below 2 GiB first and goes on at 4 GiB, as chipsets have it. Raises InputError where the
+        reservation does not fit.
+        """
+        if memory < 64 << 20 or memory % (1 << 20):
+            raise InputError(f"{memory} bytes of memory: too few, or no whole MiB", hint="give 64M or more")
+        low = min(memory, 2 << 30)
+        crash = _crash_reservation(low, crashkernel)
+        lines = [
+            "00000000-00000fff : Reserved",
+            "00001000-0009fbff : System RAM",
+            "0009fc00-0009ffff : Reserved",
+        ]
+        lines += ["000f0000-000fffff : Reserved", f"00100000-{low - 1:08x} : System RAM"]
+        if crash:
+            lines.append(f"  {crash.start:08x}-{crash.end - 1:08x} : Crash kernel")
+        if memory > low:
+            lines.append(f"100000000-{(4 << 30) + memory - low - 1:x} : System RAM")
+        iomem = "\n".join(lines) + "\n"
+        ram = sum(each.range.size for each in e820_of_iomem(parse_iomem(iomem)) if each.type is E820Type.RAM)
+        return cls(
+            release=release,
+            machine="x86_64",
+            cmdline=cmdline,
+            iomem=iomem,
+            page_size=PAGE_SIZE,
+            totalram_pages=(ram - crashkernel) // PAGE_SIZE,
+            lockdown="[none] integrity confidentiality",
+            kexec_crash_size=str(crashkernel),
+            la57=False,
+            cpus=cpus,
+        )
+
+    @cached_property
+    def resources(self) -> list[Resource]:
+        """The lines of /proc/iomem."""
+        return parse_iomem(self.iomem)
+
+    @cached_property
+    def e820(self) -> list[E820Entry]:
+        """The memory map, physical, sorted."""
+        return e820_of_iomem(self.resources)
+
+    @cached_property
+    def system_ram(self) -> list[Range]:
+        """Physical ranges of RAM."""
+        return [entry.range for entry in self.e820 if entry.type is E820Type.RAM]
+
+    @cached_property
+    def crash_kernel(self) -> list[Range]:
+        """The crash reservations, lowest first: none, one, or a low and a high one."""
+        return sorted(self._named("Crash kernel"))
+
+    @cached_property
+    def kernel_image(self) -> list[Range]:
+        """Where the running kernel's text and data lie."""
+        return [each.range for each in self.resources if each.name.startswith("Kernel ")]
+
+    @cached_property
+    def allocatable(self) -> list[Range]:
+        """RAM from which the running kernel can allocate pages."""
+        return subtract(self.system_ram, [_LOW_MEMORY, *self.crash_kernel, *self.kernel_image])
+
+    @property
+    def lockdown_mode(self) -> str:
+        """none, integrity or confidentiality; none where the kernel has no lockdown."""
+        _, bracket, rest = self.lockdown.partition("[")
+        return rest.partition("]")[0] if bracket else "none"
+
+    def _named(self, name: str) -> Iterator[Range]:
+        return (each.range for each in self.resources if each.name == name)
+
+
+def _crash_reservation(low: int, size: int) -> Range | None:
+    """Where `size` bytes below `low` are reserved: as high as possible, aligned to 16 MiB (CRASH_ALIGN)."""
+    if not size:
+        return None
+    align = 16 << 20
+    start = (low - size) // align * align
+    if size % PAGE_SIZE or start < align:
+        raise InputError(
+            f"a crash kernel of {size} bytes does not fit below {low:#x}",
+            hint="reserve less, in whole pages, or give more memory",
+        )
+    return Range(start, start + size)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size with an optional unit K, M, G or T, as memparse reads it. Raises InputError."""
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    try:
+        return int(number, 0) * _UNITS[unit]
+    except (ValueError, KeyError):
+        raise InputError(f"{text!r} is no size", hint="write a number and K, M, G or T, as in 512M") from None

@@ -1,0 +1,51 @@
+"""/proc/iomem: the physical address space as Linux tells it, nested by two spaces a level."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from warmboot.errors import InputError
+from warmboot.memmap.ranges import Range
+
+__all__ = ["Resource", "parse_iomem"]
+
+_LINE = re.compile(r"(?P<indent> *)(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) : (?P<name>.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One line: a range of physical bytes, its name, and how deep it is nested (0 is the top)."""
+
+    range: Range
+    name: str
+    depth: int
+
+
+def parse_iomem(text: str) -> list[Resource]:
+    """The lines of /proc/iomem, in order.
+
+    Raises InputError where a line is not of that form, or where every address is zero, which is how an
+    unprivileged reader sees the file (kernel/resource.c, since Linux 4.6).
+    """
+    resources = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        match = _LINE.fullmatch(line.rstrip())
+        if match is None:
+            raise InputError(
+                f"iomem, line {number}: {line.strip()[:60]!r} is no 'start-end : name'",
+                hint="take the text of /proc/iomem as it is, read as root",
+            )
+        start, end = int(match["start"], 16), int(match["end"], 16)
+        if end < start:
+            raise InputError(
+                f"iomem, line {number}: ends at {end:#x}, before its start", hint="read /proc/iomem again"
+            )
+        resources.append(Resource(Range(start, end + 1), match["name"], len(match["indent"]) // 2))
+    if resources and all(each.range == Range(0, 1) for each in resources):
+        raise InputError(
+            "iomem: every address is zero", hint="read /proc/iomem as root: others see only zeros"
+        )
+    return resources

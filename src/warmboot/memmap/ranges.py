@@ -1,0 +1,76 @@
+"""Ranges of physical addresses and what is left of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+__all__ = ["Range", "holes", "merge", "subtract"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Range:
+    """Physical bytes from `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise ValueError(f"a range from {self.start:#x} cannot end at {self.end:#x}")
+
+    def __str__(self) -> str:
+        return f"{self.start:#x}-{self.end - 1:#x}" if self.end > self.start else f"{self.start:#x} (empty)"
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.end - self.start
+
+    def overlaps(self, other: Range) -> bool:
+        """Whether the two share a byte."""
+        return self.start < other.end and other.start < self.end
+
+    def contains(self, other: Range) -> bool:
+        """Whether every byte of `other` is in this range."""
+        return self.start <= other.start and other.end <= self.end
+
+
+def merge(ranges: Iterable[Range]) -> list[Range]:
+    """The same bytes as few sorted ranges that neither touch nor overlap."""
+    merged: list[Range] = []
+    for each in sorted(ranges):
+        if not each.size:
+            continue
+        if merged and each.start <= merged[-1].end:
+            merged[-1] = Range(merged[-1].start, max(merged[-1].end, each.end))
+        else:
+            merged.append(each)
+    return merged
+
+
+def subtract(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
+    """What of `ranges` is in none of `taken`, sorted."""
+    left = merge(ranges)
+    for hole in merge(taken):
+        left = [piece for each in left for piece in _without(each, hole)]
+    return left
+
+
+def _without(each: Range, hole: Range) -> Iterator[Range]:
+    if not each.overlaps(hole):
+        yield each
+        return
+    if each.start < hole.start:
+        yield Range(each.start, hole.start)
+    if hole.end < each.end:
+        yield Range(hole.end, each.end)
+
+
+def holes(ranges: Iterable[Range], align: int) -> list[Range]:
+    """The ranges cut to multiples of `align` bytes; what is smaller is dropped."""
+    cut = (
+        Range(-(-each.start // align) * align, max(each.end // align, -(-each.start // align)) * align)
+        for each in ranges
+    )
+    return [each for each in cut if each.size]

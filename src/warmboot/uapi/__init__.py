@@ -1,0 +1,37 @@
+"""What user space and the kernel agree on: flags, architectures, structures, and one request."""
+
+from warmboot.uapi.kexec import (
+    COMPAT_SEGMENT,
+    KEXEC_ARCH_MASK,
+    KEXEC_SEGMENT_MAX,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    SEGMENT,
+    KexecArch,
+    KexecFileFlags,
+    KexecFlags,
+    page_align,
+)
+from warmboot.uapi.request import LoadRequest, Segment, SegmentTable
+from warmboot.uapi.source import EMPTY, Joined, Readable, Source, Unreadable
+
+__all__ = [
+    "COMPAT_SEGMENT",
+    "EMPTY",
+    "KEXEC_ARCH_MASK",
+    "KEXEC_SEGMENT_MAX",
+    "PAGE_SHIFT",
+    "PAGE_SIZE",
+    "SEGMENT",
+    "Joined",
+    "KexecArch",
+    "KexecFileFlags",
+    "KexecFlags",
+    "LoadRequest",
+    "Readable",
+    "Segment",
+    "SegmentTable",
+    "Source",
+    "Unreadable",
+    "page_align",
+]

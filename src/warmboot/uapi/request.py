@@ -1,0 +1,69 @@
+"""One request to load an image: exactly what the system call takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice, repeat
+
+from warmboot.uapi.kexec import KexecArch
+from warmboot.uapi.source import Source, Unreadable
+
+__all__ = ["LoadRequest", "Segment", "SegmentTable"]
+
+_U32 = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """struct kexec_segment: `bufsz` bytes of `buf` go to physical address `mem`, `memsz` bytes are taken there."""
+
+    buf: Source
+    bufsz: int
+    mem: int
+    memsz: int
+    name: str = ""  # what it is, for people; the kernel has no such field
+
+    @property
+    def end(self) -> int:
+        """The physical address behind the segment."""
+        return self.mem + self.memsz
+
+    def as_compat(self) -> Segment:
+        """The segment as the 32-bit structure holds it: every number cut to 32 bits."""
+        return Segment(self.buf, self.bufsz & _U32, self.mem & _U32, self.memsz & _U32, self.name)
+
+
+_ZERO = Segment(Unreadable(), 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentTable:
+    """The caller's array of segments: entries behind the last one read as zeros, `readable` bytes until a fault."""
+
+    entries: Sequence[Segment]
+    readable: int | None = None
+
+    def take(self, count: int) -> list[Segment]:
+        """The first `count` entries."""
+        entries = list(self.entries[:count])
+        return entries + list(islice(repeat(_ZERO), count - len(entries)))
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """The arguments of kexec_load; `entry` is a physical address, `flags` are KexecFlags and a KexecArch."""
+
+    entry: int
+    segments: tuple[Segment, ...]
+    flags: int = KexecArch.X86_64
+
+    @property
+    def bufsz(self) -> int:
+        """Bytes that the caller provides."""
+        return sum(segment.bufsz for segment in self.segments)
+
+    @property
+    def memsz(self) -> int:
+        """Bytes that the image takes in physical memory."""
+        return sum(segment.memsz for segment in self.segments)
