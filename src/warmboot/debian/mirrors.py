@@ -1,0 +1,95 @@
+"""Which Debian mirror this system uses: read from its own package sources, never written down here."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from warmboot.errors import MissingToolError, RefusedError
+
+__all__ = ["MIRROR_VARIABLE", "Mirrors", "run_tool", "system_mirrors"]
+
+MIRROR_VARIABLE = "WARMBOOT_DEBIAN_MIRROR"
+
+_ARCHIVE = re.compile(r"'(?P<uri>[^']+?)/dists/(?P<codename>[^/']+(?:/updates)?)/main/binary-")
+_RELEASES = {
+    *("bullseye", "bookworm", "trixie", "forky", "duke", "sid"),
+    *("oldoldstable", "oldstable", "stable", "testing", "unstable"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mirrors:
+    """Addresses of Debian's main archive and of its security archive, without a slash at the end."""
+
+    main: str
+    security: str
+
+
+def run_tool(command: Sequence[str], *, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run one of Debian's package tools, in `folder` if given, and return what it printed, in English.
+
+    Raises MissingToolError if the tool is not installed.
+    """
+    if shutil.which(command[0]) is None:
+        raise MissingToolError(
+            f"{command[0]} is not installed: Debian's packages cannot be read",
+            hint="run this on Debian or a system made from it, or as root: apt-get install apt dpkg",
+        )
+    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
+    return subprocess.run(
+        list(command),
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def system_mirrors() -> Mirrors:
+    """The mirrors of this system: $WARMBOOT_DEBIAN_MIRROR if set, else those of its package sources.
+
+    Raises RefusedError if it has none, MissingToolError if apt is not installed.
+    """
+    if chosen := os.environ.get(MIRROR_VARIABLE):
+        return Mirrors(chosen.rstrip("/"), _security_beside(chosen))
+    for archives in (_known_archives, _configured_archives):
+        main: str | None = None
+        security: str | None = None
+        for uri, codename in archives():
+            if codename in _RELEASES:
+                main = main or uri
+            elif re.sub(r"(-security|/updates)$", "", codename) in _RELEASES:
+                security = security or uri
+        if main:
+            return Mirrors(main, security or _security_beside(main))
+    raise RefusedError(
+        "this system's package sources name no Debian mirror",
+        hint=f"set {MIRROR_VARIABLE} to the address of one (the part of it before /dists), or add a line "
+        "'deb ADDRESS bookworm main' to /etc/apt/sources.list",
+    )
+
+
+def _known_archives() -> list[tuple[str, str]]:
+    """(address, codename) of what this system has lists of, and whose Release file says Debian."""
+    done = run_tool(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(CODENAME)"])
+    rows = (line.split() for line in done.stdout.splitlines())
+    return [(row[1].rstrip("/"), row[2]) for row in rows if len(row) == 3 and row[0] == "Debian"]
+
+
+def _configured_archives() -> list[tuple[str, str]]:
+    """The same from the addresses that an update would read: also known where the lists were never fetched."""
+    done = run_tool(["apt-get", "--print-uris", "update"])
+    return [(found["uri"], found["codename"]) for found in _ARCHIVE.finditer(done.stdout)]
+
+
+def _security_beside(main: str) -> str:
+    # Debian's own hosts and nearly every mirror keep the security archive beside the main one.
+    return f"{main.rstrip('/')}-security"

@@ -1,0 +1,51 @@
+"""Free physical memory while an image is being placed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from warmboot.errors import RefusedError
+from warmboot.memmap import Range, subtract
+
+__all__ = ["Space"]
+
+
+class Space:
+    """Ranges of RAM, of which pieces are taken one by one. Addresses are physical."""
+
+    def __init__(self, ram: Iterable[Range], taken: Iterable[Range] = ()) -> None:
+        self.free = subtract(ram, taken)
+
+    def take(self, where: Range) -> Range:
+        """Take exactly this range, which must be free."""
+        if not self.has(where):
+            raise ValueError(f"{where} is not free")
+        self.free = subtract(self.free, [where])
+        return where
+
+    def has(self, where: Range) -> bool:
+        """Whether all of the range is free."""
+        return any(each.contains(where) for each in self.free)
+
+    def lowest(self, size: int, *, align: int, least: int, below: int) -> Range | None:
+        """The lowest free range of `size` bytes at a multiple of `align`, from `least` up and ending below `below`."""
+        for each in self.free:
+            start = -(-max(each.start, least) // align) * align
+            if start + size <= min(each.end, below):
+                return Range(start, start + size)
+        return None
+
+    def highest(self, size: int, *, align: int, least: int, below: int) -> Range | None:
+        """The highest such range."""
+        for each in reversed(self.free):
+            start = (min(each.end, below) - size) // align * align
+            if start >= max(each.start, least):
+                return Range(start, start + size)
+        return None
+
+    def no_room(self, what: str, size: int, hint: str) -> RefusedError:
+        """The refusal where a piece fits nowhere."""
+        largest = max((each.size for each in self.free), default=0)
+        return RefusedError(
+            f"no room for the {what}: {size} bytes in one piece, the largest free range has {largest}", hint=hint
+        )
