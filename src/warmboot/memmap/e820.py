@@ -57,8 +57,6 @@ class E820Entry:
 def e820_of_iomem(resources: Iterable[Resource]) -> list[E820Entry]:
     """The memory map behind /proc/iomem, sorted: its top-level entries that came from an e820 map."""
     entries = [
-        E820Entry(each.range, _NAMES[each.name])
-        for each in resources
-        if each.depth == 0 and each.name in _NAMES
+        E820Entry(each.range, _NAMES[each.name]) for each in resources if each.depth == 0 and each.name in _NAMES
     ]
     return sorted(entries, key=lambda entry: entry.range)

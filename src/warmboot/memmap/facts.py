@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
+from itertools import takewhile
 from typing import Any
 
 from warmboot.errors import InputError
@@ -41,9 +42,7 @@ class Facts:
     kexec_crash_size: str
     la57: bool
     cpus: int = 1
-    rsdp: int = (
-        0  # physical address of the ACPI root pointer, 0 where legacy firmware's area is searched for it
-    )
+    rsdp: int = 0  # physical address of the ACPI root pointer, 0 where legacy firmware's area is searched for it
     gbpages: bool = True  # whether the processor maps 1 GiB pages
     kexec_jump: bool = False  # CONFIG_KEXEC_JUMP: whether KEXEC_PRESERVE_CONTEXT is legal
     kexec_load_disabled: bool = False
@@ -76,9 +75,7 @@ class Facts:
             if field.name in members:
                 value = members[field.name]
                 if type(value).__name__ != field.type:
-                    raise InputError(
-                        f"{name}: {field.name} is {value!r}, not of type {field.type}", hint=_HINT
-                    )
+                    raise InputError(f"{name}: {field.name} is {value!r}, not of type {field.type}", hint=_HINT)
                 known[field.name] = value
         missing = [field.name for field in fields(cls)[:9] if field.name not in known]
         if missing:
@@ -157,6 +154,21 @@ class Facts:
         """RAM from which the running kernel can allocate pages."""
         return subtract(self.system_ram, [_LOW_MEMORY, *self.crash_kernel, *self.kernel_image])
 
+    def reserve(self, room: Range) -> Facts:
+        """The same machine, whose firmware keeps `room` for itself: a reserved range, and no RAM there."""
+        lines = [f"{room.start:08x}-{room.end - 1:08x} : Reserved"]
+        lost = 0
+        for top, nested in _top_level(self.resources):
+            if not top.range.overlaps(room):
+                lines += [_line(each) for each in (top, *nested)]
+                continue
+            for piece in subtract([top.range], [room]):
+                lines.append(_line(Resource(piece, top.name, 0)))
+                lines += [_line(each) for each in nested if piece.contains(each.range)]
+            if top.name == "System RAM":
+                lost += top.range.size - sum(each.size for each in subtract([top.range], [room]))
+        return replace(self, iomem="\n".join(lines) + "\n", totalram_pages=self.totalram_pages - lost // PAGE_SIZE)
+
     @property
     def lockdown_mode(self) -> str:
         """none, integrity or confidentiality; none where the kernel has no lockdown."""
@@ -165,6 +177,18 @@ class Facts:
 
     def _named(self, name: str) -> Iterator[Range]:
         return (each.range for each in self.resources if each.name == name)
+
+
+def _top_level(resources: list[Resource]) -> Iterator[tuple[Resource, list[Resource]]]:
+    """Each resource of depth 0 with those nested in it."""
+    for number, top in enumerate(resources):
+        if top.depth == 0:
+            yield top, list(takewhile(lambda each: each.depth > 0, resources[number + 1 :]))
+
+
+def _line(resource: Resource) -> str:
+    where = resource.range
+    return f"{'  ' * resource.depth}{where.start:08x}-{where.end - 1:08x} : {resource.name}"
 
 
 def _crash_reservation(low: int, size: int) -> Range | None:

@@ -40,12 +40,8 @@ def parse_iomem(text: str) -> list[Resource]:
             )
         start, end = int(match["start"], 16), int(match["end"], 16)
         if end < start:
-            raise InputError(
-                f"iomem, line {number}: ends at {end:#x}, before its start", hint="read /proc/iomem again"
-            )
+            raise InputError(f"iomem, line {number}: ends at {end:#x}, before its start", hint="read /proc/iomem again")
         resources.append(Resource(Range(start, end + 1), match["name"], len(match["indent"]) // 2))
     if resources and all(each.range == Range(0, 1) for each in resources):
-        raise InputError(
-            "iomem: every address is zero", hint="read /proc/iomem as root: others see only zeros"
-        )
+        raise InputError("iomem: every address is zero", hint="read /proc/iomem as root: others see only zeros")
     return resources
