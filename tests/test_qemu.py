@@ -20,7 +20,8 @@ import pytest
 from warmboot.cpu import CpuState
 from warmboot.errors import MissingToolError, RefusedError
 from warmboot.machines.accel import Accel
-from warmboot.machines.qemu import FIRMWARE_ROOM, MAX_LOW, Outcome, QemuMachine, find_qemu
+from warmboot.machines.layout import FIRMWARE_ROOM, MAX_LOW
+from warmboot.machines.qemu import Outcome, QemuMachine, find_qemu
 
 MIB = 1 << 20
 LOW = 128 * MIB

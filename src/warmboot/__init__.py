@@ -1,1 +1,68 @@
-"""warmboot: kexec in Python."""
+"""warmboot: kexec in Python.
+
+The names below are loaded when they are first used, so that a program that needs one of them does not pay for all.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from warmboot.errors import InputError, RefusedError, WarmbootError
+    from warmboot.handover import HandOver, hand_over
+    from warmboot.images import BzImage, identify, map_file
+    from warmboot.kernel import Kernel, KexecError, Policy
+    from warmboot.machines.machine import Machine
+    from warmboot.memmap import Facts
+    from warmboot.placement import Placement, place
+    from warmboot.uapi import LoadRequest, Segment
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "BzImage": "images",
+    "Facts": "memmap",
+    "HandOver": "handover",
+    "InputError": "errors",
+    "Kernel": "kernel",
+    "KexecError": "kernel",
+    "LoadRequest": "uapi",
+    "Machine": "machines.machine",
+    "Placement": "placement",
+    "Policy": "kernel",
+    "RefusedError": "errors",
+    "Segment": "uapi",
+    "WarmbootError": "errors",
+    "hand_over": "handover",
+    "identify": "images",
+    "map_file": "images",
+    "place": "placement",
+}
+
+__all__ = [
+    "BzImage",
+    "Facts",
+    "HandOver",
+    "InputError",
+    "Kernel",
+    "KexecError",
+    "LoadRequest",
+    "Machine",
+    "Placement",
+    "Policy",
+    "RefusedError",
+    "Segment",
+    "WarmbootError",
+    "__version__",
+    "hand_over",
+    "identify",
+    "map_file",
+    "place",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attribute can be anything
+    if name not in _HOMES:
+        raise AttributeError(f"module 'warmboot' has no attribute {name!r}")
+    return getattr(import_module(f"warmboot.{_HOMES[name]}"), name)

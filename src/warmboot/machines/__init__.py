@@ -1,5 +1,1 @@
 """Machines: physical memory with a running kernel, and what executes an image that was loaded into it."""
-
-from warmboot.machines.machine import Machine
-
-__all__ = ["Machine"]

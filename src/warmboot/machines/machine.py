@@ -7,14 +7,13 @@ from typing import Self
 
 from warmboot.errors import RefusedError
 from warmboot.kernel import Kernel, PhysicalMemory, Policy, Profile
+from warmboot.machines.layout import FIRMWARE_ROOM, MAX_LOW
 from warmboot.memmap import Facts, Range
 from warmboot.uapi import PAGE_SIZE
 
-__all__ = ["FIRMWARE_ROOM", "Machine"]
+__all__ = ["Machine"]
 
 _4G = 1 << 32
-_MAX_LOW = 3 << 30  # bytes below 4 GiB that a PC in QEMU can have, however much memory there is above
-FIRMWARE_ROOM = 32 << 20  # bytes at the end of low memory that belong to the firmware of whoever boots the machine
 
 
 class Machine:
@@ -35,7 +34,7 @@ class Machine:
     ) -> None:
         low_ram = max((each.end for each in facts.system_ram if each.end <= _4G), default=0)
         low_ram = -(-low_ram // PAGE_SIZE) * PAGE_SIZE
-        start = low_ram if low_ram + FIRMWARE_ROOM <= _MAX_LOW else low_ram - FIRMWARE_ROOM
+        start = low_ram if low_ram + FIRMWARE_ROOM <= MAX_LOW else low_ram - FIRMWARE_ROOM
         self.firmware_room = Range(start, start + FIRMWARE_ROOM)
         self.facts = facts.reserve(self.firmware_room)
         high = max((each.end for each in facts.system_ram), default=0)

@@ -9,37 +9,31 @@ from __future__ import annotations
 
 import fcntl
 import os
-import queue
 import shutil
 import signal
-import socket
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 from warmboot.cpu import CpuState
 from warmboot.errors import MissingToolError, RefusedError
 from warmboot.machines import pvh
 from warmboot.machines.accel import Accel, choose, cpu_model
+from warmboot.machines.console import Console, ConsoleLine
+from warmboot.machines.layout import FIRMWARE_ROOM, MAX_LOW
+from warmboot.machines.qmp import Events, Outcome, connected
 
-__all__ = ["FIRMWARE_ROOM", "MAX_LOW", "ConsoleLine", "Outcome", "QemuMachine", "find_qemu"]
-
-FIRMWARE_ROOM = 32 << 20  # bytes at the end of low memory: the firmware's and the stub's, nobody else's
-MAX_LOW = 3 << 30  # bytes: the most that the pc machine puts below 4 GiB whatever the size
+__all__ = ["ConsoleLine", "Outcome", "QemuMachine", "find_qemu"]
 
 _QEMU = "qemu-system-x86_64"
 _QEMU_VARIABLE = "WARMBOOT_QEMU"
 _INSTALL_HINT = "apt-get install --no-install-recommends qemu-system-x86"
 
 _POLL = 0.001  # seconds between looks at the mailbox
-_COALESCE = 0.001  # seconds: the serial port writes byte by byte, and waking for each would starve the guest
-_QUIET = 0.2  # seconds after which an unfinished line is shown: a prompt has no newline
 _PATIENCE = 2.0  # seconds that QEMU gets to follow each request to end
 
 
@@ -57,103 +51,6 @@ def find_qemu() -> Path:
             )
         raise MissingToolError(f"{_QEMU}: not installed", hint=_INSTALL_HINT)
     return Path(found)
-
-
-@dataclass(frozen=True, slots=True)
-class ConsoleLine:
-    """A line from the serial port, without its line end.
-
-    `time` is when its last byte came, in seconds of time.monotonic(), to the millisecond. A line that is
-    not `complete` was shown because nothing followed for a while; it comes again, whole, if it goes on.
-    """
-
-    time: float
-    text: str
-    complete: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a machine ended.
-
-    `reason` is the word of QMP's ShutdownCause: guest-shutdown, guest-reset (a reboot or a triple fault),
-    guest-panic, host-qmp-quit, host-signal; or "lost" where QEMU ended without a word. `status` is QEMU's
-    exit status, negative for a signal.
-    """
-
-    reason: str
-    panicked: bool
-    status: int
-
-
-class _Console:
-    """The reader of the serial port: a thread that stamps lines as they come."""
-
-    def __init__(self, port: socket.socket, copy: BinaryIO | None) -> None:
-        self._port = port
-        self._copy = copy
-        self._lines: queue.SimpleQueue[ConsoleLine | None] = queue.SimpleQueue()
-        self._ended = False
-        self._thread = threading.Thread(target=self._read, name="console", daemon=True)
-        self._thread.start()
-
-    def lines(self, timeout: float) -> Iterator[ConsoleLine]:
-        """Lines until the port is closed and everything was seen, or `timeout` seconds are over."""
-        deadline = time.monotonic() + timeout
-        while not self._ended:
-            try:
-                line = self._lines.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                return
-            if line is None:
-                self._ended = True
-                return
-            yield line
-
-    def close(self) -> None:
-        """Wait for the thread; only when the other end is closed, or this would wait for it."""
-        self._thread.join()
-        self._port.close()
-
-    def _read(self) -> None:
-        rest = b""  # the unfinished line
-        shown = b""  # what of it has been shown
-        last = 0.0  # when its last byte came
-        while True:
-            self._port.settimeout(None if rest == shown else _QUIET)
-            try:
-                piece = self._port.recv(1 << 16)
-            except TimeoutError:
-                self._put(rest, last, complete=False)
-                shown = rest
-                continue
-            except ConnectionError:  # QEMU was killed with input unread
-                piece = b""
-            if not piece:
-                break
-            last = time.monotonic()
-            self._copy_out(piece)
-            *finished, rest = (rest + piece).split(b"\n")
-            for line in finished:
-                self._put(line, last)
-            if finished:
-                shown = b""
-            time.sleep(_COALESCE)
-        if rest != shown:
-            self._put(rest, last, complete=False)
-        self._lines.put(None)
-
-    def _put(self, line: bytes, when: float, *, complete: bool = True) -> None:
-        self._lines.put(ConsoleLine(when, line.strip(b"\r").decode("utf-8", "replace"), complete))
-
-    def _copy_out(self, piece: bytes) -> None:
-        if self._copy is None:
-            return
-        try:
-            self._copy.write(piece)
-            self._copy.flush()
-        except (OSError, ValueError):  # the reader of the copy is gone: that is no reason to lose lines
-            self._copy = None
 
 
 class QemuMachine:
@@ -193,8 +90,8 @@ class QemuMachine:
         self._held = ExitStack()  # what close() lets go of once QEMU is gone
         self._mailbox: pvh.Mailbox  # these four from start() on
         self._stderr: int
-        self._console: _Console
-        self._events: _Events | None = None
+        self._console: Console
+        self._events: Events | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._outcome: Outcome | None = None
 
@@ -210,6 +107,12 @@ class QemuMachine:
     def pid(self) -> int:
         """QEMU's process id."""
         return self._running().pid
+
+    @property
+    def description(self) -> str:
+        """The computer in few words, such as "QEMU by tcg, 2 processors, 1024 MiB"."""
+        size = self._low + self._high - FIRMWARE_ROOM
+        return f"QEMU by {self._accel}, {self._cpus} processors, {size >> 20} MiB"
 
     def start(self) -> None:
         """Start QEMU and return at once, within some milliseconds; its firmware needs 0.1 to 0.2 s.
@@ -304,15 +207,15 @@ class QemuMachine:
 
     def _spawn(self, qemu: Path, passed: ExitStack) -> None:
         """Start QEMU; `passed` closes our copies of what only QEMU shall hold."""
-        accel = self._accel or choose(qemu)
+        accel = self._accel = self._accel or choose(qemu)
         self._mailbox = pvh.Mailbox(self._memory_fd, self._stub_address)
         self._held.callback(self._mailbox.close)
         stub = _memory_file("pvh-stub", pvh.elf(self._stub_address))
         passed.callback(os.close, stub)
         self._stderr = _memory_file("qemu-stderr", b"")
         self._held.callback(os.close, self._stderr)
-        ours, serial = _connected(self._held, passed)
-        self._events = _Events(self._held)
+        ours, serial = connected(self._held, passed)
+        self._events = Events(self._held)
 
         # QEMU outlives a parent that is killed: end of file on a character device means nothing to it. So
         # it inherits a pipe's reading end whose readiness is signalled (O_ASYNC) to QEMU itself, as SIGKILL.
@@ -336,7 +239,7 @@ class QemuMachine:
         )
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
         serial.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
-        self._console = _Console(ours, self._copy)
+        self._console = Console(ours, self._copy)
         self._held.callback(self._console.close)
 
     def _options(self, accel: Accel, stub: int, serial: int, qmp: int) -> list[str]:
@@ -361,60 +264,6 @@ class QemuMachine:
         else:
             hint = f"try a newer QEMU, named by {_QEMU_VARIABLE}, or WARMBOOT_ACCEL=tcg"
         return RefusedError(f"QEMU ended before its firmware was done: {last}", hint=hint)
-
-
-class _Events:
-    """QMP, mostly as a letter box: QEMU writes what happens, and it is read when QEMU is gone.
-
-    An event is lost if it comes before the capabilities are negotiated, and a guest may end a millisecond
-    after its release. So that command is in the socket before QEMU starts, and nothing waits for the
-    client library, which is only imported to read the events when somebody asks for them.
-    """
-
-    def __init__(self, held: ExitStack) -> None:
-        # QEMU's end stays open here as well: the library takes a hang-up while it connects badly.
-        self._ours, self.theirs = _connected(held, held)
-        self._send("qmp_capabilities")
-
-    def quit(self) -> None:
-        """Ask QEMU to end."""
-        with suppress(OSError):
-            self._send("quit")
-
-    def outcome(self, status: int) -> Outcome:
-        """The end as the events of an ended QEMU tell it, with its exit `status`."""
-        import asyncio  # noqa: PLC0415  (with the library, most of the time that all other imports take)
-
-        return asyncio.run(self._read(status))
-
-    def _send(self, command: str) -> None:
-        self._ours.sendall(b'{"execute": "%s"}\n' % command.encode())
-
-    async def _read(self, status: int) -> Outcome:
-        import logging  # noqa: PLC0415
-
-        from qemu.qmp import QMPClient, Runstate  # noqa: PLC0415
-
-        client = QMPClient("warmboot")
-        client.negotiate = False
-        client.logger.setLevel(logging.CRITICAL)  # it warns of the answers to commands that it did not send
-        await client.connect(self._ours)
-        self.theirs.close()
-        while client.runstate == Runstate.RUNNING:
-            await client.runstate_changed()
-        with suppress(EOFError, OSError):
-            await client.disconnect()
-        events: dict[str, Any] = {str(event["event"]): event.get("data") for event in client.events.history}
-        reason = events["SHUTDOWN"]["reason"] if "SHUTDOWN" in events else "lost"
-        return Outcome(reason, "GUEST_PANICKED" in events, status)
-
-
-def _connected(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
-    """Two connected sockets, each closed by its stack."""
-    here, there = socket.socketpair()
-    ours.callback(here.close)
-    theirs.callback(there.close)
-    return here, there
 
 
 def _memory_file(name: str, content: bytes) -> int:

@@ -1,0 +1,151 @@
+"""`warmboot rehearse`: does this kernel load and boot on such a machine?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import ExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from warmboot.errors import InputError
+from warmboot.kernel import Rule
+from warmboot.memmap import Facts, parse_size
+from warmboot.rehearsal import Options, Rehearsal, Stage, rehearse
+from warmboot.report.rehearsal import TextReport
+
+__all__ = ["add_parser", "run"]
+
+_DESCRIPTION = """\
+Answer one question: if I kexec this kernel, with this initrd and command line, on such a
+machine, does it load, and does it boot?
+
+It needs no privilege and touches nothing of this computer: the kernel is loaded by a model of
+Linux's own kexec into the memory of a machine that exists only here, the code that hands over
+to it is executed, and the same memory is booted in QEMU.
+"""
+
+_EPILOG = """\
+stages:
+  inspect    what the file is and what it needs
+  place      where its parts go
+  permit     each check that the running kernel makes, by name
+  load       bytes, page-list entries and pages
+  hand over  relocation code and purgatory, up to the kernel's first instruction
+  boot       the kernel's console in QEMU, until user space, --until, a panic or --timeout
+
+examples:
+  warmboot rehearse /boot/vmlinuz-6.12 --initrd /boot/initrd.img-6.12 --append "root=/dev/vda1 ro"
+  warmboot rehearse vmlinuz --initrd base.img --initrd more.img --memory 4G --until "login:"
+  warmboot facts > host.json                         on the machine itself, as root
+  warmboot rehearse vmlinuz --like host.json --json  anywhere else
+
+exit status:
+  0 it loads and boots    1 refused or failed, or the boot could not be tried    2 unusable input
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `rehearse`."""
+    parser = subparsers.add_parser(
+        "rehearse",
+        help="does this kernel load and boot on such a machine?",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("kernel", metavar="KERNEL", type=Path, help="a bzImage, such as /boot/vmlinuz-*")
+    add(
+        "--initrd",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="an initial RAM disk; several are joined",
+    )
+    add("--append", metavar="TEXT", default="", help="the new kernel's command line")
+    add("--memory", metavar="SIZE", help="RAM of the machine (default: 1G)")
+    add("--cpus", metavar="N", type=int, help="its processors (default: 2)")
+    add("--crashkernel", metavar="SIZE", help="memory that its kernel has reserved for a crash kernel (default: none)")
+    add("--like", metavar="FACTS.json", type=Path, help="take the machine from facts, see 'warmboot facts'")
+    add("--no-boot", action="store_true", help="stop at the new kernel's entry point")
+    add("--until", metavar="TEXT", help="boot until TEXT is on the console, instead of until user space")
+    add("--timeout", metavar="S", type=float, default=120.0, help="seconds that the boot may take (default: 120)")
+    add("--console", metavar="FILE", type=Path, help="write the new kernel's console to FILE, not among the stages")
+    add("--json", action="store_true", help="print everything as one JSON object at the end")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what `args` say. Raises WarmbootError for unusable input."""
+    facts, cpus = _machine(args)
+    if args.timeout <= 0:
+        raise InputError(f"--timeout {args.timeout:g}: no time at all", hint="give seconds, such as 120")
+    with ExitStack() as stack:
+        options = Options(
+            kernel=args.kernel,
+            facts=facts,
+            initrds=args.initrd,
+            command_line=args.append,
+            cpus=cpus,
+            boot=not args.no_boot,
+            until=args.until,
+            timeout=args.timeout,
+            console=_console(args.console, stack),
+        )
+        if args.json:
+            rehearsal = rehearse(options, _Silent())
+            print(_as_json(rehearsal))
+            return rehearsal.exit_status
+        report = TextReport(show_console=args.console is None)
+        rehearsal = rehearse(options, report)
+        report.verdict(rehearsal)
+        return rehearsal.exit_status
+
+
+def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
+    if args.cpus is not None and not 1 <= args.cpus <= 255:
+        raise InputError(
+            f"--cpus {args.cpus}: not from 1 to 255", hint="2 are enough to see secondary processors start"
+        )
+    if args.like is None:
+        cpus = args.cpus or 2
+        memory, crashkernel = parse_size(args.memory or "1G"), parse_size(args.crashkernel or "0")
+        return Facts.of_pc(memory, cpus=cpus, crashkernel=crashkernel), cpus
+    if args.memory or args.crashkernel:
+        raise InputError(
+            "--like already says how much memory there is and what is reserved",
+            hint="leave out --memory and --crashkernel, or --like",
+        )
+    try:
+        text = args.like.read_bytes()
+    except OSError as error:
+        raise InputError(f"{args.like}: cannot be read: {error.strerror}", hint="check the path") from None
+    facts = Facts.from_json(text, str(args.like))
+    cpus = args.cpus or min(facts.cpus, 2)
+    return replace(facts, cpus=cpus), cpus
+
+
+def _console(path: Path | None, stack: ExitStack) -> BinaryIO | None:
+    if path is None:
+        return None
+    try:
+        return stack.enter_context(path.open("wb"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}", hint="name another file") from None
+
+
+class _Silent:
+    """An observer for --json: everything is in the result."""
+
+    def begins(self, name: str) -> None: ...
+    def progress(self, name: str, done: int, total: int) -> None: ...
+    def check(self, rule: Rule) -> None: ...
+    def console(self, text: str) -> None: ...
+    def ends(self, stage: Stage) -> None: ...
+
+
+def _as_json(rehearsal: Rehearsal) -> str:
+    return json.dumps(asdict(rehearsal), indent=2)

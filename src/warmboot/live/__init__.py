@@ -1,0 +1,1 @@
+"""This computer: what its /proc and /sys tell."""

@@ -1,0 +1,77 @@
+"""The facts of the computer that this runs on, from /proc and /sys."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from pathlib import Path
+
+from warmboot.errors import InputError
+from warmboot.memmap import Facts
+
+__all__ = ["read_facts"]
+
+_HINT = "run it on Linux, as root, with /proc and /sys mounted"
+
+
+def read_facts(root: Path = Path("/")) -> Facts:
+    """The facts; `root` is where proc/ and sys/ are found. Raises InputError where the main ones cannot be read."""
+    cpuinfo = _text(root / "proc/cpuinfo")
+    cpu_flags = set(" ".join(re.findall(r"^flags\s*: (.*)$", cpuinfo, re.MULTILINE)[:1]).split())
+    cmdline = _text(root / "proc/cmdline").rstrip("\n")
+    meminfo = re.search(r"^MemTotal:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    if meminfo is None:
+        raise InputError(f"{root / 'proc/meminfo'}: no MemTotal", hint=_HINT)
+    page_size = os.sysconf("SC_PAGE_SIZE")
+    return Facts(
+        release=_text(root / "proc/sys/kernel/osrelease").strip(),
+        machine=os.uname().machine,
+        cmdline=cmdline,
+        iomem=_text(root / "proc/iomem"),
+        page_size=page_size,
+        totalram_pages=int(meminfo[1]) * 1024 // page_size,
+        lockdown=_optional(root / "sys/kernel/security/lockdown") or "[none]",
+        kexec_crash_size=_first(
+            root / "sys/kernel/kexec/crash_size",  # since Linux 6.19
+            root / "sys/kernel/kexec_crash_size",
+        ),
+        la57="la57" in cpu_flags and "no5lvl" not in cmdline.split(),
+        cpus=os.cpu_count() or 1,
+        rsdp=_rsdp(root),
+        gbpages="pdpe1gb" in cpu_flags and "nogbpages" not in cmdline.split(),
+        kexec_load_disabled=_optional(root / "proc/sys/kernel/kexec_load_disabled") == "1",
+        kexec_load_limit_reboot=int(_optional(root / "proc/sys/kernel/kexec_load_limit_reboot") or -1),
+        kexec_load_limit_panic=int(_optional(root / "proc/sys/kernel/kexec_load_limit_panic") or -1),
+    )
+
+
+def _rsdp(root: Path) -> int:
+    """Where EFI says that ACPI's root pointer is; 0 where there is no EFI, and the firmware's area is searched."""
+    match = re.search(r"^ACPI20=(0x[0-9a-f]+)", _optional(root / "sys/firmware/efi/systab"), re.MULTILINE)
+    return int(match[1], 16) if match else 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}", hint=_HINT) from None
+
+
+def _optional(path: Path) -> str:
+    try:
+        return path.read_text("utf-8", "replace").strip()
+    except OSError:
+        return ""
+
+
+def _first(*paths: Path) -> str:
+    """The text of the first file that there is, or the last one's errno name."""
+    name = "ENOENT"
+    for path in paths:
+        try:
+            return path.read_text("utf-8", "replace").strip()
+        except OSError as error:
+            name = errno.errorcode.get(error.errno or 0, "EIO")
+    return name

@@ -1,0 +1,78 @@
+"""QMP, mostly as a letter box: QEMU writes what happens to a machine, and it is read when QEMU is gone."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Events", "Outcome", "connected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a machine ended.
+
+    `reason` is the word of QMP's ShutdownCause: guest-shutdown, guest-reset (a reboot or a triple fault),
+    guest-panic, host-qmp-quit, host-signal; or "lost" where QEMU ended without a word. `status` is QEMU's
+    exit status, negative for a signal.
+    """
+
+    reason: str
+    panicked: bool
+    status: int
+
+
+class Events:
+    """The events of one QEMU, by a socket that it inherits.
+
+    An event is lost if it comes before the capabilities are negotiated, and a guest may end a millisecond
+    after its release. So that command is in the socket before QEMU starts, and nothing waits for the
+    client library, which is only imported to read the events when somebody asks for them.
+    """
+
+    def __init__(self, held: ExitStack) -> None:
+        # QEMU's end stays open here as well: the library takes a hang-up while it connects badly.
+        self._ours, self.theirs = connected(held, held)
+        self._send("qmp_capabilities")
+
+    def quit(self) -> None:
+        """Ask QEMU to end."""
+        with suppress(OSError):
+            self._send("quit")
+
+    def outcome(self, status: int) -> Outcome:
+        """The end as the events of an ended QEMU tell it, with its exit `status`."""
+        import asyncio  # noqa: PLC0415  (with the library, most of the time that all other imports take)
+
+        return asyncio.run(self._read(status))
+
+    def _send(self, command: str) -> None:
+        self._ours.sendall(b'{"execute": "%s"}\n' % command.encode())
+
+    async def _read(self, status: int) -> Outcome:
+        import logging  # noqa: PLC0415
+
+        from qemu.qmp import QMPClient, Runstate  # noqa: PLC0415
+
+        client = QMPClient("warmboot")
+        client.negotiate = False
+        client.logger.setLevel(logging.CRITICAL)  # it warns of the answers to commands that it did not send
+        await client.connect(self._ours)
+        self.theirs.close()
+        while client.runstate == Runstate.RUNNING:
+            await client.runstate_changed()
+        with suppress(EOFError, OSError):
+            await client.disconnect()
+        events: dict[str, Any] = {str(event["event"]): event.get("data") for event in client.events.history}
+        reason = events["SHUTDOWN"]["reason"] if "SHUTDOWN" in events else "lost"
+        return Outcome(reason, "GUEST_PANICKED" in events, status)
+
+
+def connected(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets, each closed by its stack."""
+    here, there = socket.socketpair()
+    ours.callback(here.close)
+    theirs.callback(there.close)
+    return here, there
