@@ -202,8 +202,8 @@ register_names:
 
 	.balign	64			# digests are over whole blocks: what is written below must not lie in one
 end_of_file:
-# What follows is in init_size, behind the file: memory that the kernel may use.
-.set registers, end_of_file
+# What follows is in init_size, behind the file: memory that the kernel may use, from the next page on.
+.set registers, protected_mode + (end_of_file - protected_mode + 4095) / 4096 * 4096
 .set digest, registers + 8 * 20
 .set remaining, digest + 32
 .set stack_top, protected_mode + INIT_SIZE

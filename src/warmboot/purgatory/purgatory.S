@@ -136,7 +136,8 @@ text_stopped:	.asciz	"\r\n  stopped before the new kernel; reset the machine\r\n
 .include "serial.inc.S"
 .include "sha256.inc.S"
 
-	.balign	16
+# What is written lies in a page of its own: an emulator translates code anew when something beside it is written.
+	.balign	4096
 gdt:		.quad	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
 gdt_limit:	.word	4 * 8 - 1
 gdt_address:	.quad	0

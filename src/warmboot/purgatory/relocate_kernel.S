@@ -24,6 +24,27 @@
 .set CR4_PAE, 0x20
 .set CR4_LA57, 0x1000
 
+# From rsi to rdi, 4096 bytes. Plain moves, in line: a repeated string instruction is several times slower under
+# emulation, and so is every write to a page that holds code, such as a call's to the stack here.
+.macro COPY_PAGE
+	mov	ecx, PAGE_SIZE / 64
+9:
+.irp offset, 0, 32
+	mov	r8, [rsi + \offset]
+	mov	r9, [rsi + \offset + 8]
+	mov	r10, [rsi + \offset + 16]
+	mov	r11, [rsi + \offset + 24]
+	mov	[rdi + \offset], r8
+	mov	[rdi + \offset + 8], r9
+	mov	[rdi + \offset + 16], r10
+	mov	[rdi + \offset + 24], r11
+.endr
+	add	rsi, 64
+	add	rdi, 64
+	dec	ecx
+	jnz	9b
+.endm
+
 relocate_kernel:
 	jmp	1f
 	.balign	16, 0
@@ -137,7 +158,7 @@ walk_page_list:
 	je	1b
 	test	byte ptr saved_flags[rip], FLAG_PRESERVE_CONTEXT
 	jnz	4f
-	call	copy_page
+	COPY_PAGE				# no call: the stack is in the page of this code, see COPY_PAGE
 	jmp	1b
 4:	mov	r12, rsi			# exchange through the swap page
 	mov	r13, rdi
@@ -152,24 +173,8 @@ walk_page_list:
 	call	copy_page
 	jmp	1b
 
-# From rsi to rdi. Plain moves: a repeated string instruction is several times slower under emulation.
 copy_page:
-	mov	ecx, PAGE_SIZE / 64
-1:
-.irp offset, 0, 32
-	mov	r8, [rsi + \offset]
-	mov	r9, [rsi + \offset + 8]
-	mov	r10, [rsi + \offset + 16]
-	mov	r11, [rsi + \offset + 24]
-	mov	[rdi + \offset], r8
-	mov	[rdi + \offset + 8], r9
-	mov	[rdi + \offset + 16], r10
-	mov	[rdi + \offset + 24], r11
-.endr
-	add	rsi, 64
-	add	rdi, 64
-	dec	ecx
-	jnz	1b
+	COPY_PAGE
 	ret
 
 	.balign	8

@@ -1,0 +1,61 @@
+"""From a program's start to the kernel's "Run /init": a rehearsal against the same QEMU's own -kernel.
+
+    python bench/boot.py [SERIES] [--runs N]
+
+Prints the seconds of each pair of runs and the median of their ratios; both are whole processes, by TCG.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from warmboot.debian import guest_root, kernel
+
+_MARK = b"Run /init as init process"
+
+
+def _seconds_to_mark(command: Sequence[str]) -> float:
+    """Seconds from the start of `command` until the mark is in what it prints."""
+    environment = dict(os.environ, WARMBOOT_ACCEL="tcg")
+    began = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if _MARK in line:
+                    return time.monotonic() - began
+        finally:
+            process.kill()
+    raise SystemExit(f"{command[0]} did not boot")
+
+
+def main() -> int:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("series", nargs="?", default="6.12", help="which of Debian's kernels (default: 6.12)")
+    parser.add_argument("--runs", type=int, default=5, help="pairs of runs (default: 5)")
+    args = parser.parse_args()
+    image, initrd = str(kernel(args.series)), str(guest_root())
+    rehearsal = [sys.executable, "-m", "warmboot", "rehearse", image, "--initrd", initrd]
+    qemu = ["qemu-system-x86_64", "-machine", "pc,smm=off,usb=off,vmport=off", "-accel", "tcg", "-cpu", "max"]
+    qemu += ["-m", "1G", "-smp", "2", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    qemu += ["-serial", "stdio", "-device", "pvpanic"]
+    qemu += ["-kernel", image, "-initrd", initrd, "-append", "console=ttyS0"]
+    _seconds_to_mark(qemu)  # reads the files into the page cache
+    ratios = []
+    for _ in range(args.runs):
+        ours, theirs = _seconds_to_mark(rehearsal), _seconds_to_mark(qemu)
+        ratios.append(ours / theirs)
+        print(f"Linux {args.series}: rehearse {ours:.2f} s, QEMU -kernel {theirs:.2f} s, ratio {ours / theirs:.2f}")
+    print(f"median ratio {statistics.median(ratios):.3f} (at most 1.15 wanted)")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

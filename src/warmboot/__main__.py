@@ -1,0 +1,7 @@
+"""`python -m warmboot`."""
+
+import sys
+
+from warmboot.cli.main import main
+
+sys.exit(main())
