@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from warmboot.kernel.state import KernelState
 
 __all__ = [
-    "KIMAGE_NO_DEST",
     "do_kimage_alloc_init",
     "kimage_alloc_control_pages",
     "kimage_alloc_page",
@@ -27,8 +25,8 @@ __all__ = [
     "sanity_check_segment_list",
 ]
 
-KIMAGE_NO_DEST = -1  # a frame that is nobody's destination
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
+_NONE: Frames = np.empty(0, dtype=np.int64)
 _BATCH = 1 << 14  # pages that are allocated and copied at once
 
 
@@ -133,22 +131,32 @@ def kimage_alloc_control_pages(kernel: KernelState, image: Kimage, order: int, c
 
 
 def _kimage_alloc_normal_control_pages(kernel: KernelState, image: Kimage, order: int, caller: Caller) -> int | None:
-    extra_pages: list[int] = []
+    """Blocks are taken until one is no destination; the others are held meanwhile, or they would come again."""
+    count = 1 << order
+    held: list[Frames] = []
+    wanted = 1
     try:
         while True:
-            first = kernel.alloc_pages(order, caller)
-            if first is None:
+            if order == 0:
+                frames = kernel.alloc_frames(wanted, caller)
+                wanted = min(2 * wanted, _BATCH)  # destinations come in runs
+            else:
+                block = kernel.alloc_pages(order, caller)
+                frames = _NONE if block is None else np.arange(block, block + count, dtype=np.int64)
+            if not len(frames):
                 return None
-            end = first + (1 << order)
-            if end < kernel.memory_limit_frames and not image.is_destination_range(
-                first << PAGE_SHIFT, (end << PAGE_SHIFT) - 1
-            ):
-                image.control_pages.append((first, order))
-                return first
-            extra_pages.append(first)
+            held.append(frames)
+            for first in frames[: len(frames) - count + 1][~image.are_destinations(frames)[: len(frames) - count + 1]]:
+                end = int(first) + count
+                if end < kernel.memory_limit_frames and not image.is_destination_range(
+                    int(first) << PAGE_SHIFT, (end << PAGE_SHIFT) - 1
+                ):
+                    held[-1] = frames[(frames < first) | (frames >= end)]
+                    image.control_pages.append((int(first), order))
+                    return int(first)
     finally:
-        for first in extra_pages:
-            kernel.pages.free_pages(first, order)
+        for frames in held:
+            kernel.pages.free_frames(frames)
 
 
 def _kimage_alloc_crash_control_pages(kernel: KernelState, image: Kimage, order: int) -> int | None:
@@ -164,92 +172,83 @@ def _kimage_alloc_crash_control_pages(kernel: KernelState, image: Kimage, order:
     return None
 
 
-def kimage_alloc_page(kernel: KernelState, image: Kimage, destination: int, caller: Caller) -> int | None:
-    """A frame for the contents of frame `destination`, or for an indirection page; None where memory ran out.
-
-    The invariant of Linux's kimage_alloc_page holds: a source page is its own destination, or no destination.
-    """
-    return _alloc_page(kernel, image, destination, lambda: kernel.alloc_pages(0, caller), _no_move)
-
-
-def _no_move(frame: int) -> int | None:
+def kimage_alloc_page(kernel: KernelState, image: Kimage, caller: Caller) -> int | None:
+    """A frame that is nobody's destination, for an indirection page; None where memory ran out."""
+    wanted = 1
+    while len(frames := kernel.alloc_frames(wanted, caller)):
+        usable, _ = _sort_frames(kernel, image, frames, 0, 0)
+        if len(usable):
+            kernel.pages.free_frames(usable[1:])
+            return int(usable[0])
+        wanted = min(2 * wanted, _BATCH)  # they come in runs
     return None
-
-
-def _alloc_page(
-    kernel: KernelState,
-    image: Kimage,
-    destination: int,
-    next_frame: Callable[[], int | None],
-    move_unloaded: Callable[[int], int | None],
-) -> int | None:
-    """One page, from `next_frame`; `move_unloaded` gives a frame to a page whose contents are not loaded yet.
-
-    A frame that is a destination goes to the page that belongs there, where that already has a source, and the
-    freed source is used instead; else it is kept until that page's turn.
-    """
-    if destination in image.dest_pages:
-        del image.dest_pages[destination]
-        return destination
-    while (frame := next_frame()) is not None:
-        if frame > kernel.memory_limit_frames:
-            image.unusable_pages.append(frame)
-            continue
-        address = frame << PAGE_SHIFT
-        if frame == destination or not image.is_destination_range(address, address + PAGE_SIZE - 1):
-            return frame
-        freed = move_unloaded(frame)
-        if freed is None:
-            freed = _move_loaded(kernel, image, frame)
-        if freed is not None:
-            return freed
-        image.dest_pages[frame] = None
-    return None
-
-
-def _move_loaded(kernel: KernelState, image: Kimage, frame: int) -> int | None:
-    """Bring the page whose destination is `frame` there, if it is loaded; returns the frame that it leaves."""
-    found = image.find_source(frame)
-    if found is None:
-        return None
-    number, page = found
-    old = int(image.sources[number][page])
-    kernel.memory.copy_page(frame, old)
-    image.sources[number][page] = frame
-    address = image.entry_address(image.first_entry[number] + page)
-    kernel.memory.write_words(address, np.array([frame << PAGE_SHIFT | Ind.SOURCE], dtype=np.uint64))
-    return old
 
 
 def _alloc_source_pages(kernel: KernelState, image: Kimage, first: int, count: int, caller: Caller) -> Frames:
     """Frames for the contents of `count` destinations from frame `first` on; fewer where memory runs out.
 
-    The same as kimage_alloc_page for each; where no frame is a destination, which is nearly always, at once.
+    The invariant is that of Linux's kimage_alloc_page: a source is its own destination, or no destination at all.
+    Linux goes page by page and exchanges what turns out to be in the way; here a batch is settled at once.
     """
     frames = kernel.alloc_frames(count, caller)
-    usable = not len(frames) or int(frames.max()) <= kernel.memory_limit_frames
-    if usable and not image.dest_pages and not image.are_destinations(frames).any():
+    simple = len(frames) == count and not len(image.dest_pages) and not image.are_destinations(frames).any()
+    if simple and int(frames.max(initial=0)) <= kernel.memory_limit_frames:
         return frames
-    queue = frames[::-1].tolist()
-    chosen: list[int] = []
+    chosen = np.full(count, -1, dtype=np.int64)
+    mine = (image.dest_pages >= first) & (image.dest_pages < first + count)
+    chosen[image.dest_pages[mine] - first] = image.dest_pages[mine]
+    image.dest_pages = image.dest_pages[~mine]
+    spare = _NONE
+    while len(frames):
+        usable, own = _sort_frames(kernel, image, frames, first, count)
+        replaced = chosen[own - first]
+        chosen[own - first] = own
+        spare = np.concatenate([spare, usable, replaced[replaced >= 0]])
+        missing = np.flatnonzero(chosen < 0)
+        chosen[missing[: len(spare)]] = spare[: len(missing)]
+        missing, spare = missing[len(spare) :], spare[len(missing) :]
+        frames = kernel.alloc_frames(len(missing), caller) if len(missing) else _NONE
+    kernel.pages.free_frames(spare)
+    gaps = np.flatnonzero(chosen < 0)
+    if len(gaps):
+        chosen, beyond = chosen[: gaps[0]], chosen[gaps[0] :]
+        kernel.pages.free_frames(beyond[beyond >= 0])
+    return chosen
 
-    def next_frame() -> int | None:
-        return queue.pop() if queue else kernel.alloc_pages(0, caller)
 
-    def move_unloaded(frame: int) -> int | None:
-        page = frame - first
-        if not 0 <= page < len(chosen):
-            return None
-        old, chosen[page] = chosen[page], frame
-        return old
+def _sort_frames(kernel: KernelState, image: Kimage, frames: Frames, first: int, count: int) -> tuple[Frames, Frames]:
+    """Which of fresh `frames` can be a source of any page, and which are among the `count` destinations from `first`.
 
-    while len(chosen) < count:
-        frame = _alloc_page(kernel, image, first + len(chosen), next_frame, move_unloaded)
-        if frame is None:
-            break
-        chosen.append(frame)
-    kernel.pages.free_frames(np.array(queue, dtype=np.int64))
-    return np.array(chosen, dtype=np.int64)
+    A frame that is the destination of a page loaded before becomes that page's source, and the one that this frees
+    is as good as a fresh one. A frame whose page is still to come is kept until then.
+    """
+    image.unusable_pages += frames[frames > kernel.memory_limit_frames].tolist()
+    frames = frames[frames <= kernel.memory_limit_frames]
+    destinations = image.are_destinations(frames)
+    usable = [frames[~destinations]]
+    frames = frames[destinations]
+    in_batch = (frames >= first) & (frames < first + count)
+    own, frames = frames[in_batch], frames[~in_batch]
+    for number, sources in enumerate(image.sources):
+        page = frames - (image.segment[number].mem >> PAGE_SHIFT)
+        inside = (page >= 0) & (page < len(sources))
+        inside[inside] = sources[page[inside]] >= 0
+        usable.append(_move_loaded(kernel, image, number, page[inside], frames[inside]))
+        frames = frames[~inside]
+    image.dest_pages = np.concatenate([image.dest_pages, frames])
+    return np.concatenate(usable), own
+
+
+def _move_loaded(kernel: KernelState, image: Kimage, number: int, pages: Frames, targets: Frames) -> Frames:
+    """Make `targets` the sources of loaded `pages` of segment `number`; returns the frames that were."""
+    old = image.sources[number][pages]
+    kernel.memory.copy_pages(targets, old)
+    image.sources[number][pages] = targets
+    entries = image.first_entry[number] + pages
+    indirection = np.array(image.indirection_pages, dtype=np.int64)[entries // ENTRIES_PER_PAGE]
+    addresses = (indirection << PAGE_SHIFT) + 8 * (entries % ENTRIES_PER_PAGE)
+    kernel.memory.scatter_words(addresses, targets << PAGE_SHIFT | Ind.SOURCE)
+    return old
 
 
 def _kimage_add_entries(kernel: KernelState, image: Kimage, entries: Frames, caller: Caller) -> int:
@@ -267,7 +266,7 @@ def _kimage_add_entries(kernel: KernelState, image: Kimage, entries: Frames, cal
 
 
 def _add_indirection_page(kernel: KernelState, image: Kimage, caller: Caller) -> bool:
-    frame = kimage_alloc_page(kernel, image, KIMAGE_NO_DEST, caller)
+    frame = kimage_alloc_page(kernel, image, caller)
     if frame is None:
         return False
     address = frame << PAGE_SHIFT

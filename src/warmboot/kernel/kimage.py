@@ -17,6 +17,10 @@ ENTRIES_PER_PAGE = PAGE_SIZE // 8 - 1  # of an indirection page; its last word p
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
+def _no_frames() -> Frames:
+    return np.empty(0, dtype=np.int64)
+
+
 class Ind(IntFlag):
     """What a kimage_entry_t is, in its low bits; above them is a physical page address."""
 
@@ -53,7 +57,7 @@ class Kimage:
     swap_page: int | None = None
     control_pages: list[tuple[int, int]] = field(default_factory=list)  # first frame and order; normal images only
     transition_pages: list[int] = field(default_factory=list)  # of the mapping of the relocation code's old address
-    dest_pages: dict[int, None] = field(default_factory=dict)  # destinations that were allocated before their turn
+    dest_pages: Frames = field(default_factory=_no_frames)  # destinations that were allocated before their turn
     unusable_pages: list[int] = field(default_factory=list)
     vmcoreinfo_page: int | None = None
     sources: list[Frames] = field(default_factory=list)  # of each loaded segment: the frame behind each page, or -1
@@ -90,14 +94,6 @@ class Kimage:
                 found[:] = True
         return found
 
-    def find_source(self, destination: int) -> tuple[int, int] | None:
-        """Segment and page within it that `destination`, a frame, already has a source for."""
-        for number, frames in enumerate(self.sources):
-            page = destination - (self.segment[number].mem >> PAGE_SHIFT)
-            if 0 <= page < len(frames) and frames[page] >= 0:
-                return number, page
-        return None
-
     def entry_address(self, number: int) -> int:
         """Physical address of entry `number` of the page list."""
         page, slot = divmod(number, ENTRIES_PER_PAGE)
@@ -107,7 +103,8 @@ class Kimage:
         """Every frame that the image took from the page allocator."""
         for frames in self.sources:
             yield frames[frames >= 0]
-        singles = [*self.indirection_pages, *self.transition_pages, *self.dest_pages, *self.unusable_pages]
+        yield self.dest_pages
+        singles = [*self.indirection_pages, *self.transition_pages, *self.unusable_pages]
         yield np.array(singles, dtype=np.int64)
 
     @property

@@ -171,9 +171,29 @@ class PhysicalMemory:
         for first, (begin, end) in _runs(frames):
             self.clear(first * PAGE_SIZE, (end - begin) * PAGE_SIZE)
 
-    def copy_page(self, target: int, source: int) -> None:
-        """Copy the frame `source` to the frame `target`."""
-        self.write(target << PAGE_SHIFT, self.read(source << PAGE_SHIFT, PAGE_SIZE))
+    def copy_pages(self, targets: Frames, sources: Frames) -> None:
+        """Copy each frame of `sources` to the frame of `targets` at its place; no target is a source."""
+        for bank, mine in self._by_bank(targets << PAGE_SHIFT):
+            for other, its in self._by_bank(sources << PAGE_SHIFT):
+                both = mine & its
+                to = np.frombuffer(bank.view, dtype=np.uint8).reshape(-1, PAGE_SIZE)
+                of = np.frombuffer(other.view, dtype=np.uint8).reshape(-1, PAGE_SIZE)
+                to[targets[both] - (bank.range.start >> PAGE_SHIFT)] = of[
+                    sources[both] - (other.range.start >> PAGE_SHIFT)
+                ]
+
+    def scatter_words(self, addresses: npt.NDArray[np.int64], words: npt.NDArray[np.int64]) -> None:
+        """Store 64-bit little-endian words at addresses that are multiples of 8."""
+        for bank, mine in self._by_bank(addresses):
+            view = np.frombuffer(bank.view, dtype="<i8")
+            view[(addresses[mine] - bank.range.start) >> 3] = words[mine]
+
+    def _by_bank(self, addresses: npt.NDArray[np.int64]) -> Iterator[tuple[Bank, npt.NDArray[np.bool_]]]:
+        """Each bank, and which of `addresses` are in it."""
+        for bank in self.banks:
+            mine = (addresses >= bank.range.start) & (addresses < bank.range.end)
+            if mine.any():
+                yield bank, mine
 
     def _write_at(self, offset: int, pieces: list[memoryview]) -> None:
         while pieces:

@@ -23,7 +23,7 @@ _BATCH = 1024  # candidates looked at in one step of a search for a block
 class Policy(StrEnum):
     """Which free frame is handed out next."""
 
-    CONTIGUOUS = "contiguous"  # from the top of memory down in one run, as on a machine that has just started
+    CONTIGUOUS = "contiguous"  # in one run, as on a machine that has just started
     SCATTERED = "scattered"  # all over memory, by a seed
     ADVERSARIAL = "adversarial"  # first those that are some segment's destination
 
@@ -56,7 +56,7 @@ class PageAllocator:
         self._used: npt.NDArray[np.bool_] = np.frombuffer(self._map, dtype=np.bool_)
         # Frames in the order of the policy are those at positions 0, 1, 2, ... of a walk through all of them.
         self._walk = (
-            _scattered_walk(self.nr_pages, seed) if policy is Policy.SCATTERED else _downward_walk(self.nr_pages)
+            _scattered_walk(self.nr_pages, seed) if policy is Policy.SCATTERED else _walk_from_the_middle(self.nr_pages)
         )
         self._position = 0  # every frame before it was handed out, and is in use or recycled
         self._recycled: list[Frames] = []  # frames taken back; some may be in use again
@@ -193,15 +193,11 @@ class PageAllocator:
         return frames
 
 
-def _downward_walk(total: int) -> Callable[[int, int], Frames]:
-    """Blocks from the top of memory down, upwards within each, so that runs of frames are in ascending order."""
-    block = 1 << 15
+def _walk_from_the_middle(total: int) -> Callable[[int, int], Frames]:
+    """Upwards from the middle: kernels are placed low and initrds high, and what is between is free."""
 
     def walk(position: int, count: int) -> Frames:
-        index = np.arange(position, position + count, dtype=np.int64)
-        number, within = np.divmod(index, block)
-        top = total - number * block
-        return np.where(top >= block, top - block + within, within)
+        return (np.arange(position, position + count, dtype=np.int64) + total // 2) % max(total, 1)
 
     return walk
 
