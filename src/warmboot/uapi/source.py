@@ -65,9 +65,9 @@ class Joined:
 
     def __init__(self, parts: Sequence[memoryview], *, align: int = 4) -> None:
         self._pieces: list[memoryview] = []
-        for part in parts:
+        for number, part in enumerate(parts, 1):
             self._pieces.append(part)
-            if len(part) % align and part is not parts[-1]:
+            if len(part) % align and number < len(parts):
                 self._pieces.append(memoryview(bytes(-len(part) % align)))
 
     @property
