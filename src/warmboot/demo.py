@@ -34,7 +34,11 @@ class Demo:
     @property
     def agrees(self) -> bool:
         """Whether the kernel printed the digest of every destination as it was computed here."""
-        return all(f"{address:016x}" in self.serial and digest in self.serial for _, address, digest in self.digests)
+        lines = [line.strip() for line in self.serial.splitlines()]
+        return all(
+            any(line.startswith(f"{address:016x}-") and line.endswith(f" {digest}") for line in lines)
+            for _, address, digest in self.digests
+        )
 
 
 def demo(machine: Machine) -> Demo:

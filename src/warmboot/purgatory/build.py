@@ -34,7 +34,7 @@ def build(source: Path) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         unlinked, flat = Path(folder, "stub.o"), Path(folder, "stub.bin")
-        _run("as", "--64", source.name, "-o", str(unlinked))
+        _run("as", "--64", str(source.resolve()), "-o", str(unlinked))
         _run(
             "ld",
             "-m",

@@ -4,8 +4,8 @@
 #
 # It is position independent, runs from one page, and its stack is the end of that page: the last 1024 bytes
 # are its own, the old kernel's stack pointer may be just below them.
-# At entry: rdi = the list's head (a kimage_entry_t), rsi = physical address of the identity page tables,
-# rdx = the image's start, rcx = physical address of the swap page, r8 bit 0 = preserve_context.
+# At entry: interrupts off, rdi = the list's head (a kimage_entry_t), rsi = physical address of the identity page
+# tables, rdx = the image's start, rcx = physical address of the swap page, r8 bit 0 = preserve_context.
 # All addresses are physical and identity mapped before and after cr3 is loaded.
 # With preserve_context pages are exchanged, the image is called, and what it returns in rax is returned
 # here, after the pages have been exchanged back.
@@ -51,9 +51,7 @@ relocate_kernel:
 returned:				# at byte 16: where a preserve_context image's return to the old kernel ends
 	hlt
 	jmp	returned
-1:	cli
-	cld
-	push	rbx
+1:	push	rbx
 	push	rbp
 	push	r12
 	push	r13
@@ -77,14 +75,14 @@ returned:				# at byte 16: where a preserve_context image's return to the old ke
 	lea	rsp, relocate_kernel[rip + PAGE_SIZE]
 	push	rdx				# the start, for the final ret
 
-	mov	rax, cr0
-	and	eax, ~CR0_CLEAR
-	or	eax, CR0_PE_PG
-	mov	cr0, rax
 	mov	rax, cr4			# 5-level paging cannot be left from here, all else is reset
 	and	eax, CR4_LA57
 	or	eax, CR4_PAE
 	mov	cr4, rax
+	mov	rax, cr0			# after cr4: WP cannot be cleared while CET is on
+	and	eax, ~CR0_CLEAR
+	or	eax, CR0_PE_PG
+	mov	cr0, rax
 
 	call	walk_page_list
 	mov	rax, cr3			# forget what was cached of the old contents
@@ -117,10 +115,10 @@ call_and_return:
 	mov	rdi, saved_head[rip]
 	call	walk_page_list
 	pop	rax
-	mov	rdx, saved_cr4[rip]
-	mov	cr4, rdx
 	mov	rdx, saved_cr0[rip]
 	mov	cr0, rdx
+	mov	rdx, saved_cr4[rip]
+	mov	cr4, rdx
 	mov	rdx, saved_cr3[rip]
 	mov	cr3, rdx
 	mov	rsp, saved_rsp[rip]
