@@ -10,18 +10,42 @@ from typing import Any
 from warmboot.machines.console import ConsoleLine
 from warmboot.machines.qemu import QemuMachine
 
-__all__ = ["BootWatch"]
+__all__ = ["BootWatch", "plain"]
 
 _USER_SPACE = re.compile(r"Run (?P<program>/\S+) as init process")
 _RELEASE = re.compile(r"Linux version (\S+)")
 _ACPI = re.compile(r"ACPI: RSDP 0x")
 _CPUS = re.compile(r"Brought up \d+ nodes?, (\d+) CPUs?")
-_KERNEL_LINE = re.compile(r"\[ *\d+\.\d+\]")
-_PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
-_FAILED_INIT = re.compile(r"Failed to execute (\S+ \(error -\d+\))")
-_PURGATORY = re.compile(r"warmboot purgatory: (.*)")
-_SETTLE = 3.0  # seconds in which a started init must not fail before it counts
+_KERNEL_LINE = re.compile(r"\s*\[ *\d+\.\d+\]")
+_PANIC = re.compile(r"Kernel panic - not syncing: .*")
+_PURGATORY = re.compile(r"warmboot purgatory: .*")
+# What a kernel says of an init or an initrd that it cannot use, before it tries another or panics (init/main.c,
+# init/initramfs.c).
+_COMPLAINT = re.compile(
+    r"Failed to execute \S+ \(error -\d+\)"
+    r"|Starting init: \S+ exists but couldn't execute it \(error -\d+\)"
+    r"|check access for rdinit=\S+ failed: -\d+"
+    r"|Initramfs unpacking failed: .*"
+)
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+_SETTLE = 3.0  # seconds in which a started init that is silent must not fail before it counts
+_LINGER = 0.3  # seconds in which an init that has spoken must not bring the kernel down before it counts
 _LAST_WORDS = 0.5  # seconds in which a kernel that panicked may still say something
+
+# Hints for a panic, by what it says; the last one is for all others.
+_PANICS = [
+    (re.compile(r"Attempted to kill init"), "the first program ended: look at its last words on the console"),
+    (re.compile(r"[Oo]ut of memory|deadlocked on memory"), "give the machine more memory by --memory"),
+    (re.compile(r"root fs|No working init|[Ii]nit \S+ failed"), "give an --initrd, or root= or init= by --append"),
+    (re.compile(""), "look at the whole console by --console FILE"),
+]
+
+
+def plain(text: str) -> str:
+    """A console's text without what would steer a terminal: colours, cursor movements, control characters."""
+    return _CONTROL.sub("", _ESCAPE.sub("", text))
 
 
 class BootWatch:
@@ -31,8 +55,11 @@ class BootWatch:
         self._machine = machine
         self._until = until
         self._last_line = ""
-        self._user_space_at: float | None = None
-        self._spoke = ""  # the first line that is not the kernel's, after init was started
+        self._complaint = ""
+        self._timestamps = False  # whether this kernel's lines begin with the time, which tells them from others
+        self._started_at: float | None = None  # when an init was started
+        self._spoke_at: float | None = None  # when the first line came that is not the kernel's, after that
+        self._decided = False
         self.passed = False
         self.problem = ""
         self.hint = ""
@@ -42,65 +69,81 @@ class BootWatch:
     def run(self, timeout: float, show: Callable[[str], None]) -> None:
         """Follow the console for up to `timeout` seconds; every complete line goes to `show`."""
         deadline = time.monotonic() + timeout
-        decided = False
-        while not decided:
-            patience = deadline
-            if self._user_space_at is not None and self._until is None:
-                patience = min(deadline, self._user_space_at + _SETTLE)
-            lines = self._machine.lines(max(0.0, patience - time.monotonic()))
-            line = next(lines, None)
-            if line is None:
-                self._console_is_silent(time.monotonic() >= deadline)
-                break
-            if line.complete:
-                show(line.text)
-            decided = self._look_at(line)
-        if self.problem and not self.passed:
+        while not self._decided:
+            patience = self._patience(deadline)
+            line = next(self._machine.lines(max(0.0, patience - time.monotonic())), None)
+            if line is not None:
+                self._look_at(line, show)
+            # A console that never falls silent must not put off the end.
+            over = time.monotonic() >= self._patience(deadline)
+            if not self._decided and (line is None or over):
+                self._no_more(gone=not over)
+        if not self.passed:
             for line in self._machine.lines(_LAST_WORDS):
                 if line.complete:
-                    show(line.text)
+                    show(plain(line.text))
 
-    def _look_at(self, line: ConsoleLine) -> bool:
-        """Whether this line decides."""
-        text = line.text
+    def _patience(self, deadline: float) -> float:
+        """Until when a line is waited for."""
+        if self._until is not None or self._started_at is None:
+            return deadline
+        if self._spoke_at is not None:
+            return min(deadline, self._spoke_at + _LINGER)
+        return min(deadline, self._started_at + _SETTLE)
+
+    def _look_at(self, line: ConsoleLine, show: Callable[[str], None]) -> None:
+        text = plain(line.text)
+        if line.complete:
+            show(text)
         if text.strip():
             self._last_line = text.strip()
-        self._note(text)
         if self._until is not None and self._until in text:
-            return self._passes(f"{self._until!r} on the console", line.time)
-        for pattern, hint in _FAILURES:
-            match = pattern.search(text)
-            if match is not None:
-                return self._fails(match[0].strip(), hint, line.time)
-        found = _USER_SPACE.search(text)
-        if found is not None and self._user_space_at is None:
-            self._user_space_at = line.time
-            self.figures["init"] = found["program"]
-        elif self._user_space_at is not None and text.strip() and not _KERNEL_LINE.match(text.strip()):
-            self._spoke = self._spoke or text.strip()
-            if self._until is None:
-                return self._passes(f"user space, {self.figures['init']}: {self._spoke}", self._user_space_at)
-        return False
+            self._passes(f"{self._until!r} on the console", line.time)
+        elif line.complete:
+            self._note(text)
+            self._judge(text, line.time)
 
     def _note(self, text: str) -> None:
-        release, cpus = _RELEASE.search(text), _CPUS.search(text)
-        if release is not None:
+        """Keep what a line tells of the booting kernel."""
+        release, cpus, complaint = _RELEASE.search(text), _CPUS.search(text), _COMPLAINT.search(text)
+        if release is not None and self.figures["release"] is None:
             self.figures["release"] = release[1]
         if cpus is not None:
             self.figures["processors"] = int(cpus[1])
         if _ACPI.search(text):
             self.figures["acpi"] = True
+        if complaint is not None and not self._complaint:
+            self._complaint = complaint[0].strip()
 
-    def _console_is_silent(self, time_is_up: bool) -> None:
-        """No line came: the guest is gone, init was given its time to fail, or time is up."""
+    def _judge(self, text: str, when: float) -> None:
+        panic, purgatory, started = _PANIC.search(text), _PURGATORY.search(text), _USER_SPACE.search(text)
+        of_kernel = _KERNEL_LINE.match(text) is not None
+        if panic is not None:
+            hint = next(hint for pattern, hint in _PANICS if pattern.search(panic[0]))
+            self._fails(panic[0].strip(), hint, when)
+        elif purgatory is not None:
+            self._fails(purgatory[0].strip(), "the image changed between loading and starting: load it again", when)
+        elif started is not None:
+            self._timestamps = of_kernel
+            self._started_at, self._spoke_at = when, None  # one that was started before has failed
+            self.figures["init"] = started["program"]
+        elif self._started_at is not None and _COMPLAINT.search(text) is not None:
+            self._started_at = None
+        elif self._started_at is not None and self._timestamps and not of_kernel and text.strip():
+            self._spoke_at = self._spoke_at or when
+            self.figures.setdefault("first_words", text.strip())
+
+    def _no_more(self, *, gone: bool) -> None:
+        """Nothing more is waited for: the guest is gone, or it had its time."""
         now = time.monotonic()
-        if self._user_space_at is not None and self._until is None:
-            self._passes(f"user space, {self.figures['init']}", self._user_space_at)
+        if self._started_at is not None and self._until is None:
+            self._passes("user space", self._started_at)
             return
         waited_for = f"{self._until!r}" if self._until is not None else "user space"
-        if time_is_up:
+        last = f"last on the console: {self._last_line or 'nothing'}"
+        if not gone:
             self._fails(
-                f"no {waited_for} in time; last on the console: {self._last_line or 'nothing'}",
+                f"no {waited_for} in time; {last}",
                 "allow more by --timeout, or look at the whole console by --console FILE",
                 now,
             )
@@ -110,23 +153,18 @@ class BootWatch:
             outcome.reason if outcome else "", "ended"
         )
         self._fails(
-            f"the machine {how} before {waited_for}; last on the console: {self._last_line or 'nothing'}",
-            "a reset without a message is a triple fault: try earlyprintk=ttyS0 on the command line",
+            f"the machine {how} before {waited_for}; {last}",
+            "a reset without a message is a triple fault: try earlyprintk=ttyS0 on the command line"
+            if how == "reset itself"
+            else "look at the whole console by --console FILE",
             now,
         )
 
-    def _passes(self, reached: str, when: float) -> bool:
-        self.passed, self.ended = True, when
+    def _passes(self, reached: str, when: float) -> None:
+        self._decided, self.passed, self.ended = True, True, when
         self.figures["reached"] = reached
-        return True
 
-    def _fails(self, problem: str, hint: str, when: float) -> bool:
-        self.problem, self.hint, self.ended = problem, hint, when
-        return True
-
-
-_FAILURES = [
-    (_PANIC, "the kernel's own message says what it lacks: an initrd, a root=, or an init"),
-    (_FAILED_INIT, "the initrd's init cannot run: look at its format and its interpreter"),
-    (_PURGATORY, "the image changed between loading and starting: load it again"),
-]
+    def _fails(self, problem: str, hint: str, when: float) -> None:
+        if self._complaint:
+            problem += f" (before it: {self._complaint})"
+        self._decided, self.problem, self.hint, self.ended = True, problem, hint, when

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -11,13 +12,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from warmboot.boot import BootWatch
-from warmboot.errors import ExitStatus, MissingToolError, WarmbootError
+from warmboot.errors import ExitStatus, InputError, MissingToolError, RefusedError, WarmbootError
 from warmboot.handover import HandOver, hand_over
 from warmboot.images import BzImage, identify, map_file
 from warmboot.kernel import KexecError, Rule
+from warmboot.machines.layout import MAX_LOW
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
-from warmboot.memmap import Facts
+from warmboot.memmap import Facts, Range
 from warmboot.placement import Placement, place
 
 __all__ = ["Observer", "Options", "Outcome", "Rehearsal", "Stage", "image_figures", "rehearse"]
@@ -28,6 +30,9 @@ _TWIN_LIMIT = 160 << 20
 # Bytes of digest that the processor in this process computes in about two seconds.
 _DIGEST_LIMIT = 96 << 20
 _FIRMWARE_PATIENCE = 60.0  # seconds
+_4G = 1 << 32
+# A command line's words, as next_arg of the kernel's lib/cmdline.c finds them: quotes hold spaces together.
+_WORD = re.compile(r'(?:"[^"]*"?|\S)+')
 
 
 class Outcome(StrEnum):
@@ -67,7 +72,7 @@ class Rehearsal:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What to rehearse, on which machine. Sizes are bytes, times are seconds."""
+    """What to rehearse, on which machine. Times are seconds; `console` is where the console is written to."""
 
     kernel: Path
     facts: Facts
@@ -77,7 +82,7 @@ class Options:
     boot: bool = True
     until: str | None = None
     timeout: float = 120.0
-    console: BinaryIO | None = None
+    console: Path | None = None
 
 
 class Observer(Protocol):
@@ -119,7 +124,9 @@ def rehearse(options: Options, observer: Observer) -> Rehearsal:
 def _conclude(rehearsal: Rehearsal) -> None:
     boot = rehearsal.stages[-1]
     if boot.outcome is Outcome.PASSED:
-        rehearsal.verdict = f"it loads, and it boots: {boot.figures['reached']}"
+        rehearsal.verdict = (
+            f"it loads, and it boots: {boot.figures['reached']} {boot.figures['seconds']:.1f} s after the hand-over"
+        )
         return
     rehearsal.verdict = f"it loads, and the new kernel's entry point is reached; boot not tried: {boot.problem}"
     rehearsal.hint = boot.hint
@@ -135,7 +142,8 @@ class _Run:
         self._observer = observer
         self._rehearsal = rehearsal
         self._stack = stack
-        self._machine = stack.enter_context(Machine(options.facts))
+        self._facts = _as_in_qemu(options.facts) if options.boot else options.facts
+        self._machine = stack.enter_context(Machine(self._facts))
         self._image: BzImage
         self._placement: Placement
         self._qemu: QemuMachine | None = None
@@ -168,7 +176,9 @@ class _Run:
     def place(self) -> None:
         options = self._options
         initrds = [map_file(path, "initrd") for path in options.initrds]
-        line, added = _seen_on_serial(options.command_line) if options.boot else (options.command_line, "")
+        line, added = options.command_line, ""
+        if options.boot:
+            line, added = _seen_on_serial(options.command_line, self._image.cmdline_size)
         if options.boot:
             self._power_on()
         with self._stage("place") as stage:
@@ -230,7 +240,7 @@ class _Run:
                 if booting and memsz <= _TWIN_LIMIT:
                     # QEMU goes on with the machine itself, and does the whole hand-over once more.
                     self._release()
-                    machine = stack.enter_context(Machine(self._options.facts))
+                    machine = stack.enter_context(Machine(self._facts))
                     machine.kernel.kexec_load(self._placement.request)
                 done = hand_over(
                     machine,
@@ -240,7 +250,8 @@ class _Run:
                 )
                 stage.figures = _figures(done, self._placement)
             if not done.reached:
-                stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem, done.hint
+                stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
+                stage.figures["serial"] = done.serial
             elif booting and not self._released:
                 self._release()
 
@@ -267,14 +278,27 @@ class _Run:
             low=machine.low,
             high=machine.high,
             cpus=self._options.cpus,
-            console=self._options.console,
+            console=self._open_console(),
         )
         try:
             qemu.start()
         except MissingToolError as error:
             self._qemu_missing = error
             return
+        except OSError as error:
+            raise RefusedError(
+                f"QEMU cannot be started: {error.strerror}", hint="name a qemu-system-x86_64 by WARMBOOT_QEMU"
+            ) from None
         self._qemu = self._stack.enter_context(qemu)
+
+    def _open_console(self) -> BinaryIO | None:
+        path = self._options.console
+        if path is None:
+            return None
+        try:
+            return self._stack.enter_context(path.open("wb"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror}", hint="name another file") from None
 
     def _release(self) -> None:
         assert self._qemu is not None
@@ -324,12 +348,38 @@ def _figures(done: HandOver, placement: Placement) -> dict[str, Any]:
     }
 
 
-def _seen_on_serial(command_line: str) -> tuple[str, str]:
-    """The command line with what a boot needs to be followed on the serial port, and what was added."""
-    words = command_line.split()
+def _as_in_qemu(facts: Facts) -> Facts:
+    """The machine without what its RAM has between QEMU's limit and 4 GiB: old chipsets go up to 3.5 GiB."""
+    low_ram = max((each.end for each in facts.system_ram if each.end <= _4G), default=0)
+    return facts.reserve(Range(MAX_LOW, low_ram)) if low_ram > MAX_LOW else facts
+
+
+def _seen_on_serial(command_line: str, limit: int) -> tuple[str, str]:
+    """The command line with what a boot needs to be followed on the serial port, and what was added.
+
+    Raises InputError where the kernel would take the first, of `limit` bytes at most, but not the second.
+    """
+    words = list(_WORD.finditer(command_line))
+    end = next((word.start() for word in words if word[0] == "--"), None)  # what follows is for init
+    before, behind = (command_line[:end], command_line[end:]) if end is not None else (command_line, "")
+    options = {word[0] for word in words if word.start() < len(before)}
     added = []
-    if not any(word.startswith("console=ttyS0") for word in words):
+    if not any(word == "console=ttyS0" or word.startswith("console=ttyS0,") for word in options):
         added.append("console=ttyS0")
-    if "quiet" in words or any(word.startswith("loglevel=") for word in words):
+    if "quiet" in options or any(word.startswith("loglevel=") for word in options):
         added.append("loglevel=7")
-    return " ".join([*([command_line] if command_line else []), *added]), " ".join(added)
+    if not added:
+        return command_line, ""
+    text = " ".join(added)
+    line = " ".join(each for each in (before.strip(), text, behind) if each)
+    if len(_encoded(line)) > limit >= len(_encoded(command_line)):
+        raise InputError(
+            f"the command line has {len(_encoded(command_line))} bytes, and {text!r}, without which the boot cannot"
+            f" be followed, makes it longer than {limit}",
+            hint="make it shorter, or leave out the boot by --no-boot",
+        )
+    return line, text
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import signal
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from typing import NoReturn
 
 from warmboot import __version__
-from warmboot.cli import debian, demo, facts, inspect, rehearse
 from warmboot.errors import ExitStatus, WarmbootError
 
 __all__ = ["main"]
+
+_COMMANDS = ("rehearse", "demo", "inspect", "facts", "debian")  # each a module of this room
 
 _DESCRIPTION = """\
 kexec in Python: know before you touch a machine whether a kernel will load and boot there.
@@ -28,9 +32,18 @@ exit status:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Wrong usage is told like every other error: what is wrong, and what helps."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(ExitStatus.USAGE, f"warmboot: {message}\n  try: {self.prog} --help\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    parser = argparse.ArgumentParser(
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
+    parser = _Parser(
         prog="warmboot",
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -39,9 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"warmboot {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in (rehearse, demo, inspect, facts, debian):
-        command.add_parser(subparsers)
-    args = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    for command in _needed(given):
+        import_module(f"warmboot.cli.{command}").add_parser(subparsers)
+    args = parser.parse_args(given)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
@@ -53,6 +67,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
+        return ExitStatus.REFUSED
+    except OSError as error:  # such as a full disk behind our output; what is read has its own errors
+        if args.debug:
+            raise
+        _discard_output()
+        print(f"warmboot: {error}\n  try: warmboot --debug, which shows where it comes from", file=sys.stderr)
         return ExitStatus.REFUSED
     return status
+
+
+def _needed(arguments: Sequence[str]) -> Sequence[str]:
+    """The one command that is asked for, so that it need not wait for the others' imports; else all of them."""
+    first = next((each for each in arguments if not each.startswith("-")), None)
+    return [first] if first in _COMMANDS else _COMMANDS
+
+
+def _discard_output() -> None:
+    """Nothing that is still to be written can be: the interpreter's end must not try it again."""
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
-from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import BinaryIO
 
-from warmboot.errors import InputError
+from warmboot.errors import InputError, RefusedError
 from warmboot.kernel import Rule
 from warmboot.memmap import Facts, parse_size
 from warmboot.rehearsal import Options, Rehearsal, Stage, rehearse
 from warmboot.report.rehearsal import TextReport
 
 __all__ = ["add_parser", "run"]
+
+_LONGEST_TIMEOUT = 1e6  # seconds
 
 _DESCRIPTION = """\
 Answer one question: if I kexec this kernel, with this initrd and command line, on such a
@@ -81,28 +81,37 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
     facts, cpus = _machine(args)
-    if args.timeout <= 0:
-        raise InputError(f"--timeout {args.timeout:g}: no time at all", hint="give seconds, such as 120")
-    with ExitStack() as stack:
-        options = Options(
-            kernel=args.kernel,
-            facts=facts,
-            initrds=args.initrd,
-            command_line=args.append,
-            cpus=cpus,
-            boot=not args.no_boot,
-            until=args.until,
-            timeout=args.timeout,
-            console=_console(args.console, stack),
+    if not 0 < args.timeout <= _LONGEST_TIMEOUT:
+        raise InputError(
+            f"--timeout {args.timeout:g}: not from 0 to {_LONGEST_TIMEOUT:g} seconds", hint="give seconds, such as 120"
         )
-        if args.json:
+    if args.until == "":
+        raise InputError("--until: an empty text is on every console", hint="give a text, such as login:")
+    options = Options(
+        kernel=args.kernel,
+        facts=facts,
+        initrds=args.initrd,
+        command_line=args.append,
+        cpus=cpus,
+        boot=not args.no_boot,
+        until=args.until,
+        timeout=args.timeout,
+        console=args.console,
+    )
+    if args.json:
+        try:
             rehearsal = rehearse(options, _Silent())
-            print(_as_json(rehearsal))
-            return rehearsal.exit_status
-        report = TextReport(show_console=args.console is None)
-        rehearsal = rehearse(options, report)
-        report.verdict(rehearsal)
+        except RefusedError as error:  # before the first stage: no such machine can be made
+            rehearsal = Rehearsal([], str(error), error.hint, error.exit_status)
+        print(_as_json(rehearsal))
         return rehearsal.exit_status
+    report = TextReport(show_console=args.console is None)
+    try:
+        rehearsal = rehearse(options, report)
+    finally:
+        report.close()
+    report.verdict(rehearsal)
+    return rehearsal.exit_status
 
 
 def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
@@ -112,9 +121,10 @@ def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
         )
     if args.like is None:
         cpus = args.cpus or 2
-        memory, crashkernel = parse_size(args.memory or "1G"), parse_size(args.crashkernel or "0")
+        memory = parse_size("1G" if args.memory is None else args.memory)
+        crashkernel = parse_size("0" if args.crashkernel is None else args.crashkernel)
         return Facts.of_pc(memory, cpus=cpus, crashkernel=crashkernel), cpus
-    if args.memory or args.crashkernel:
+    if args.memory is not None or args.crashkernel is not None:
         raise InputError(
             "--like already says how much memory there is and what is reserved",
             hint="leave out --memory and --crashkernel, or --like",
@@ -126,15 +136,6 @@ def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
     facts = Facts.from_json(text, str(args.like))
     cpus = args.cpus or min(facts.cpus, 2)
     return replace(facts, cpus=cpus), cpus
-
-
-def _console(path: Path | None, stack: ExitStack) -> BinaryIO | None:
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(path.open("wb"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}", hint="name another file") from None
 
 
 class _Silent:

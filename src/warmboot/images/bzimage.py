@@ -102,6 +102,8 @@ def parse_bzimage(data: memoryview, name: str) -> BzImage:
         raise InputError(f"{name}: byte 0x1f4: the kernel's size is 0", hint="build or fetch the kernel again")
     if data.nbytes < setup_size + kernel_size:
         raise _cut_short(name, data.nbytes, setup_size + kernel_size)
+    if protocol >= 0x020A and 0x202 + field(0x201, "B") < _SHORTEST:
+        raise InputError(f"{name}: byte 0x201: the header ends before its own fields", hint=_HINT_CUT)
     xloadflags = XLoadFlags(field(0x236, "H")) if protocol >= 0x020C else XLoadFlags(0)
     alignment = field(0x230, "I")
     if alignment & (alignment - 1) or not alignment:
@@ -129,7 +131,7 @@ def _version(data: memoryview, offset: int, setup_size: int) -> str:
     if not SECTOR <= offset < setup_size:
         return "unknown"
     text = bytes(data[offset : min(offset + 256, setup_size)]).partition(b"\0")[0]
-    return text.decode("ascii", "replace")
+    return "".join(each if each.isprintable() else "?" for each in text.decode("ascii", "replace")) or "unknown"
 
 
 def _cut_short(name: str, size: int, needed: int) -> InputError:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from pathlib import Path
 
 from warmboot.errors import InputError
 
@@ -19,13 +18,17 @@ def map_file(path: str | os.PathLike[str], what: str = "file") -> memoryview:
     """
     name = os.fspath(path)
     try:
-        with Path(path).open("rb") as file:
-            status = os.fstat(file.fileno())
+        # Opening must not wait for a writer, as it would on a FIFO.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 raise InputError(f"{name}: no regular file", hint=f"give the {what} as a file on disk")
             if not status.st_size:
                 raise InputError(f"{name}: the {what} is empty", hint="check that it was written whole; copy it again")
-            return memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+            return memoryview(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ))
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise InputError(
             f"{name}: {what} cannot be read: {error.strerror}", hint="check the path and its permissions"

@@ -37,12 +37,12 @@ def read_facts(root: Path = Path("/")) -> Facts:
             root / "sys/kernel/kexec_crash_size",
         ),
         la57="la57" in cpu_flags and "no5lvl" not in cmdline.split(),
-        cpus=os.cpu_count() or 1,
+        cpus=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
         rsdp=_rsdp(root),
         gbpages="pdpe1gb" in cpu_flags and "nogbpages" not in cmdline.split(),
         kexec_load_disabled=_optional(root / "proc/sys/kernel/kexec_load_disabled") == "1",
-        kexec_load_limit_reboot=int(_optional(root / "proc/sys/kernel/kexec_load_limit_reboot") or -1),
-        kexec_load_limit_panic=int(_optional(root / "proc/sys/kernel/kexec_load_limit_panic") or -1),
+        kexec_load_limit_reboot=_limit(root / "proc/sys/kernel/kexec_load_limit_reboot"),
+        kexec_load_limit_panic=_limit(root / "proc/sys/kernel/kexec_load_limit_panic"),
     )
 
 
@@ -50,6 +50,14 @@ def _rsdp(root: Path) -> int:
     """Where EFI says that ACPI's root pointer is; 0 where there is no EFI, and the firmware's area is searched."""
     match = re.search(r"^ACPI20=(0x[0-9a-f]+)", _optional(root / "sys/firmware/efi/systab"), re.MULTILINE)
     return int(match[1], 16) if match else 0
+
+
+def _limit(path: Path) -> int:
+    text = _optional(path) or "-1"
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"{path}: {text[:40]!r} is no number", hint=_HINT) from None
 
 
 def _text(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import select
 import socket
 import threading
 import time
@@ -30,9 +32,9 @@ class ConsoleLine:
 
 
 class Console:
-    """The reader of the serial port: a thread that stamps lines as they come."""
+    """The reader of the serial port, a pipe or a socket: a thread that stamps lines as they come."""
 
-    def __init__(self, port: socket.socket, copy: BinaryIO | None) -> None:
+    def __init__(self, port: BinaryIO | socket.socket, copy: BinaryIO | None) -> None:
         self._port = port
         self._copy = copy
         self._lines: queue.SimpleQueue[ConsoleLine | None] = queue.SimpleQueue()
@@ -63,14 +65,13 @@ class Console:
         shown = b""  # what of it has been shown
         last = 0.0  # when its last byte came
         while True:
-            self._port.settimeout(None if rest == shown else _QUIET)
-            try:
-                piece = self._port.recv(1 << 16)
-            except TimeoutError:
+            if not select.select([self._port], [], [], None if rest == shown else _QUIET)[0]:
                 self._put(rest, last, complete=False)
                 shown = rest
                 continue
-            except ConnectionError:  # QEMU was killed with input unread
+            try:
+                piece = os.read(self._port.fileno(), 1 << 16)
+            except ConnectionError:  # a socket whose other end was killed with input unread
                 piece = b""
             if not piece:
                 break

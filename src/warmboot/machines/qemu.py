@@ -25,7 +25,7 @@ from warmboot.machines import pvh
 from warmboot.machines.accel import Accel, choose, cpu_model
 from warmboot.machines.console import Console, ConsoleLine
 from warmboot.machines.layout import FIRMWARE_ROOM, MAX_LOW
-from warmboot.machines.qmp import Events, Outcome, connected
+from warmboot.machines.qmp import Events, Outcome
 
 __all__ = ["ConsoleLine", "Outcome", "QemuMachine", "find_qemu"]
 
@@ -34,6 +34,7 @@ _QEMU_VARIABLE = "WARMBOOT_QEMU"
 _INSTALL_HINT = "apt-get install --no-install-recommends qemu-system-x86"
 
 _POLL = 0.001  # seconds between looks at the mailbox
+_PIPE_SIZE = 1 << 20  # bytes: what an unprivileged user may have (pipe-max-size)
 _PATIENCE = 2.0  # seconds that QEMU gets to follow each request to end
 
 
@@ -214,7 +215,7 @@ class QemuMachine:
         passed.callback(os.close, stub)
         self._stderr = _memory_file("qemu-stderr", b"")
         self._held.callback(os.close, self._stderr)
-        ours, serial = connected(self._held, passed)
+        ours, serial = _console_pipe(self._held, passed)
         self._events = Events(self._held)
 
         # QEMU outlives a parent that is killed: end of file on a character device means nothing to it. So
@@ -228,17 +229,17 @@ class QemuMachine:
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
-        command = [str(qemu), *self._options(accel, stub, serial.fileno(), self._events.theirs.fileno())]
+        command = [str(qemu), *self._options(accel, stub, serial, self._events.theirs.fileno())]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
-            pass_fds=[self._memory_fd, stub, serial.fileno(), self._events.theirs.fileno(), lifeline],
+            pass_fds=[self._memory_fd, stub, serial, self._events.theirs.fileno(), lifeline],
             start_new_session=True,  # the terminal's Ctrl-C is for us, and we close QEMU
         )
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
-        serial.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
+        passed.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
         self._console = Console(ours, self._copy)
         self._held.callback(self._console.close)
 
@@ -251,7 +252,7 @@ class QemuMachine:
         options += ["-object", memory, "-m", f"{size}B", "-machine", machine]
         options += ["-accel", accel, "-cpu", cpu_model(accel), "-smp", str(self._cpus)]
         options += ["-kernel", f"/proc/self/fd/{stub}"]
-        options += ["-chardev", f"socket,id=serial,fd={serial}", "-serial", "chardev:serial"]
+        options += ["-chardev", f"file,id=serial,path=/proc/self/fd/{serial}", "-serial", "chardev:serial"]
         options += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
         options += ["-device", "pvpanic"]
         return options
@@ -264,6 +265,20 @@ class QemuMachine:
         else:
             hint = f"try a newer QEMU, named by {_QEMU_VARIABLE}, or WARMBOOT_ACCEL=tcg"
         return RefusedError(f"QEMU ended before its firmware was done: {last}", hint=hint)
+
+
+def _console_pipe(held: ExitStack, theirs: ExitStack) -> tuple[BinaryIO, int]:
+    """A pipe for the serial port: our reading end, and QEMU's writing end, each closed by its stack.
+
+    QEMU writes byte by byte and, where a byte does not fit, tries a few times and drops it. A socket has room for
+    some 300 such writes, each of which it counts with its bookkeeping; a pipe puts them behind one another.
+    """
+    reading, serial = os.pipe()
+    ours = held.enter_context(os.fdopen(reading, "rb", buffering=0))
+    theirs.callback(os.close, serial)
+    with suppress(OSError):  # a user with very many pipes gets a small one
+        fcntl.fcntl(serial, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    return ours, serial
 
 
 def _memory_file(name: str, content: bytes) -> int:

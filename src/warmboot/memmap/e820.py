@@ -6,7 +6,9 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
+from warmboot.errors import InputError
 from warmboot.memmap.iomem import Resource
 from warmboot.memmap.ranges import Range
 
@@ -55,8 +57,20 @@ class E820Entry:
 
 
 def e820_of_iomem(resources: Iterable[Resource]) -> list[E820Entry]:
-    """The memory map behind /proc/iomem, sorted: its top-level entries that came from an e820 map."""
-    entries = [
-        E820Entry(each.range, _NAMES[each.name]) for each in resources if each.depth == 0 and each.name in _NAMES
-    ]
-    return sorted(entries, key=lambda entry: entry.range)
+    """The memory map behind /proc/iomem, sorted: its entries that came from an e820 map.
+
+    Linux inserts the reserved ones late (e820__reserve_resources_late), so a bus or its configuration space may
+    lie around them. What lies inside an entry is a detail of it. Raises InputError where two entries overlap.
+    """
+    entries: list[E820Entry] = []
+    for each in resources:
+        if each.name in _NAMES and not (entries and entries[-1].range.contains(each.range)):
+            entries.append(E820Entry(each.range, _NAMES[each.name]))
+    entries.sort(key=lambda entry: entry.range)
+    for before, after in pairwise(entries):
+        if before.range.overlaps(after.range):
+            raise InputError(
+                f"iomem: {before.range} and {after.range} overlap",
+                hint="take the text of /proc/iomem as it is, read as root",
+            )
+    return entries

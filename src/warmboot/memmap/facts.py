@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
@@ -19,6 +20,10 @@ __all__ = ["Facts", "parse_size"]
 
 _HINT = "write the facts with 'warmboot facts' on the machine, as root"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"(?P<number>0x[0-9a-f]+|[0-9]+)(?P<unit>[kmgt]?)", re.IGNORECASE | re.ASCII)
+_LONGEST_SIZE = 24  # characters: 64 bits in decimal, and a unit
+_LOCKDOWN_MODES = ("none", "integrity", "confidentiality")
+_PHYSICAL_LIMIT = 1 << 52  # bytes: x86 has no physical address from there on
 # Linux 5.13 and later, and Debian's older kernels through stable fixes, never hand out the first MiB on x86.
 _LOW_MEMORY = Range(0, 1 << 20)
 
@@ -56,6 +61,19 @@ class Facts:
             raise InputError(f"facts: machine is {self.machine!r}, only x86_64 is known", hint=_HINT)
         if not self.system_ram:
             raise InputError("facts: iomem has no System RAM", hint=_HINT)
+        if self.system_ram[-1].end > _PHYSICAL_LIMIT:
+            raise InputError(f"facts: iomem has System RAM at {self.system_ram[-1]}, beyond 52 bits", hint=_HINT)
+        if not 0 <= self.rsdp < _PHYSICAL_LIMIT:
+            raise InputError(f"facts: rsdp is {self.rsdp:#x}, no physical address", hint=_HINT)
+        if self.cpus < 1 or self.totalram_pages < 1:
+            raise InputError(
+                f"facts: {self.cpus} processors and {self.totalram_pages} pages of memory: a machine has more",
+                hint=_HINT,
+            )
+        if self.lockdown_mode not in _LOCKDOWN_MODES:
+            raise InputError(
+                f"facts: lockdown is {self.lockdown!r}, its modes are {', '.join(_LOCKDOWN_MODES)}", hint=_HINT
+            )
 
     @classmethod
     def from_json(cls, text: str | bytes, name: str = "facts") -> Facts:
@@ -65,17 +83,19 @@ class Facts:
         """
         try:
             members: Any = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{name}: not JSON: {error}", hint=_HINT) from None
+        if isinstance(members, dict):
+            members = members.get("facts", members)  # a trace's first line holds them one level down
         if not isinstance(members, dict):
             raise InputError(f"{name}: a JSON {type(members).__name__}, not an object", hint=_HINT)
-        members = members.get("facts", members)  # a trace's first line holds them one level down
         known: dict[str, Any] = {}
         for field in fields(cls):
             if field.name in members:
                 value = members[field.name]
                 if type(value).__name__ != field.type:
-                    raise InputError(f"{name}: {field.name} is {value!r}, not of type {field.type}", hint=_HINT)
+                    shown = json.dumps(value)[:40]
+                    raise InputError(f"{name}: {field.name} is {shown}, not of type {field.type}", hint=_HINT)
                 known[field.name] = value
         missing = [field.name for field in fields(cls)[:9] if field.name not in known]
         if missing:
@@ -156,18 +176,17 @@ class Facts:
 
     def reserve(self, room: Range) -> Facts:
         """The same machine, whose firmware keeps `room` for itself: a reserved range, and no RAM there."""
-        lines = [f"{room.start:08x}-{room.end - 1:08x} : Reserved"]
-        lost = 0
+        trees = [[Resource(room, "Reserved", 0)]]
         for top, nested in _top_level(self.resources):
-            if not top.range.overlaps(room):
-                lines += [_line(each) for each in (top, *nested)]
-                continue
-            for piece in subtract([top.range], [room]):
-                lines.append(_line(Resource(piece, top.name, 0)))
-                lines += [_line(each) for each in nested if piece.contains(each.range)]
-            if top.name == "System RAM":
-                lost += top.range.size - sum(each.size for each in subtract([top.range], [room]))
-        return replace(self, iomem="\n".join(lines) + "\n", totalram_pages=self.totalram_pages - lost // PAGE_SIZE)
+            trees += [_cut([top, *nested], piece) for piece in subtract([top.range], [room])]
+        trees.sort(key=lambda tree: tree[0].range)
+        left = subtract(self.system_ram, [room])
+        lost = sum(each.size for each in self.system_ram) - sum(each.size for each in left)
+        return replace(
+            self,
+            iomem="".join(f"{_line(each)}\n" for tree in trees for each in tree),
+            totalram_pages=max(1, self.totalram_pages - lost // PAGE_SIZE),
+        )
 
     @property
     def lockdown_mode(self) -> str:
@@ -184,6 +203,15 @@ def _top_level(resources: list[Resource]) -> Iterator[tuple[Resource, list[Resou
     for number, top in enumerate(resources):
         if top.depth == 0:
             yield top, list(takewhile(lambda each: each.depth > 0, resources[number + 1 :]))
+
+
+def _cut(tree: list[Resource], piece: Range) -> list[Resource]:
+    """What of a resource and those nested in it lies in `piece`."""
+    return [
+        Resource(Range(max(each.range.start, piece.start), min(each.range.end, piece.end)), each.name, each.depth)
+        for each in tree
+        if each.range.overlaps(piece)
+    ]
 
 
 def _line(resource: Resource) -> str:
@@ -207,8 +235,8 @@ def _crash_reservation(low: int, size: int) -> Range | None:
 
 def parse_size(text: str) -> int:
     """Bytes of a size with an optional unit K, M, G or T, as memparse reads it. Raises InputError."""
-    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
-    try:
-        return int(number, 0) * _UNITS[unit]
-    except (ValueError, KeyError):
-        raise InputError(f"{text!r} is no size", hint="write a number and K, M, G or T, as in 512M") from None
+    match = _SIZE.fullmatch(text)
+    if match is None or len(text) > _LONGEST_SIZE:
+        raise InputError(f"{text[:40]!r} is no size", hint="write a number and K, M, G or T, as in 512M")
+    number = match["number"]
+    return int(number, 16 if number[:2] in ("0x", "0X") else 10) * _UNITS[match["unit"].upper()]

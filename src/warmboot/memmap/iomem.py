@@ -11,6 +11,7 @@ from warmboot.memmap.ranges import Range
 __all__ = ["Resource", "parse_iomem"]
 
 _LINE = re.compile(r"(?P<indent> *)(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) : (?P<name>.+)")
+_ADDRESS_BITS = 64  # of resource_size_t
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ def parse_iomem(text: str) -> list[Resource]:
         start, end = int(match["start"], 16), int(match["end"], 16)
         if end < start:
             raise InputError(f"iomem, line {number}: ends at {end:#x}, before its start", hint="read /proc/iomem again")
+        if end >> _ADDRESS_BITS:
+            raise InputError(f"iomem, line {number}: {end:#x} has more than 64 bits", hint="read /proc/iomem again")
         resources.append(Resource(Range(start, end + 1), match["name"], len(match["indent"]) // 2))
     if resources and all(each.range == Range(0, 1) for each in resources):
         raise InputError("iomem: every address is zero", hint="read /proc/iomem as root: others see only zeros")

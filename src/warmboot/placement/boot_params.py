@@ -17,6 +17,7 @@ _SETUP_E820_EXT = 1  # boot protocol 2.09
 _SETUP_RNG_SEED = 9  # Linux 6.0
 _SETUP_DATA = struct.Struct("<QII")  # next, type, len
 _LOADER_KEXEC = 0xD0  # type_of_loader: 0xD is kexec-tools, 0 its version
+_END_OF_SETUP_HEADER = 0x290  # struct boot_params has something else from there on
 _ALIGN = 16
 
 
@@ -73,7 +74,7 @@ class BootParams:
     def _pack_zero_page(self, command_line: int, setup_data: int) -> bytes:
         page = bytearray(PAGE_SIZE)
         header = self.image.setup
-        end_of_header = 0x202 + header[0x201]
+        end_of_header = min(0x202 + header[0x201], _END_OF_SETUP_HEADER)
         page[0x1F1:end_of_header] = header[0x1F1:end_of_header]
 
         def put(offset: int, form: str, value: int) -> None:

@@ -28,8 +28,6 @@ class TextReport:
     def begins(self, name: str) -> None:
         self._progress.begin()
         self._name = name
-        if name == "boot":
-            self._show(["the new kernel's console:"] if self._show_console else ["under way"])
 
     def progress(self, name: str, done: int, total: int) -> None:
         self._progress.show(name, done, total)
@@ -39,6 +37,8 @@ class TextReport:
         self._show([f"{self._terminal.good('passed')}   {rule.name}"])
 
     def console(self, text: str) -> None:
+        if self._name:
+            self._show(["the new kernel's console:" if self._show_console else "under way"])
         if self._show_console:
             self._terminal.line(self._terminal.faint(f"  | {text}"))
 
@@ -48,20 +48,25 @@ class TextReport:
             self._show(_LINES[stage.name](stage))
             return
         colour = self._terminal.faint if stage.outcome is Outcome.NOT_TRIED else self._terminal.bad
-        errno = f" {stage.figures['errno']} by {stage.figures['rule']}:" if "errno" in stage.figures else ""
-        self._show([f"{colour(stage.outcome)}{errno} {stage.problem}"])
+        errno = f" {stage.figures['errno']} by {stage.figures['rule']}" if "errno" in stage.figures else ""
+        self._show([f"{colour(stage.outcome)}{errno}: {stage.problem}"])
 
     def verdict(self, rehearsal: Rehearsal) -> None:
         """The last line, and what helps where it is not good."""
+        self._progress.clear()
         passed = rehearsal.exit_status is ExitStatus.DONE
         colour = self._terminal.good if passed else self._terminal.bad
         self._name = "verdict"
         self._show([colour(rehearsal.verdict)] + ([f"try: {rehearsal.hint}"] if rehearsal.hint else []))
 
+    def close(self) -> None:
+        """Leave no unfinished line on the terminal."""
+        self._progress.clear()
+
     def _show(self, lines: list[str]) -> None:
         for line in lines:
-            name = self._terminal.bold(self._name.ljust(_NAME))
-            self._terminal.line(f"{name}{line}")
+            name = self._terminal.bold(self._name) if self._name else ""
+            self._terminal.line(f"{name}{' ' * (_NAME - len(self._name))}{line}")
             self._name = ""
 
 
@@ -128,10 +133,14 @@ def _hand_over(stage: Stage) -> list[str]:
 def _boot(stage: Stage) -> list[str]:
     figures: dict[str, Any] = stage.figures
     acpi = "ACPI seen" if figures["acpi"] else "no ACPI seen"
+    processors = figures["processors"] or 1
+    init = f", {figures['init']} started" if "init" in figures else ""
     return [
-        f"{figures['machine']}: Linux {figures['release'] or 'unknown'}, {figures['processors'] or 1} processors"
-        f" brought up, {acpi}",
-        f"{figures['seconds']:.2f} s from the hand-over to {figures['reached']}",
+        figures["machine"],
+        f"Linux {figures['release'] or 'unknown'}, {processors} processor{'s' if processors > 1 else ''} brought up,"
+        f" {acpi}",
+        f"{figures['seconds']:.2f} s from the hand-over to {figures['reached']}{init}",
+        *([f"its first words: {figures['first_words']}"] if "first_words" in figures else []),
     ]
 
 
