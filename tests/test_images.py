@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 from pathlib import Path
 
 import pytest
@@ -150,3 +151,16 @@ def test_files_that_cannot_be_mapped_leave_nothing_open(tmp_path: Path) -> None:
         assert words in str(caught.value)
         assert caught.value.hint
     assert sorted(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_an_elf_file_is_told_by_its_machine_and_entry() -> None:
+    data = memoryview(Path(sys.executable).resolve().read_bytes())
+    entry = struct.unpack_from("<Q", data, 0x18)[0]
+    with pytest.raises(InputError, match=rf"an ELF (program|shared object) for x64, entered at {entry:#x}, no bzImage"):
+        identify_bytes(data, "python")
+
+
+@given(st.binary(max_size=128))
+def test_any_bytes_behind_elf_s_magic_are_one_clean_error(rest: bytes) -> None:
+    with pytest.raises(InputError, match="ELF"):
+        identify_bytes(memoryview(b"\x7fELF" + rest), "odd")

@@ -6,13 +6,13 @@ import os
 
 from warmboot.errors import InputError
 from warmboot.images.bzimage import BzImage, LoadFlags, XLoadFlags, is_bzimage, parse_bzimage
+from warmboot.images.elf import describe_elf, is_elf
 from warmboot.images.file import map_file
 
 __all__ = ["BzImage", "LoadFlags", "XLoadFlags", "identify", "identify_bytes", "map_file"]
 
 # What people give by mistake, or will be able to give later: content at an offset, what it is, and what helps.
 _OTHERS = [
-    (0, b"\x7fELF", "an ELF file", "give the bzImage of the same kernel, usually /boot/vmlinuz-*"),
     (0, b"\x1f\x8b", "a gzip file", "a kernel is unpacked with gunzip; an initrd goes behind --initrd"),
     (0, b"\xfd7zXZ", "an xz file", "a kernel is unpacked with unxz; an initrd goes behind --initrd"),
     (0, b"\x28\xb5\x2f\xfd", "a zstd file", "a kernel is unpacked with unzstd; an initrd goes behind --initrd"),
@@ -34,6 +34,11 @@ def identify_bytes(data: memoryview, name: str) -> BzImage:
     """The kernel in `data`; `name` is used in messages. Raises InputError."""
     if is_bzimage(data):
         return parse_bzimage(data, name)
+    if is_elf(data):
+        raise InputError(
+            f"{name}: {describe_elf(data)}, no bzImage",
+            hint="give the bzImage of the same kernel, usually /boot/vmlinuz-*",
+        )
     for offset, magic, what, hint in _OTHERS:
         if bytes(data[offset : offset + len(magic)]) == magic:
             raise InputError(f"{name}: {what}, no bzImage", hint=hint)
