@@ -15,6 +15,7 @@ from warmboot.kernel.profile import PROFILES, Profile, profile_for
 from warmboot.kernel.rules import KexecError, Rule
 from warmboot.kernel.security import Caller, Ima, Lockdown, LockdownMode, Security
 from warmboot.kernel.state import KernelState
+from warmboot.kernel.sysctl import kstrtoul, proc_dointvec
 from warmboot.memmap import Facts
 from warmboot.uapi import KexecFlags, LoadRequest, SegmentTable
 
@@ -106,6 +107,24 @@ class Kernel(KernelState):
     def write_crash_size(self, size: int) -> None:
         """Write kexec_crash_size: shrink the reservation to `size` bytes."""
         crash_shrink_memory(self, size)
+
+    def store_crash_size(self, text: str) -> None:
+        """Write a text to kexec_crash_size, as a shell would."""
+        self.write_crash_size(kstrtoul(text))
+
+    def store_sysctl(self, name: str, text: str) -> None:
+        """Write a text to one of kexec's sysctls; one without a number changes nothing."""
+        if name not in self.sysctls:
+            raise rules.SYSCTL_NAME.refuse(f"{self.profile.name} has no {name}")
+        value = proc_dointvec(text)
+        if value is not None:
+            self.write_sysctl(name, value)
+
+    @property
+    def sysctls(self) -> tuple[str, ...]:
+        """The names of kexec's sysctls in this release."""
+        limits = ("kernel.kexec_load_limit_reboot", "kernel.kexec_load_limit_panic")
+        return ("kernel.kexec_load_disabled", *(limits if self.profile.load_limits else ()))
 
     def write_sysctl(self, name: str, value: int) -> None:
         """Write one of kexec's sysctls, whose names begin with `kernel.`."""

@@ -19,13 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["CrashReservation", "crash_get_memory_size", "crash_shrink_memory", "kimage_crash_copy_vmcoreinfo"]
 
 
+_ULONG_MAX = 0xFFFF_FFFF_FFFF_FFFF
+
+
 class CrashReservation:
     """crashk_res and crashk_low_res; the former is the high one where there are two.
 
-    `start` and `last` are physical, inclusive, and both 0 where nothing is reserved.
+    `start` and `last` are physical, inclusive, and both 0 where nothing is reserved. `shrinks_low` is the profile's
+    shrinks_low_reservation.
     """
 
-    def __init__(self, reserved: Sequence[Range]) -> None:
+    def __init__(self, reserved: Sequence[Range], *, shrinks_low: bool = True) -> None:
+        self._shrinks_low = shrinks_low
         self.crashk_low_res: Range | None = reserved[0] if len(reserved) > 1 else None
         self._set(reserved[-1] if reserved else None)
         self.protected = False
@@ -37,8 +42,9 @@ class CrashReservation:
 
     @property
     def size(self) -> int:
-        """Bytes that are reserved."""
-        return sum(each.size for each in (self.crashk_res, self.crashk_low_res) if each)
+        """Bytes that are reserved, as sysfs counts them: without the low ones where those cannot shrink."""
+        counted = (self.crashk_res, self.crashk_low_res if self._shrinks_low else None)
+        return sum(each.size for each in counted if each)
 
     def arch_kexec_protect_crashkres(self) -> None:
         """Make the reservation read-only."""
@@ -53,24 +59,22 @@ class CrashReservation:
         if self.protected:
             raise RuntimeError("the crash reservation is written while it is protected")
 
-    def shrink_to(self, new_size: int, *, low_too: bool) -> list[Range]:
+    def shrink_to(self, new_size: int) -> list[Range]:
         """Keep `new_size` bytes, at most as many as there are, and return what is given up."""
-        low = self.crashk_low_res.size if self.crashk_low_res and low_too else 0
-        given_up = []
-        if low > new_size:
-            given_up.append(self._shrink_high(0))
-            assert self.crashk_low_res is not None
-            kept = Range(self.crashk_low_res.start, self.crashk_low_res.start + new_size)
-            given_up.append(Range(kept.end, self.crashk_low_res.end))
-            self.crashk_low_res = kept if kept.size else None
+        low = self.crashk_low_res if self._shrinks_low and self.crashk_low_res else Range(0, 0)
+        if low.size > new_size:
+            kept = Range(low.start, low.start + new_size)
+            self.crashk_low_res = kept if new_size else None
+            given_up = [self._shrink_high(0), Range(kept.end, low.end)]
         else:
-            given_up.append(self._shrink_high(new_size - low))
+            given_up = [self._shrink_high(new_size - low.size)]
         return [each for each in given_up if each.size]
 
     def _shrink_high(self, new_size: int) -> Range:
         old = self.crashk_res or Range(0, 0)
         kept = Range(old.start, old.start + new_size)
-        self._set(kept if new_size else None)
+        # Before 6.5 an empty crashk_res stays where it was and ends before its start: even address 0 is outside.
+        self._set(kept if new_size or not self._shrinks_low else None)
         return Range(kept.end, old.end)
 
 
@@ -88,19 +92,16 @@ def crash_shrink_memory(kernel: KernelState, new_size: int) -> None:
     with kernel.kexec_lock():
         if kernel.kexec_crash_image is not None:
             raise rules.CRASH_IMAGE_LOADED.refuse("a crash image is loaded in the reservation")
-        low_too = kernel.profile.shrinks_low_reservation
         old_size = kernel.crash.size
-        if not low_too and kernel.crash.crashk_low_res:
-            old_size -= kernel.crash.crashk_low_res.size
-        if low_too:
-            new_size = page_align(new_size)
+        if kernel.profile.rounds_crash_size_first:
+            new_size = page_align(new_size) & _ULONG_MAX  # a size in the last page becomes 0, as in Linux
         if new_size == old_size:
             return
         if new_size > old_size:
             raise rules.CRASH_SIZE.refuse(
                 f"{new_size} bytes asked for, {old_size} are reserved", addresses=(new_size, old_size)
             )
-        for given_up in kernel.crash.shrink_to(page_align(new_size), low_too=low_too):
+        for given_up in kernel.crash.shrink_to(page_align(new_size)):
             kernel.pages.add(given_up)
             kernel.totalram_pages += given_up.size >> PAGE_SHIFT
 

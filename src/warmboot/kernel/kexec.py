@@ -55,11 +55,11 @@ def kexec_load_check(kernel: KernelState, nr_segments: int, flags: int, caller: 
         )
     kernel.passed(rules.LOCKDOWN)
 
-    legal = kernel.profile.legal_flags(kexec_jump=kernel.facts.kexec_jump)
+    legal = int(kernel.profile.legal_flags(kexec_jump=kernel.facts.kexec_jump))  # ~ of a Flag knows no other bits
     illegal = flags & _FLAGS_MASK & ~legal
     if illegal:
         raise rules.LEGAL_FLAGS.refuse(
-            f"flags {illegal:#x} are not known to {kernel.profile.name}", addresses=(flags, int(legal))
+            f"flags {illegal:#x} are not known to {kernel.profile.name}", addresses=(flags, legal)
         )
     kernel.passed(rules.LEGAL_FLAGS)
 
@@ -138,9 +138,13 @@ def _wrong_architecture(architecture: int) -> rules.KexecError:
 
 def _copy_segment_table(kernel: KernelState, table: SegmentTable, nr_segments: int, size: int) -> list[Segment]:
     if table.readable is not None and nr_segments * size > table.readable:
+        number = 0
+        if size == COMPAT_SEGMENT.size and kernel.profile.compat_table_fault_is_no_errno:
+            number = -(size - table.readable % size)
         raise rules.SEGMENT_TABLE.refuse(
             f"only {table.readable} of {nr_segments * size} bytes of the segment array can be read",
             addresses=(table.readable, nr_segments * size),
+            number=number,
         )
     kernel.passed(rules.SEGMENT_TABLE)
     return table.take(nr_segments)
@@ -213,10 +217,10 @@ def _kimage_alloc_init(
         kernel.passed(rules.CRASH_ENTRY)
     image = do_kimage_alloc_init(kernel, entry, list(take_table()))
     image.preserve_context = bool(flags & KexecFlags.PRESERVE_CONTEXT)
-    image.hotplug_support = bool(flags & (KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT))
     if on_crash:
         image.control_page = kernel.crash.start
         image.type = KimageType.CRASH
+        image.hotplug_support = bool(flags & (KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT))
     sanity_check_segment_list(kernel, image)
     kernel.pages.aim_at([(each.mem >> PAGE_SHIFT, each.end >> PAGE_SHIFT) for each in image.segment])
     try:

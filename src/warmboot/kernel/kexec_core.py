@@ -310,8 +310,9 @@ def _kimage_load_normal_segment(kernel: KernelState, image: Kimage, number: int,
     image.sources.append(sources)
     image.first_entry.append(image.nr_entries)
 
-    for done in range(0, nr_pages, _BATCH):
-        wanted = min(_BATCH, nr_pages - done)
+    done = 0
+    while done < nr_pages:
+        wanted = _batch(kernel, nr_pages - done)
         frames = _alloc_source_pages(kernel, image, first + done, wanted, caller)
         added = _kimage_add_entries(kernel, image, frames << PAGE_SHIFT | Ind.SOURCE, caller)
         # An indirection page's allocation may have moved earlier pages, but not these: they come after it.
@@ -321,6 +322,18 @@ def _kimage_load_normal_segment(kernel: KernelState, image: Kimage, number: int,
         _copy_pages(kernel, segment, number, frames, done * PAGE_SIZE)
         if added < wanted:
             raise _out_of_memory(number, done + added, nr_pages)
+        done += added
+
+
+def _batch(kernel: KernelState, rest: int) -> int:
+    """How many of `rest` pages are loaded at once: as many as there is memory for, with their entries.
+
+    So a source that faults is found before memory runs out behind it, as by Linux, which goes page by page.
+    """
+    wanted = min(_BATCH, rest)
+    while wanted > 1 and wanted + wanted // ENTRIES_PER_PAGE + 1 > kernel.pages.left:
+        wanted //= 2
+    return wanted
 
 
 def _copy_pages(kernel: KernelState, segment: Segment, number: int, frames: Frames, offset: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -67,6 +68,11 @@ class PageAllocator:
     def free(self) -> int:
         """Pages that are left."""
         return self.nr_pages - self.allocated
+
+    @property
+    def left(self) -> int:
+        """Pages that may be handed out before memory, or the arranged limit, is used up."""
+        return self.free if self.fail_after is None else min(self.fail_after, self.free)
 
     def aim_at(self, destinations: Sequence[tuple[int, int]]) -> None:
         """Tell an adversarial allocator which frames (first, end) it should hand out first; others take no notice."""
@@ -141,9 +147,7 @@ class PageAllocator:
             self._blocks.append((first, order))
 
     def _granted(self, count: int) -> int:
-        """How many of `count` pages may be handed out before memory, or the arranged limit, is used up."""
-        left = self.free if self.fail_after is None else min(self.fail_after, self.free)
-        return min(count, left)
+        return min(count, self.left)
 
     def _take(self, frames: Frames) -> None:
         self._used[frames] = True
@@ -162,20 +166,21 @@ class PageAllocator:
     def _find_block(self, order: int) -> int | None:
         """The first of 2**order free frames: aimed at, used before, or the next ones of the walk."""
         count = 1 << order
-        for first in self._aimed[self._aimed % count == 0][:_BATCH].tolist():
+        aimed = self._aimed[self._aimed % count == 0][:_BATCH]
+        for first in aimed[~self._used[aimed]].tolist():
             if self._all_free(first, count):
                 return int(first)
         while self._blocks:
             first, its_order = self._blocks.pop()
             if its_order == order and self._all_free(first, count):
                 return first
-        for begin in range(self._block_position, self._walk_end, _BATCH):
+        # What was in use when the search passed it may be free by now.
+        for begin in chain(range(self._block_position, self._walk_end, _BATCH), range(0, self._block_position, _BATCH)):
             candidates = self._frames_at(self._walk(begin, min(_BATCH, self._walk_end - begin)))
             for frame in candidates[(candidates % count == 0) & ~self._used[candidates]].tolist():
                 if self._all_free(frame, count):
+                    self._block_position = begin
                     return int(frame)
-            self._block_position = begin + _BATCH
-        self._block_position = 0  # what was in use when it was passed may be free by the next search
         return None
 
     def _all_free(self, first: int, count: int) -> bool:

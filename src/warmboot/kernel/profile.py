@@ -22,18 +22,25 @@ class Profile:
     # The 64-bit entry copies the segment table before it takes the lock: 5.15. Before, it came under the lock, after
     # the old crash image was freed and the entry point checked. The compat entry has always copied first.
     copies_table_first: bool = True
+    # Where the compat entry cannot read an entry of the segment table, it returns how many of its bytes were left,
+    # a positive number, for -EFAULT: 5.15 (5d700a0fd71d), to 7.2 at least.
+    compat_table_fault_is_no_errno: bool = True
     # Sysctls kernel.kexec_load_limit_reboot and _panic: 6.3.
     load_limits: bool = True
-    # Shrinking the crash reservation knows of the low one, and leaves 0-0 where nothing is left: 6.5.
+    # Size and shrinking of the crash reservation know of the low one, and 0-0 is left where nothing is left: 6.5.
     shrinks_low_reservation: bool = True
+    # A new size of the crash reservation is rounded up before it is compared, so that one in the last page of the
+    # address space is 0: 6.5, and 6.1's stable releases (seen in 6.1.192).
+    rounds_crash_size_first: bool = True
     # kimage_is_destination_range takes an inclusive end, so that a segment of no bytes at 0 is everywhere: 6.8.
     destination_end_inclusive: bool = True
     # KEXEC_UPDATE_ELFCOREHDR: 6.6. KEXEC_CRASH_HOTPLUG_SUPPORT: 6.10.
     new_flags: KexecFlags = KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT
-    # A 1 GiB identity mapping is used only where all of it is asked for: 6.11.
+    # A 1 GiB identity mapping is used only where all of it is asked for: 6.11, and 6.1's stable releases (seen
+    # in 6.1.192).
     gbpages_only_when_full: bool = True
-    # The top page table is a control page of its own: 6.14. Before, the control code buffer is two pages, the first
-    # of which is the table.
+    # The top page table is a control page of its own: 6.14, and 6.12's stable releases (seen in 6.12.117). Before,
+    # the control code buffer is two pages, the first of which is the table.
     pgd_in_control_code: bool = False
 
     def legal_flags(self, *, kexec_jump: bool) -> KexecFlags:
@@ -48,17 +55,31 @@ class Profile:
 
 
 def _profiles() -> list[Profile]:
-    """Newest first: each takes back what its successor's release brought."""
+    """Newest first: each takes back what its successor's release brought.
+
+    6.12 and 6.1 are maintained for years: their profiles are those of their last stable releases.
+    """
     newest = Profile("linux-7.2", (6, 14))
-    linux_6_12 = replace(newest, name="linux-6.12", since=(6, 11), pgd_in_control_code=True)
-    linux_6_10 = replace(linux_6_12, name="linux-6.10", since=(6, 10), gbpages_only_when_full=False)
+    linux_6_12 = replace(newest, name="linux-6.12", since=(6, 12))
+    linux_6_11 = replace(linux_6_12, name="linux-6.11", since=(6, 11), pgd_in_control_code=True)
+    linux_6_10 = replace(linux_6_11, name="linux-6.10", since=(6, 10), gbpages_only_when_full=False)
     linux_6_8 = replace(linux_6_10, name="linux-6.8", since=(6, 8), new_flags=KexecFlags.UPDATE_ELFCOREHDR)
     linux_6_6 = replace(linux_6_8, name="linux-6.6", since=(6, 6), destination_end_inclusive=False)
     linux_6_5 = replace(linux_6_6, name="linux-6.5", since=(6, 5), new_flags=KexecFlags(0))
-    linux_6_3 = replace(linux_6_5, name="linux-6.3", since=(6, 3), shrinks_low_reservation=False)
-    linux_6_1 = replace(linux_6_3, name="linux-6.1", since=(5, 15), load_limits=False)
-    linux_5_10 = replace(linux_6_1, name="linux-5.10", since=(5, 10), copies_table_first=False)
-    return [newest, linux_6_12, linux_6_10, linux_6_8, linux_6_6, linux_6_5, linux_6_3, linux_6_1, linux_5_10]
+    linux_6_3 = replace(
+        linux_6_5, name="linux-6.3", since=(6, 3), shrinks_low_reservation=False, rounds_crash_size_first=False
+    )
+    linux_5_15 = replace(linux_6_3, name="linux-5.15", since=(5, 15), load_limits=False)
+    linux_6_1 = replace(
+        linux_5_15, name="linux-6.1", since=(6, 1), gbpages_only_when_full=True, rounds_crash_size_first=True
+    )
+    linux_5_10 = replace(
+        linux_5_15, name="linux-5.10", since=(5, 10), copies_table_first=False, compat_table_fault_is_no_errno=False
+    )
+    return [
+        *(newest, linux_6_12, linux_6_11, linux_6_10, linux_6_8, linux_6_6, linux_6_5, linux_6_3),
+        *(linux_6_1, linux_5_15, linux_5_10),
+    ]
 
 
 PROFILES = _profiles()

@@ -13,8 +13,8 @@ __all__ = ["KexecError", "Rule"]
 class KexecError(RefusedError):
     """A refusal by the kernel: the errno that Linux returns, and the reason that it does not tell.
 
-    `errno` is positive; `segment` is an index into the request, or None; `addresses` are the physical addresses
-    or numbers that broke the rule.
+    `errno` is positive, or the negative of what Linux returns where that is no errno; `segment` is an index into
+    the request, or None; `addresses` are the physical addresses or numbers that broke the rule.
     """
 
     def __init__(
@@ -146,5 +146,8 @@ CRASH_IMAGE_LOADED = Rule(
     "crash_image_loaded", errno.ENOENT, "crash_shrink_memory", "unload the crash image before its reservation shrinks"
 )
 CRASH_SIZE = Rule("crash_size", errno.EINVAL, "crash_shrink_memory", "a reservation can only shrink")
+CRASH_SIZE_TEXT = Rule(
+    "crash_size_text", errno.EINVAL, "kexec_crash_size_store", "write a number of bytes: decimal, or 0x and hexadecimal"
+)
 SYSCTL_VALUE = Rule("sysctl_value", errno.EINVAL, "kexec_limit_handler", "limits only count down; disabled is only set")
 SYSCTL_NAME = Rule("sysctl_name", errno.ENOENT, "proc_sys", "this release has no such sysctl")

@@ -45,7 +45,7 @@ class KernelState:
         self.profile = profile or profile_for(facts)
         self.pages = PageAllocator(facts.allocatable, later=facts.crash_kernel, policy=policy, seed=seed)
         self.totalram_pages = facts.totalram_pages
-        self.crash = CrashReservation(facts.crash_kernel)
+        self.crash = CrashReservation(facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation)
         self.security = Security(Lockdown(LockdownMode(facts.lockdown_mode)))
         self.vmcoreinfo = f"OSRELEASE={facts.release}\nPAGESIZE={facts.page_size}\n".encode()
 

@@ -34,7 +34,7 @@ def machine_kexec_prepare(kernel: KernelState, image: Kimage, caller: Caller) ->
         return frame
 
     def any_page() -> int:
-        frame = kernel.alloc_pages(0, caller)
+        frame = kernel.pages.alloc_pages(0)  # not by kimage_alloc_pages: no signal stops it
         if frame is None:
             raise rules.PAGE_TABLES.refuse("no room for the page tables of the relocation code")
         image.transition_pages.append(frame)
