@@ -68,6 +68,10 @@ class CrashReservation:
             given_up = [self._shrink_high(0), Range(kept.end, low.end)]
         else:
             given_up = [self._shrink_high(new_size - low.size)]
+        if self._shrinks_low and self.crashk_res is None:
+            # crash_shrink_memory: a low reservation that is all there is left becomes crashk_res.
+            self._set(self.crashk_low_res)
+            self.crashk_low_res = None
         return [each for each in given_up if each.size]
 
     def _shrink_high(self, new_size: int) -> Range:

@@ -14,7 +14,6 @@ __all__ = ["IdentityMapping"]
 _TABLE = 0x63  # PRESENT RW ACCESSED DIRTY: _KERNPG_TABLE
 _LARGE = 0x1E3  # the same with PSE and GLOBAL, executable: __PAGE_KERNEL_LARGE_EXEC
 _ADDRESS = 0x000F_FFFF_FFFF_F000
-_PSE = 0x80
 _PMD_SHIFT, _PUD_SHIFT = 21, 30
 _ENTRIES = 512
 
@@ -36,6 +35,7 @@ class IdentityMapping:
         self._only_full = only_full
         self._pgd = pgd
         self._tables: dict[tuple[int, int], int] = {}  # (shift, address of what it maps): frame
+        self._gigabytes: set[int] = set()  # addresses, in units of 1 GiB, that one entry maps
         memory.clear(pgd << PAGE_SHIFT, PAGE_SIZE)
 
     def add(self, start: int, end: int) -> None:
@@ -50,11 +50,13 @@ class IdentityMapping:
         """Map a range that does not cross a boundary of 1 GiB."""
         pud_table = self._table_for(start, _PUD_SHIFT)
         base = start >> _PUD_SHIFT << _PUD_SHIFT
-        entry = self._entry(pud_table, start, _PUD_SHIFT)
-        if entry & _PSE:
+        gigabyte = start >> _PUD_SHIFT
+        if gigabyte in self._gigabytes:
             return
         full = start == base and end - start == 1 << _PUD_SHIFT
-        if self._gbpages and not entry and (full or not self._only_full):
+        mapped = (_PUD_SHIFT, gigabyte) in self._tables
+        if self._gbpages and not mapped and (full or not self._only_full):
+            self._gigabytes.add(gigabyte)
             self._set(pud_table, start, _PUD_SHIFT, base | _LARGE)
             return
         pmd_table = self._next(pud_table, start, _PUD_SHIFT)
@@ -102,6 +104,3 @@ class IdentityMapping:
 
     def _set(self, table: int, address: int, shift: int, entry: int) -> None:
         self._memory.write(self._slot(table, address, shift), entry.to_bytes(8, "little"))
-
-    def _entry(self, table: int, address: int, shift: int) -> int:
-        return int.from_bytes(self._memory.read(self._slot(table, address, shift), 8), "little")

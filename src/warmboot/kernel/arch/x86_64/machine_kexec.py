@@ -10,7 +10,7 @@ from warmboot.kernel.arch.x86_64.ident_map import IdentityMapping
 from warmboot.kernel.kexec_core import kimage_alloc_control_pages
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.security import Caller
-from warmboot.memmap import E820Type
+from warmboot.memmap import E820Type, Range, merge
 from warmboot.purgatory import RELOCATE_RETURNED, RELOCATE_STACK, stub
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
 
@@ -22,6 +22,9 @@ __all__ = ["RELOCATE_KERNEL", "machine_kexec", "machine_kexec_post_load", "machi
 # Where the running kernel has its relocation code in its own address space: near the start of its text, as without
 # KASLR. The identity tables map the control page there too, so that the code keeps running when cr3 changes.
 RELOCATE_KERNEL = 0xFFFF_FFFF_8108_0000
+
+# Linux maps all of this, RAM or not: init_mem_mapping.
+_ISA = Range(0, 1 << 20)
 
 
 def machine_kexec_prepare(kernel: KernelState, image: Kimage, caller: Caller) -> None:
@@ -49,7 +52,7 @@ def machine_kexec_prepare(kernel: KernelState, image: Kimage, caller: Caller) ->
         gbpages=kernel.facts.gbpages,
         only_full=kernel.profile.gbpages_only_when_full,
     )
-    for ram in kernel.facts.system_ram:
+    for ram in merge([_ISA, *kernel.facts.system_ram]):  # pfn_mapped, which a 1 GiB page may cover whole
         mapping.add(ram.start, ram.end)
     for segment in image.segment:
         mapping.add(segment.mem, segment.end)

@@ -1,0 +1,237 @@
+"""The first program of a recording guest: it tells the facts, plays /operations, and answers each on ttyS1.
+
+It runs on the guest's Python, alone: the standard library's smallest part, nothing of ours. `recorder` writes
+what it reads and reads what it writes, one line each:
+
+    k ABI ENTRY NR_SEGMENTS FLAGS TABLE AS [PLACE:SIZE:BUFSZ:MEM:MEMSZ]...     kexec_load
+    s NAME VALUE            write a sysctl, the value in hexadecimal
+    c VALUE                 write the size of the crash reservation, likewise
+
+    f PATH TEXT             a file's text in hexadecimal, or - and an errno's name
+    a RET LOADED CRASH_LOADED [SIZE]    the answer to the next operation; the size in hexadecimal
+    done                    all is played; the guest powers off
+    x TEXT                  the agent itself failed
+"""
+
+# ruff: noqa: PTH110, PTH123, SIM115
+# pathlib and typing would cost each guest a second under emulation: annotations below are never evaluated.
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+
+PAGE = 4096
+# All below 4 GiB, where both entries reach, and above 1 GiB and some, where Linux puts the heap of a Python that is
+# no position-independent program.
+CODE = 0x8000_0000
+BUFFER, BUFFER_SIZE = 0x9000_0000, 64 << 20  # read only, zeros; what follows is not mapped
+EDGE, EDGE_SIZE = 0xA000_0000, 4 << 20  # likewise
+TABLE, TABLE_SIZE = 0xB000_0000, 1 << 20
+UNMAPPED = 0xC000_0000
+KERNEL = 0xFFFF_8000_0000_0000
+
+# long call(entry, nr_segments, segments, flags): mov r10, rcx; mov eax, __NR_kexec_load; syscall; ret
+CALL_64 = bytes.fromhex("4989ca b8f6000000 0f05 c3")
+# The same by int 0x80, which takes ebx, ecx, edx, esi: push rbx; mov ebx, edi; mov eax, ecx; mov ecx, esi;
+# mov esi, eax; mov eax, 283; int 0x80; pop rbx; ret
+CALL_32 = bytes.fromhex("53 89fb 89c8 89f1 89c6 b81b010000 cd80 5b c3")
+CALL_32_AT = 64
+
+PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
+MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE = 0x100022
+NOBODY = 65534
+POWER_OFF = 0x4321FEDC
+
+FACTS = (
+    "proc/sys/kernel/osrelease",
+    "proc/cmdline",
+    "proc/iomem",
+    "proc/meminfo",
+    "proc/cpuinfo",
+    "proc/sys/kernel/kexec_load_disabled",
+    "proc/sys/kernel/kexec_load_limit_reboot",
+    "proc/sys/kernel/kexec_load_limit_panic",
+    "sys/kernel/security/lockdown",
+    "sys/kernel/kexec/crash_size",
+    "sys/kernel/kexec_crash_size",
+)
+# Since Linux 6.19 in a folder of their own.
+LOADED = ("sys/kernel/kexec/loaded", "sys/kernel/kexec_loaded")
+CRASH_LOADED = ("sys/kernel/kexec/crash_loaded", "sys/kernel/kexec_crash_loaded")
+CRASH_SIZE = ("sys/kernel/kexec/crash_size", "sys/kernel/kexec_crash_size")
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    Call: TypeAlias = Callable[[int, int, int, int], int]
+    Tell: TypeAlias = Callable[[str], None]
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def mount_all() -> None:
+    """The file systems in which the facts are."""
+    for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")):
+        libc.mount(kind.encode(), where.encode(), kind.encode(), 0, None)
+    libc.mount(b"securityfs", b"/sys/kernel/security", b"securityfs", 0, None)
+
+
+def mapped(address: int, size: int, protection: int) -> None:
+    """Map fresh memory at exactly that address."""
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    found = libc.mmap(address, size, protection, MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE, -1, 0)
+    if found != address:
+        raise OSError(ctypes.get_errno(), f"mmap at {address:#x}")
+
+
+def prepared_calls() -> tuple[Call, Call]:
+    """Both entries as functions, and all memory that calls refer to."""
+    mapped(CODE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC)
+    mapped(BUFFER, BUFFER_SIZE, PROT_READ)
+    mapped(EDGE, EDGE_SIZE, PROT_READ)
+    mapped(TABLE, TABLE_SIZE, PROT_READ | PROT_WRITE)
+    ctypes.memmove(CODE, CALL_64, len(CALL_64))
+    ctypes.memmove(CODE + CALL_32_AT, CALL_32, len(CALL_32))
+    number = ctypes.c_uint64
+    call_64 = ctypes.CFUNCTYPE(ctypes.c_int64, number, number, number, number)(CODE)
+    # A 32-bit program sees the low half of the return value.
+    call_32 = ctypes.CFUNCTYPE(ctypes.c_int32, number, number, number, number)(CODE + CALL_32_AT)
+    return call_64, call_32
+
+
+def play_load(words: list[str], call_64: Call, call_32: Call) -> int:
+    """One kexec_load; `words` are those of its line."""
+    _, abi, entry, nr_segments, flags, table, _, *segments = words
+    numbers = []
+    for each in segments:
+        place, size, bufsz, mem, memsz = each.split(":")
+        buf = {"mapped": BUFFER, "null": 0, "unmapped": UNMAPPED, "kernel": KERNEL}.get(place)
+        if buf is None:
+            buf = EDGE + EDGE_SIZE - int(size)
+        numbers += [buf, int(bufsz), int(mem), int(memsz)]
+    if abi == "i386":
+        content = struct.pack(f"<{len(numbers)}I", *[number & 0xFFFF_FFFF for number in numbers])
+    else:
+        content = struct.pack(f"<{len(numbers)}Q", *numbers)
+    where = {"mapped": TABLE, "null": 0, "unmapped": UNMAPPED, "kernel": KERNEL}.get(table)
+    if where is None:  # edge: the last 8 bytes are behind the last page
+        where = TABLE + TABLE_SIZE + 8 - len(content)
+    kept = min(len(content), TABLE + TABLE_SIZE - where) if where >= TABLE else 0
+    if TABLE <= where < UNMAPPED and kept > 0:
+        ctypes.memmove(where, content, kept)
+    ret: int = (call_32 if abi == "i386" else call_64)(int(entry), int(nr_segments), where, int(flags))
+    if TABLE <= where < UNMAPPED and kept > 0:
+        ctypes.memset(where, 0, kept)
+    return ret
+
+
+class Helper:
+    """A process without capabilities that plays calls for us."""
+
+    def __init__(self, calls: tuple[Call, Call]) -> None:
+        here, self.to_helper = os.pipe()
+        self.from_helper, there = os.pipe()
+        if os.fork() == 0:
+            os.close(self.to_helper)
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            for line in open(here):
+                os.write(there, b"%d\n" % play_load(line.split(), *calls))
+            os._exit(0)
+
+    def play(self, line: str) -> int:
+        """One kexec_load."""
+        os.write(self.to_helper, line.encode())
+        answer = b""
+        while not answer.endswith(b"\n"):
+            answer += os.read(self.from_helper, 64)
+        return int(answer)
+
+
+def write_file(path: str, value: bytes) -> int:
+    """0, or a negative errno."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY)
+        try:
+            os.write(descriptor, value)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+    return 0
+
+
+def read_file(path: str) -> str:
+    """In hexadecimal, or - and an errno's name."""
+    try:
+        with open("/" + path, "rb") as file:
+            return file.read().hex() or "00"
+    except OSError as error:
+        return "-" + errno.errorcode.get(error.errno or 0, "EIO")
+
+
+def opened(paths: tuple[str, ...]) -> int:
+    """The first of these files that there is, or -1."""
+    for path in paths:
+        try:
+            return os.open("/" + path, os.O_RDONLY)
+        except OSError:
+            continue
+    return -1
+
+
+def state(descriptor: int) -> str:
+    """What sysfs shows now."""
+    return os.pread(descriptor, 16, 0).decode().strip() if descriptor >= 0 else "?"
+
+
+def main() -> None:
+    """Everything, in order."""
+    mount_all()
+    port = os.open("/dev/ttyS1", os.O_WRONLY | os.O_NOCTTY)
+
+    def tell(text: str) -> None:
+        line = text.encode() + b"\n"
+        while line:
+            line = line[os.write(port, line) :]
+
+    try:
+        play_all(tell)
+    except BaseException as error:
+        tell(f"x {error!r}")
+    else:
+        tell("done")
+    libc.tcdrain(port)
+    libc.reboot(POWER_OFF)
+
+
+def play_all(tell: Tell) -> None:
+    """Facts, then operations."""
+    for path in FACTS:
+        tell(f"f {path} {read_file(path)}")
+    calls = prepared_calls()
+    helper = Helper(calls)
+    loaded, crash_loaded = opened(LOADED), opened(CRASH_LOADED)
+    size_path = next((path for path in CRASH_SIZE if os.path.exists("/" + path)), CRASH_SIZE[-1])
+    for line in open("/operations"):
+        words = line.split()
+        size = ""
+        if words[0] == "k":
+            ret = helper.play(line) if words[6] == "nobody" else play_load(words, *calls)
+        elif words[0] == "s":
+            ret = write_file("/proc/sys/" + words[1].replace(".", "/"), bytes.fromhex("".join(words[2:])))
+        else:
+            ret = write_file("/" + size_path, bytes.fromhex("".join(words[1:])))
+            size = " " + read_file(size_path)
+        tell(f"a {ret} {state(loaded)} {state(crash_loaded)}{size}")
+
+
+if __name__ == "__main__":
+    main()

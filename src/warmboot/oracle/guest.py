@@ -1,0 +1,141 @@
+"""A real Linux kernel in QEMU, started by QEMU's own loader: a console to look at and a second port to talk."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from warmboot.errors import InputError
+from warmboot.machines.accel import Accel, choose, cpu_model
+from warmboot.machines.console import Console
+from warmboot.machines.qemu import find_qemu
+
+__all__ = ["Guest", "GuestError"]
+
+_COMMAND_LINE = "console=ttyS0 quiet panic=-1 nokaslr"
+_LAST_WORDS = 40  # lines
+_PATIENCE = 2.0  # seconds that QEMU gets to end
+
+
+class GuestError(InputError):
+    """The kernel does not boot, or the guest dies or falls silent; `last_words` are the console's last lines."""
+
+    def __init__(self, message: str, last_words: list[str]) -> None:
+        told = "".join(f"\n  | {line}" for line in last_words) or "\n  | (nothing on the console)"
+        super().__init__(
+            f"{message}; the console's last words:{told}",
+            hint="see that the kernel boots in QEMU with an initramfs and console=ttyS0",
+        )
+        self.last_words = last_words
+
+
+class Guest:
+    """One run of `kernel` with the cpio archives `initrds` and `memory` bytes. A context manager.
+
+    If this process is killed, the kernel kills QEMU.
+    """
+
+    def __init__(self, kernel: Path, initrds: list[bytes], *, memory: int, append: str = "") -> None:
+        self._held = ExitStack()
+        self._silent_since = time.monotonic()
+        try:
+            self._start(kernel, initrds, memory, f"{_COMMAND_LINE} {append}".strip())
+        except BaseException:
+            self._held.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End QEMU, whatever it is doing."""
+        self._process.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_PATIENCE)
+        self._held.close()
+
+    def lines(self, timeout: float) -> Iterator[str]:
+        """What comes over the second port, until it is closed. Raises GuestError after `timeout` silent seconds."""
+        while True:
+            for line in self._port.lines(timeout):
+                if line.complete:
+                    yield line.text
+                    break
+            else:
+                # Closed or silent: QEMU has ended, or somebody must end it.
+                with suppress(subprocess.TimeoutExpired):
+                    self._process.wait(0.5)
+                if self._process.poll() is not None:
+                    return
+                raise GuestError(f"the guest has said nothing for {timeout:.0f} s", self.last_words())
+
+    def last_words(self) -> list[str]:
+        """The last lines of the console, or of QEMU where it complained."""
+        self._process.kill()
+        words = deque((line.text for line in self._console.lines(_PATIENCE) if line.text.strip()), _LAST_WORDS)
+        words += os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace").splitlines()
+        return list(words)
+
+    def _start(self, kernel: Path, initrds: list[bytes], memory: int, command_line: str) -> None:
+        qemu = find_qemu()
+        accel = choose(qemu)
+        try:
+            kernel_fd = os.open(kernel, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise InputError(f"{kernel}: cannot be read: {error.strerror}", hint="give a kernel's vmlinuz") from None
+        self._held.callback(os.close, kernel_fd)
+        initrd_fd = self._memory_file("initrd", b"".join(initrds))
+        self._stderr = self._memory_file("stderr", b"")
+        sockets = [socket.socketpair() for _ in range(2)]
+
+        # QEMU is killed by its inherited end of this pipe when we are gone: see machines/qemu.py.
+        lifeline, writer = os.pipe()
+        self._held.callback(os.close, writer)
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+
+        command = [str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+        # Emulated, `rep stosb` goes byte by byte: a kernel that is told it is fast clears memory by it.
+        model = cpu_model(accel) + (",-erms,-fsrm" if accel is Accel.TCG else "")
+        command += ["-accel", accel, "-cpu", model, "-machine", "pc,usb=off,vmport=off"]
+        command += ["-smp", "1", "-m", f"{memory}B", "-append", command_line]
+        command += ["-kernel", f"/proc/self/fd/{kernel_fd}", "-initrd", f"/proc/self/fd/{initrd_fd}"]
+        for number, (_, theirs) in enumerate(sockets):
+            command += ["-chardev", f"socket,id=s{number},fd={theirs.fileno()}", "-serial", f"chardev:s{number}"]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._stderr,
+            pass_fds=[kernel_fd, initrd_fd, lifeline, *(theirs.fileno() for _, theirs in sockets)],
+            start_new_session=True,
+        )
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
+        os.close(lifeline)
+        for _, theirs in sockets:
+            theirs.close()
+        self._console, self._port = (Console(ours, None) for ours, _ in sockets)
+        self._held.callback(self._console.close)
+        self._held.callback(self._port.close)
+
+    def _memory_file(self, name: str, content: bytes) -> int:
+        file = os.memfd_create(name)
+        self._held.callback(os.close, file)
+        with os.fdopen(os.dup(file), "wb") as writer:
+            writer.write(content)
+        return file

@@ -1,0 +1,111 @@
+"""Recording: operations played on a real kernel, and what it answered."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from warmboot.errors import InputError
+from warmboot.live.facts import read_facts
+from warmboot.memmap import Facts
+from warmboot.oracle.guest import Guest, GuestError
+from warmboot.oracle.root import agent_layer, operations_layer, root_layer
+from warmboot.oracle.trace import Answer, CrashSize, KexecLoad, Operation, Sysctl
+
+__all__ = ["Recording", "agent_line", "record"]
+
+_TIMEOUT = 60.0  # seconds without a word: a guest boots in four, and no call takes as long
+
+
+class Recording:
+    """One guest that plays `operations`; `facts` are known once `answers` has begun. A context manager's content."""
+
+    def __init__(
+        self,
+        kernel: Path,
+        operations: Sequence[Operation],
+        *,
+        memory: int = 1 << 30,
+        append: str = "",
+        timeout: float = _TIMEOUT,
+    ) -> None:
+        self._kernel = kernel
+        self._operations = operations
+        self._memory = memory
+        self._append = append
+        self._timeout = timeout
+
+    def play(self) -> Iterator[Facts | Answer]:
+        """First the facts, then one answer an operation, as they come. Raises GuestError."""
+        initrds = [root_layer(), agent_layer(), operations_layer(agent_line(each) for each in self._operations)]
+        with Guest(self._kernel, initrds, memory=self._memory, append=self._append) as guest:
+            yield from self._listen(guest)
+
+    def _listen(self, guest: Guest) -> Iterator[Facts | Answer]:
+        files: dict[str, str] = {}
+        answered = 0
+        for line in guest.lines(self._timeout):
+            words = line.split()
+            match words[:1]:
+                case ["f"]:
+                    files[words[1]] = words[2]
+                case ["a"]:
+                    if not answered:
+                        yield _facts(files)
+                    answered += 1
+                    yield _answer(words)
+                case ["done"]:
+                    if not answered:
+                        yield _facts(files)
+                    return
+                case ["x"]:
+                    raise GuestError(f"the agent failed at operation {answered + 1}: {line[2:]}", guest.last_words())
+        where = f"died in operation {answered + 1}" if files else "ended before the agent could speak"
+        raise GuestError(f"{self._kernel.name}: the guest {where}", guest.last_words())
+
+
+def record(
+    kernel: Path, operations: Sequence[Operation], *, memory: int = 1 << 30, append: str = ""
+) -> tuple[Facts, list[Answer]]:
+    """Play all operations and wait for the end. Raises GuestError."""
+    facts, *answers = Recording(kernel, operations, memory=memory, append=append).play()
+    assert isinstance(facts, Facts)
+    return facts, [each for each in answers if isinstance(each, Answer)]
+
+
+def agent_line(operation: Operation) -> str:
+    """An operation as the agent reads it."""
+    match operation:
+        case KexecLoad():
+            segments = [f"{buf.at}:{buf.size}:{bufsz}:{mem}:{memsz}" for buf, bufsz, mem, memsz in operation.segments]
+            numbers = f"{operation.entry} {operation.nr_segments} {operation.flags}"
+            caller = "nobody" if operation.nobody else "root"
+            return " ".join(["k", operation.abi, numbers, operation.table, caller, *segments])
+        case Sysctl():
+            return f"s {operation.name} {operation.value.encode().hex()}"
+        case CrashSize():
+            return f"c {operation.value.encode().hex()}"
+
+
+def _answer(words: list[str]) -> Answer:
+    size = _text(words[4]).strip() if len(words) > 4 else None
+    return Answer(int(words[1]), words[2], words[3], size)
+
+
+def _text(told: str) -> str:
+    return told.removeprefix("-") if told.startswith("-") else bytes.fromhex(told).decode("utf-8", "replace")
+
+
+def _facts(files: dict[str, str]) -> Facts:
+    """The facts as this computer's would be read, from files laid out alike."""
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        for path, content in files.items():
+            if not content.startswith("-"):
+                (root / path).parent.mkdir(parents=True, exist_ok=True)
+                (root / path).write_bytes(bytes.fromhex(content))
+        try:
+            return read_facts(root)
+        except InputError as error:
+            raise InputError(f"the guest's facts: {error}", hint="the guest's kernel needs /proc and /sys") from None

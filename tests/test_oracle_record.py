@@ -1,0 +1,148 @@
+"""Recording: a real kernel is asked afresh, and guests that do not live are told."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+from pathlib import Path
+
+import pytest
+
+from warmboot.cli import fuzz as fuzz_command
+from warmboot.cli import record as command
+from warmboot.cli import replay as replay_command
+from warmboot.debian import kernel
+from warmboot.errors import ExitStatus, InputError
+from warmboot.oracle.fuzz import Target, shrink
+from warmboot.oracle.guest import GuestError
+from warmboot.oracle.recorder import Recording, agent_line, record
+from warmboot.oracle.trace import (
+    Buffer,
+    CrashSize,
+    KexecLoad,
+    Operation,
+    Sysctl,
+    TraceSegment,
+    format_row,
+)
+
+SERIES = "6.12"
+X86_64 = 62 << 16
+LOAD = KexecLoad("x86_64", 0, X86_64, 1, (TraceSegment(Buffer(), 8000, 0x1000000, 8192),))
+UNLOAD = KexecLoad("x86_64", 0, X86_64, 0, ())
+# 96 MiB: a machine of 256 MiB has room for one, but not while another is being loaded.
+BIG = LOAD._replace(segments=(TraceSegment(Buffer(), 0, 0x100000000, 96 << 20),))
+
+
+def with_source(buffer: Buffer, bufsz: int) -> KexecLoad:
+    """One segment of three pages with that source."""
+    return LOAD._replace(segments=(TraceSegment(buffer, bufsz, 0x1000000, 3 * 4096),))
+
+
+# Each with what every release from 6.1 on returns.
+CALLS: list[tuple[Operation, int]] = [
+    (LOAD, 0),
+    (LOAD._replace(abi="i386"), 0),
+    (LOAD._replace(abi="i386", flags=0), -errno.EINVAL),
+    (LOAD._replace(nobody=True), -errno.EPERM),
+    (LOAD._replace(table="null"), -errno.EFAULT),
+    (LOAD._replace(table="unmapped"), -errno.EFAULT),
+    (LOAD._replace(table="kernel"), -errno.EFAULT),
+    (LOAD._replace(table="edge"), -errno.EFAULT),
+    (LOAD._replace(abi="i386", table="null"), 16),  # what was left of the entry, and no errno
+    (LOAD._replace(abi="i386", table="edge"), 8),
+    (UNLOAD._replace(table="kernel"), 0),
+    (with_source(Buffer("null"), 1), -errno.EFAULT),
+    (with_source(Buffer("unmapped"), 1), -errno.EFAULT),
+    (with_source(Buffer("kernel"), 1), -errno.EFAULT),
+    (with_source(Buffer("kernel"), 0), 0),
+    (with_source(Buffer("edge", 0), 10000), -errno.EFAULT),  # the first page
+    (with_source(Buffer("edge", 5000), 10000), -errno.EFAULT),
+    (with_source(Buffer("edge", 9999), 10000), -errno.EFAULT),  # the last one
+    (with_source(Buffer("edge", 10000), 10000), 0),
+    (LOAD._replace(flags=X86_64 | 1), -errno.EADDRNOTAVAIL),
+    (CrashSize("99999999"), -errno.EINVAL),
+    (CrashSize("0"), 0),
+    (Sysctl("kernel.kexec_no_such", "1"), -errno.ENOENT),
+    (Sysctl("kernel.kexec_load_disabled", "1"), 0),
+    (LOAD, -errno.EPERM),
+]
+
+
+def test_a_real_kernel_is_asked_afresh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command records, what it wrote replays without a disagreement, and the answers are the known ones."""
+    operations = tmp_path / "operations"
+    operations.write_text("".join(format_row(each) + "\n" for each, _ in CALLS))
+    args = argparse.Namespace(kernel=kernel(SERIES), memory="512M", append="", operations=str(operations))
+    assert command.run(args) == ExitStatus.DONE
+    trace = tmp_path / "trace"
+    trace.write_text(capsys.readouterr().out)
+    rows = [json.loads(line) for line in trace.read_text().splitlines()[1:]]
+    assert [row["ret"] for row in rows] == [ret for _, ret in CALLS]
+    assert replay_command.run(argparse.Namespace(trace=str(trace), profile=None, json=False)) == ExitStatus.DONE
+    assert capsys.readouterr().out == f"{len(CALLS)} calls, {len(CALLS)} agree, 0 disagree\n"
+
+
+def test_fuzzing_finds_a_rule_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    """Under the profile of another release: shrunk to one call, whose only fault is a flag that 6.1 does not know."""
+    args = argparse.Namespace(
+        **{"kernel": kernel(SERIES), "memory": "512M", "append": "", "seed": 3, "calls": 120, "out": None},
+        **{"profile": "linux-6.1", "only_64": False, "no_shrink": False},
+    )
+    assert fuzz_command.run(args) == ExitStatus.REFUSED
+    lines = capsys.readouterr().out.splitlines()
+    smallest = [json.loads(line) for line in lines[lines.index("the smallest form found:") + 1 : -1]]
+    assert len(smallest) <= 2
+    assert lines[-1].startswith("120 calls, ")
+
+
+def test_shrinking_keeps_what_matters() -> None:
+    """A load limit that the profile does not know matters; loads before it do not."""
+    args = argparse.Namespace(profile="linux-6.1")
+    target = Target(kernel(SERIES), 512 << 20, "", replay_command.profile_named(args.profile))
+    limit = Sysctl("kernel.kexec_load_limit_reboot", "0")
+    assert shrink(target, [LOAD, UNLOAD, limit, UNLOAD]) == [limit]
+
+
+def test_a_kernel_that_does_not_boot(tmp_path: Path) -> None:
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(b"no kernel" * 1000)
+    with pytest.raises(GuestError, match="ended before the agent could speak") as caught:
+        record(image, [LOAD])
+    assert caught.value.last_words
+    assert caught.value.exit_status == ExitStatus.USAGE
+    with pytest.raises(InputError, match="cannot be read"):
+        record(tmp_path / "absent", [LOAD])
+
+
+def test_a_guest_that_falls_silent() -> None:
+    recording = Recording(kernel(SERIES), [LOAD], memory=512 << 20, append="init=/no", timeout=0.5)
+    with pytest.raises(GuestError, match="has said nothing for 0"):
+        list(recording.play())
+
+
+def test_a_guest_that_dies_in_the_middle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """What was answered before is printed, and the console's last words are told."""
+    operations = tmp_path / "operations"
+    rows = [LOAD, UNLOAD, Sysctl("vm.panic_on_oom", "2"), *[BIG] * 4, LOAD]
+    operations.write_text("".join(format_row(each) + "\n" for each in rows))
+    args = argparse.Namespace(kernel=kernel(SERIES), memory="256M", append="", operations=str(operations))
+    with pytest.raises(GuestError, match=r"died in operation \d") as caught:
+        command.run(args)
+    assert any("panic" in line.lower() for line in caught.value.last_words)
+    header, *answered = capsys.readouterr().out.splitlines()
+    assert json.loads(header)["trace"] == 1
+    assert len(answered) >= 3
+
+
+def test_lines_for_the_agent() -> None:
+    assert agent_line(LOAD) == f"k x86_64 0 1 {X86_64} mapped root mapped:0:8000:16777216:8192"
+    assert agent_line(Sysctl("kernel.x", "1\n")) == "s kernel.x 310a"
+    assert agent_line(CrashSize("")) == "c "
+
+
+@pytest.mark.parametrize("memory", ["1", "x", "100M", "1000001K"])
+def test_memory_that_is_none(memory: str) -> None:
+    with pytest.raises(InputError):
+        command.memory_of(argparse.Namespace(memory=memory))
