@@ -123,4 +123,5 @@ def test_tables_of_a_crash_image_lie_in_the_reservation(release: str) -> None:
         for ram in kernel.facts.system_ram:
             assert tables.sizes(ram) == {LARGE}
         assert tables.page(128 * MIB) is None
+        assert tables.page(1 << 40) is None
         assert reserved.start <= tables.image.pgd * PAGE_SIZE < reserved.end

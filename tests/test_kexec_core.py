@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -206,6 +208,27 @@ def test_sources_and_what_a_copy_in_order_makes_of_them(
             kernel.memory.write(destination, kernel.memory.read(source, PAGE_SIZE))
         for destination, contents in expected(*segments).items():
             assert kernel.memory.read(destination, PAGE_SIZE) == contents
+
+
+@given(
+    drawn=segments_strategy,
+    policy=st.sampled_from(list(Policy)),
+    seed=st.integers(0, 1000),
+    release=st.sampled_from(OLDEST_TO_NEWEST),
+    pages=st.integers(0, 700),
+)
+@settings(max_examples=200, deadline=None)
+def test_memory_that_runs_out_anywhere_leaves_no_trace(
+    drawn: list[tuple[int, int, int]], policy: Policy, seed: int, release: str, pages: int
+) -> None:
+    segments = some_segments(drawn, 31 * MIB)
+    with new_kernel(policy=policy, seed=seed, release=release) as kernel:
+        kernel.pages.fail_after = pages
+        with suppress(KexecError):
+            kernel.kexec_load(request(*segments))
+        assert kernel.pages.allocated == held(kernel)
+        kernel.unload()
+        assert kernel.pages.allocated == 0
 
 
 def test_many_batches_under_an_adversary() -> None:

@@ -20,7 +20,7 @@ LOW = Range(0, 64 * KIB)
 HIGH = Range(4 * GIB, 4 * GIB + 64 * KIB)
 PAGES = 32  # of both banks
 
-data = st.binary(min_size=0, max_size=3 * PAGE_SIZE)
+data = st.builds(pattern, st.integers(0, 4 * PAGE_SIZE), st.integers(0, 255))
 operations = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(0, PAGES * PAGE_SIZE), data),

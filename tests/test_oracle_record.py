@@ -87,8 +87,15 @@ def test_a_real_kernel_is_asked_afresh(tmp_path: Path, capsys: pytest.CaptureFix
 def test_fuzzing_finds_a_rule_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     """Under the profile of another release: shrunk to one call, whose only fault is a flag that 6.1 does not know."""
     args = argparse.Namespace(
-        **{"kernel": kernel(SERIES), "memory": "512M", "append": "", "seed": 3, "calls": 120, "out": None},
-        **{"profile": "linux-6.1", "only_64": False, "no_shrink": False},
+        kernel=kernel(SERIES),
+        memory="512M",
+        append="",
+        seed=3,
+        calls=120,
+        out=None,
+        profile="linux-6.1",
+        only_64=False,
+        no_shrink=False,
     )
     assert fuzz_command.run(args) == ExitStatus.REFUSED
     lines = capsys.readouterr().out.splitlines()

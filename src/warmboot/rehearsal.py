@@ -163,10 +163,18 @@ class _Run:
                 raise
             stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, str(error), error.hint
             if isinstance(error, KexecError):
+                stage.problem = self._with_name(error)
                 stage.figures |= {"errno": error.errno_name, "rule": error.rule.name, "segment": error.segment}
         stage.seconds = time.monotonic() - began
         self._rehearsal.stages.append(stage)
         self._observer.ends(stage)
+
+    def _with_name(self, error: KexecError) -> str:
+        """The refusal, with what the segment is: the kernel knows segments by number alone."""
+        if error.segment is None:
+            return str(error)
+        number, name = f"segment {error.segment}", self._placement.request.segments[error.segment].name
+        return str(error).replace(number, f"{number} ({name})", 1)
 
     def inspect(self) -> None:
         with self._stage("inspect") as stage:

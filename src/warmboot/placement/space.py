@@ -43,9 +43,11 @@ class Space:
                 return Range(start, start + size)
         return None
 
-    def no_room(self, what: str, size: int, hint: str) -> RefusedError:
-        """The refusal where a piece fits nowhere."""
-        largest = max((each.size for each in self.free), default=0)
+    def no_room(self, what: str, size: int, hint: str, *, least: int = 0) -> RefusedError:
+        """The refusal where a piece fits nowhere from `least` up."""
+        largest = max((each.end - max(each.start, least) for each in self.free if each.end > least), default=0)
+        place = f" from {least:#x} up" if least else ""
         return RefusedError(
-            f"no room for the {what}: {size} bytes in one piece, the largest free range has {largest}", hint=hint
+            f"no room for the {what}: {size} bytes in one piece{place}, the largest free range there has {largest}",
+            hint=hint,
         )

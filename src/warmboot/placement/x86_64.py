@@ -130,12 +130,10 @@ def _place_kernel(image: BzImage, space: Space, limit: int) -> Range:
             hint="use a kernel with CONFIG_RELOCATABLE, as all distributions build",
         )
     align = max(image.kernel_alignment, PAGE_SIZE)
-    # A kernel that is loaded below its preferred address moves itself up to it, so look from there on first.
-    found = space.lowest(size, align=align, least=image.pref_address, below=limit) or space.lowest(
-        size, align=align, least=_LOW, below=limit
-    )
+    # Not below the preferred address: a kernel that finds itself there moves up to it, over whatever lies in between.
+    found = space.lowest(size, align=align, least=image.pref_address, below=limit)
     if found is None:
-        raise space.no_room("kernel", size, _MORE_MEMORY)
+        raise space.no_room("kernel", size, _MORE_MEMORY, least=image.pref_address)
     return space.take(found)
 
 
