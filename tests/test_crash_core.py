@@ -174,10 +174,13 @@ def test_two_reservations_since_6_5() -> None:
         kernel.write_crash_size(LOW.size + 4 * MIB)  # the high one shrinks first
         assert reservations(kernel) == (LOW, Range(RESERVED, RESERVED + 4 * MIB))
         kernel.write_crash_size(LOW.size)
-        assert reservations(kernel) == (LOW, None)
-        assert (kernel.crash.start, kernel.crash.last) == (0, 0)
+        assert reservations(kernel) == (None, LOW)  # what is left is crashk_res
+        assert (kernel.crash.start, kernel.crash.last) == (LOW.start, LOW.end - 1)
+        kernel.write_crash_size(2 * MIB)
+        kernel.kexec_load(crash_request(segment(LOW.start, MIB)))
+        kernel.unload(crash=True)
         kernel.write_crash_size(MIB)
-        assert kernel.crash.crashk_low_res == Range(LOW.start, LOW.start + MIB)
+        assert reservations(kernel) == (None, Range(LOW.start, LOW.start + MIB))
         assert kernel.read_crash_size() == MIB
         assert free_bytes(kernel, LOW) == LOW.size - MIB
         kernel.write_crash_size(0)
@@ -189,7 +192,7 @@ def test_two_reservations_since_6_5() -> None:
 def test_two_reservations_shrink_at_once_since_6_5() -> None:
     with new_kernel(128 * MIB, release="6.12.0", crashkernel=CRASH, low_crash=LOW) as kernel:
         kernel.write_crash_size(MIB)
-        assert reservations(kernel) == (Range(LOW.start, LOW.start + MIB), None)
+        assert reservations(kernel) == (None, Range(LOW.start, LOW.start + MIB))
         assert (free_bytes(kernel, LOW), free_bytes(kernel, HIGH)) == (LOW.size - MIB, CRASH)
 
 

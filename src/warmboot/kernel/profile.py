@@ -23,14 +23,14 @@ class Profile:
     # the old crash image was freed and the entry point checked. The compat entry has always copied first.
     copies_table_first: bool = True
     # Where the compat entry cannot read an entry of the segment table, it returns how many of its bytes were left,
-    # a positive number, for -EFAULT: 5.15 (5d700a0fd71d), to 7.2 at least.
+    # a positive number, for -EFAULT: 5.15, to 7.2 at least.
     compat_table_fault_is_no_errno: bool = True
     # Sysctls kernel.kexec_load_limit_reboot and _panic: 6.3.
     load_limits: bool = True
     # Size and shrinking of the crash reservation know of the low one, and 0-0 is left where nothing is left: 6.5.
     shrinks_low_reservation: bool = True
     # A new size of the crash reservation is rounded up before it is compared, so that one in the last page of the
-    # address space is 0: 6.5, and 6.1's stable releases (seen in 6.1.192).
+    # address space is 0: 6.5, and stable releases of 5.10 and 6.1 (seen in 5.10.223 and 6.1.192).
     rounds_crash_size_first: bool = True
     # kimage_is_destination_range takes an inclusive end, so that a segment of no bytes at 0 is everywhere: 6.8.
     destination_end_inclusive: bool = True
@@ -57,7 +57,7 @@ class Profile:
 def _profiles() -> list[Profile]:
     """Newest first: each takes back what its successor's release brought.
 
-    6.12 and 6.1 are maintained for years: their profiles are those of their last stable releases.
+    6.12, 6.1 and 5.10 are maintained for years: their profiles are those of their last stable releases.
     """
     newest = Profile("linux-7.2", (6, 14))
     linux_6_12 = replace(newest, name="linux-6.12", since=(6, 12))
@@ -74,7 +74,12 @@ def _profiles() -> list[Profile]:
         linux_5_15, name="linux-6.1", since=(6, 1), gbpages_only_when_full=True, rounds_crash_size_first=True
     )
     linux_5_10 = replace(
-        linux_5_15, name="linux-5.10", since=(5, 10), copies_table_first=False, compat_table_fault_is_no_errno=False
+        linux_5_15,
+        name="linux-5.10",
+        since=(5, 10),
+        rounds_crash_size_first=True,
+        copies_table_first=False,
+        compat_table_fault_is_no_errno=False,
     )
     return [
         *(newest, linux_6_12, linux_6_11, linux_6_10, linux_6_8, linux_6_6, linux_6_5, linux_6_3),

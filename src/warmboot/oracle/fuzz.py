@@ -20,7 +20,7 @@ _FRESH = (
     KexecLoad("x86_64", 0, int(KexecArch.X86_64), 0, ()),
     KexecLoad("x86_64", 0, int(KexecArch.X86_64) | int(KexecFlags.ON_CRASH), 0, ()),
 )
-_MOST_BOOTS = 30
+_MOST_BOOTS = 20
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ class Generator:
         if dice < 0.004:
             return [_UNLOAD, self._near_half(), _UNLOAD]
         if progress > 0.3 and dice < 0.012:
-            return self._shrinking()
+            return self._shrinking(progress)
         if progress > 0.8 and dice < 0.02:
             return [self._sysctl(progress)]
         if dice < 0.10:
@@ -293,14 +293,24 @@ class Generator:
 
     # ---------------------------------------------------------------- what changes the kernel for good
 
-    def _shrinking(self) -> list[Operation]:
+    def _shrinking(self, progress: float) -> list[Operation]:
         random = self._random
         size = self._crash_kernel().size
         wanted = random.choice(
-            (size, size + 1, size - PAGE_SIZE, size - 1, size * 9 // 10, size * 9 // 10 & ~0xFFF, size // 2 & ~0xFFF)
+            (
+                size,
+                size + 1,
+                size - PAGE_SIZE,
+                size - 1,
+                size * 49 // 50,
+                size * 49 // 50 & ~0xFFF,
+                size - 3 * PAGE_SIZE,
+            )
         )
         if random.random() < 0.1:
-            wanted = random.choice((size * 2, _U64, _U64 - PAGE_SIZE, 1 << 63))
+            wanted = random.choice((size * 2, _U64 - PAGE_SIZE, 1 << 63, size // 2, size // 2 & ~0xFFF))
+        if progress > 0.9 and random.random() < 0.1:
+            wanted = random.choice((0, _U64, PAGE_SIZE))  # rounded up, the second is 0 too: no reservation is left
         text = random.choice((f"{wanted}", f"{wanted}\n", f"{wanted:#x}", f"{max(wanted, 0):#o}".replace("o", "")))
         if random.random() < 0.05:
             text = random.choice(("-1", "abc", " 4096", "4096 ", "1 2", "0x", "+4096\n", "99999999999999999999999", ""))
