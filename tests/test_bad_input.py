@@ -107,7 +107,8 @@ def script(*arguments: str | Path, user: int | None = None) -> Ran:
     command: list[str] = [str(program), *map(str, arguments)]
     if user is not None and os.geteuid() == 0:
         # Reading is what is tried, not starting: the program is imported before it becomes another user.
-        become = f"import os; from warmboot.cli.main import main; os.setresuid({user}, {user}, {user})"
+        imports = "import gettext, locale, os, warmboot.cli.rehearse; from warmboot.cli.main import main"
+        become = f"{imports}; os.setresuid({user}, {user}, {user})"
         command = [sys.executable, "-c", f"{become}; raise SystemExit(main())", *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     return checked(done.returncode, done.stdout, done.stderr)

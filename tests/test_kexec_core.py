@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from kernels import (
     segment,
     walk_page_list,
 )
-from warmboot.kernel import Ind, Kernel, KexecError, Kimage, Policy, rules
+from warmboot.kernel import Ind, Kernel, KexecError, Kimage, Policy, Rule, rules
 from warmboot.uapi import PAGE_SIZE, LoadRequest, Segment
 
 LOW = 16 * MIB
@@ -229,6 +230,34 @@ def test_memory_that_runs_out_anywhere_leaves_no_trace(
         assert kernel.pages.allocated == held(kernel)
         kernel.unload()
         assert kernel.pages.allocated == 0
+
+
+def test_destinations_of_others_are_all_that_memory_has() -> None:
+    """Frames that come too early are kept until their turn, and given back where it never comes."""
+    one, other = segment(30 * MIB, 40 * PAGE_SIZE, b"1"), segment(34 * MIB, 40 * PAGE_SIZE, b"2")
+
+    with new_kernel(policy=Policy.ADVERSARIAL) as kernel:
+
+        def aim(pages: int, rule: Rule) -> None:
+            if rule == rules.PAGE_TABLES:  # control pages are done with
+                kernel.pages.aim_at([(each.mem // PAGE_SIZE, each.end // PAGE_SIZE) for each in (one, other)])
+                kernel.pages.fail_after = pages
+
+        for pages in range(200):
+            kernel.pages.fail_after = None
+            kernel.on_check = partial(aim, pages)
+            with suppress(KexecError):
+                kernel.kexec_load(request(one, other))
+            assert kernel.pages.allocated == held(kernel)
+            if kernel.kexec_image is not None:
+                break
+        assert kernel.kexec_image is not None
+        assert image_bytes(kernel.memory, kernel.kexec_image) == expected(one, other)
+        own = [
+            source == destination
+            for destination, source in walk_page_list(kernel.memory, kernel.kexec_image.head).pages
+        ]
+        assert sum(own) > 70
 
 
 def test_many_batches_under_an_adversary() -> None:

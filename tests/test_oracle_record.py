@@ -122,7 +122,7 @@ def test_a_guest_that_falls_silent() -> None:
 def test_a_guest_that_dies_in_the_middle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """What was answered before is printed, and the console's last words are told."""
     operations = tmp_path / "operations"
-    rows = [LOAD, UNLOAD, Sysctl("vm.panic_on_oom", "2"), *[BIG] * 4, LOAD]
+    rows: list[Operation] = [LOAD, UNLOAD, Sysctl("vm.panic_on_oom", "2"), *[BIG] * 4, LOAD]
     operations.write_text("".join(format_row(each) + "\n" for each in rows))
     args = argparse.Namespace(kernel=kernel(SERIES), memory="256M", append="", operations=str(operations))
     with pytest.raises(GuestError, match=r"died in operation \d") as caught:

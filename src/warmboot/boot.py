@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _SETTLE = 3.0  # seconds in which a started init that is silent must not fail before it counts
 _LINGER = 0.3  # seconds in which an init that has spoken must not bring the kernel down before it counts
 _LAST_WORDS = 0.5  # seconds in which a kernel that panicked may still say something
+_LAST_LINES = 60  # of the console, kept for the figures of a boot that failed
 
 # Hints for a panic, by what it says; the last one is for all others.
 _PANICS = [
@@ -55,6 +57,7 @@ class BootWatch:
         self._machine = machine
         self._until = until
         self._last_line = ""
+        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._complaint = ""
         self._timestamps = False  # whether this kernel's lines begin with the time, which tells them from others
         self._started_at: float | None = None  # when an init was started
@@ -81,7 +84,9 @@ class BootWatch:
         if not self.passed:
             for line in self._machine.lines(_LAST_WORDS):
                 if line.complete:
+                    self._last_lines.append(plain(line.text))
                     show(plain(line.text))
+            self.figures["last_lines"] = list(self._last_lines)
 
     def _patience(self, deadline: float) -> float:
         """Until when a line is waited for."""
@@ -94,6 +99,7 @@ class BootWatch:
     def _look_at(self, line: ConsoleLine, show: Callable[[str], None]) -> None:
         text = plain(line.text)
         if line.complete:
+            self._last_lines.append(text)
             show(text)
         if text.strip():
             self._last_line = text.strip()

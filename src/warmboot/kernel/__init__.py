@@ -109,8 +109,9 @@ class Kernel(KernelState):
         crash_shrink_memory(self, size)
 
     def store_crash_size(self, text: str) -> None:
-        """Write a text to kexec_crash_size, as a shell would."""
-        self.write_crash_size(kstrtoul(text))
+        """Write a text to kexec_crash_size; an empty one never reaches it (sysfs_kf_write)."""
+        if text:
+            self.write_crash_size(kstrtoul(text))
 
     def store_sysctl(self, name: str, text: str) -> None:
         """Write a text to one of kexec's sysctls; one without a number changes nothing."""
