@@ -117,6 +117,30 @@ def test_texts() -> None:
         assert player.play(CrashSize("0x1000\n")).kexec_crash_size == "4096"
 
 
+@pytest.mark.parametrize(
+    ("release", "ret", "size"),
+    [("5.10.223", 0, "0"), ("5.15.0", -22, str(64 << 20)), ("6.1.192", 0, "0"), ("6.3.0", -22, str(64 << 20))]
+    + [(release, 0, "0") for release in ("6.5.0", "6.12.117", "7.2.13")],
+)
+def test_a_size_in_the_last_page_is_rounded_up_to_none(release: str, ret: int, size: str) -> None:
+    """Found by fuzzing 6.1, and 5.10."""
+    with Player(replace(FACTS, release=release)) as player:
+        answer = player.play(CrashSize(str((1 << 64) - 1)))
+    assert (answer.ret, answer.kexec_crash_size) == (ret, size)
+
+
+def test_a_low_reservation_that_is_left_takes_the_place_of_the_high_one() -> None:
+    """Found by fuzzing 6.12 with crashkernel=16M,high: a crash image may then be loaded into the low one."""
+    path = next(path for path in TRACES if "6.12-high" in path.name)
+    facts = read_header(read_lines(str(path))[0], path.name)
+    low = facts.crash_kernel[0]
+    call = KexecLoad("x86_64", low.start, 62 << 16 | 1, 1, (TraceSegment(Buffer(), 1, low.start, 4096),))
+    with Player(facts) as player:
+        assert player.play(call).ret == -99
+        assert player.play(CrashSize("0x100000")).kexec_crash_size == str(1 << 20)
+        assert player.play(call).kexec_crash_loaded == "1"
+
+
 def test_generated_calls_are_the_seeds() -> None:
     assert generated(FACTS, 7, 300) == generated(FACTS, 7, 300)
     assert generated(FACTS, 7, 300) != generated(FACTS, 8, 300)

@@ -38,6 +38,8 @@
 	.equ	PCI_ADDRESS, 0xcf8
 	.equ	PCI_DATA, 0xcfc
 	.equ	MSR_EFER, 0xc0000080
+	.equ	PIC1_DATA, 0x21
+	.equ	PIC2_DATA, 0xa1
 
 	# __BOOT_CS and __BOOT_DS: the selectors that Linux's 64-bit boot protocol asks for
 	.equ	BOOT_CS, 0x10
@@ -100,6 +102,12 @@ here:
 	pop	ebp
 	lea	ebp, [ebp - (here - start)]	# ebp = our physical address
 	lea	esp, [ebp + STACK_TOP]
+
+	# Firmware leaves the interrupt controllers (8259) with its timer ticking. A kernel that starts
+	# another has masked them, and so do boot loaders.
+	mov	al, 0xff
+	out	PIC2_DATA, al
+	out	PIC1_DATA, al
 
 	mov	eax, [ebx + 32]			# hvm_start_info.rsdp_paddr
 	mov	edx, [ebx + 36]
