@@ -19,11 +19,11 @@ from warmboot.memmap import (
     Range,
     Resource,
     e820_of_iomem,
-    holes,
     merge,
     parse_iomem,
     parse_size,
     subtract,
+    whole,
 )
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -61,7 +61,7 @@ def test_subtract_is_the_difference(ranges: list[Range], taken: list[Range]) -> 
 
 @given(SOME, st.sampled_from([1, 2, 8, 16]))
 def test_holes_are_whole_blocks(ranges: list[Range], align: int) -> None:
-    found = holes(ranges, align)
+    found = whole(ranges, align)
     assert all(each.start % align == each.end % align == 0 and each.size for each in found)
     blocks = {block for each in ranges for block in range(80 // align + 1) if is_block_in(block, align, each)}
     assert bytes_of(found) == {block * align + offset for block in blocks for offset in range(align)}

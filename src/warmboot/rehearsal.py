@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -24,13 +24,14 @@ from warmboot.placement import Placement, place
 
 __all__ = ["Observer", "Options", "Outcome", "Rehearsal", "Stage", "image_figures", "rehearse"]
 
-# Images up to this many bytes of memory are handed over in this process twice as fast as a kernel boots, on a twin
-# of the machine while QEMU is busy with the first; larger ones are handed over before QEMU goes on.
+# Images up to this many bytes of memory are handed over in this process in less time than a kernel takes to boot:
+# on a twin of the machine, while QEMU is busy with the first. Larger ones are handed over before QEMU goes on.
 _TWIN_LIMIT = 160 << 20
 # Bytes of digest that the processor in this process computes in about two seconds.
 _DIGEST_LIMIT = 96 << 20
 _FIRMWARE_PATIENCE = 60.0  # seconds
 _4G = 1 << 32
+_RSDP_SIZE = 36  # bytes, since ACPI 2.0
 # A command line's words, as next_arg of the kernel's lib/cmdline.c finds them: quotes hold spaces together.
 _WORD = re.compile(r'(?:"[^"]*"?|\S)+')
 
@@ -142,8 +143,9 @@ class _Run:
         self._observer = observer
         self._rehearsal = rehearsal
         self._stack = stack
-        self._facts = _as_in_qemu(options.facts) if options.boot else options.facts
+        self._facts, self._differs = _as_in_qemu(options) if options.boot else (options.facts, [])
         self._machine = stack.enter_context(Machine(self._facts))
+        self._differs += _firmware_s_part(self._facts, self._machine)
         self._image: BzImage
         self._placement: Placement
         self._qemu: QemuMachine | None = None
@@ -187,9 +189,9 @@ class _Run:
         line, added = options.command_line, ""
         if options.boot:
             line, added = _seen_on_serial(options.command_line, self._image.cmdline_size)
-        if options.boot:
-            self._power_on()
         with self._stage("place") as stage:
+            if options.boot:
+                self._power_on()
             placement = self._placement = place(self._image, self._machine.facts, initrds=initrds, command_line=line)
             stage.figures = {
                 "segments": [
@@ -202,6 +204,7 @@ class _Run:
                 "sha256": placement.sha256.hex(),
                 "command_line": line,
                 "command_line_added": added,
+                "differs_from_facts": self._differs,
             }
 
     def load(self) -> None:
@@ -261,6 +264,7 @@ class _Run:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
                 stage.figures["serial"] = done.serial
             elif booting and not self._released:
+                self._restore_purgatory()
                 self._release()
 
     def boot(self) -> None:
@@ -307,6 +311,12 @@ class _Run:
             return self._stack.enter_context(path.open("wb"))
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}", hint="name another file") from None
+
+    def _restore_purgatory(self) -> None:
+        """Undo what running it changed: it counts its regions down, and may lie where it was loaded."""
+        for each in self._placement.request.segments:
+            if each.mem == self._placement.request.entry:
+                self._machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
 
     def _release(self) -> None:
         assert self._qemu is not None
@@ -356,10 +366,29 @@ def _figures(done: HandOver, placement: Placement) -> dict[str, Any]:
     }
 
 
-def _as_in_qemu(facts: Facts) -> Facts:
-    """The machine without what its RAM has between QEMU's limit and 4 GiB: old chipsets go up to 3.5 GiB."""
+def _as_in_qemu(options: Options) -> tuple[Facts, list[str]]:
+    """The machine as QEMU can be one, and in what that differs from the facts."""
+    facts, differs = options.facts, []
     low_ram = max((each.end for each in facts.system_ram if each.end <= _4G), default=0)
-    return facts.reserve(Range(MAX_LOW, low_ram)) if low_ram > MAX_LOW else facts
+    if low_ram > MAX_LOW:  # old chipsets go up to 3.5 GiB
+        facts = facts.reserve(Range(MAX_LOW, low_ram))
+        differs.append(f"RAM from {MAX_LOW:#x} to 4 GiB is left out")
+    if facts.la57:  # the stub that QEMU is entered by has 4-level page tables, and no way leads from one to the other
+        facts = replace(facts, la57=False)
+        differs.append("4-level page tables, not 5")
+    room = Machine.firmware_room_of(facts)
+    if facts.rsdp + _RSDP_SIZE > room.start and facts.rsdp:
+        facts = replace(facts, rsdp=0)
+        differs.append("ACPI's root pointer is where QEMU's firmware puts it")
+    if options.cpus != facts.cpus:
+        differs.append(f"{options.cpus} of {facts.cpus} processors")
+    return facts, differs
+
+
+def _firmware_s_part(facts: Facts, machine: Machine) -> list[str]:
+    """RAM of the facts that the machine's firmware takes, if any."""
+    taken = any(each.overlaps(machine.firmware_room) for each in facts.system_ram)
+    return [f"RAM at {machine.firmware_room} is the firmware's"] if taken else []
 
 
 def _seen_on_serial(command_line: str, limit: int) -> tuple[str, str]:

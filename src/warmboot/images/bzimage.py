@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from enum import IntFlag
 
-from warmboot.errors import InputError
+from warmboot.errors import InputError, RefusedError
 
 __all__ = ["BzImage", "LoadFlags", "XLoadFlags", "parse_bzimage"]
 
@@ -14,6 +14,7 @@ SECTOR = 512
 HEADER = 0x1F1  # offset of the setup header
 _BOOT_FLAG = 0xAA55
 _MAGIC = b"HdrS"
+_OLDEST_COMPLETE = 0x020A  # the protocol since which every field that is read here exists, but for xloadflags
 _SHORTEST = 0x264  # bytes up to and including init_size, protocol 2.10
 _HINT_CUT = "copy or download the file again"
 
@@ -73,12 +74,17 @@ class BzImage:
     @property
     def protocol_text(self) -> str:
         """The boot protocol as documents write it, such as 2.15."""
-        return f"{self.protocol >> 8}.{self.protocol & 0xFF:02d}"
+        return protocol_text(self.protocol)
 
     @property
     def above_4g(self) -> bool:
         """Whether the kernel and all that belongs to it may lie above 4 GiB."""
         return XLoadFlags.CAN_BE_LOADED_ABOVE_4G in self.xloadflags
+
+
+def protocol_text(protocol: int) -> str:
+    """A boot protocol's number as documents write it."""
+    return f"{protocol >> 8}.{protocol & 0xFF:02d}"
 
 
 def is_bzimage(data: memoryview) -> bool:
@@ -87,7 +93,10 @@ def is_bzimage(data: memoryview) -> bool:
 
 
 def parse_bzimage(data: memoryview, name: str) -> BzImage:
-    """Read the setup header of the file `name`. Raises InputError where the file is cut short or contradicts itself."""
+    """Read the setup header of the file `name`.
+
+    Raises InputError where the file is cut short or contradicts itself, RefusedError where it is too old to be read.
+    """
 
     def field(offset: int, form: str) -> int:
         value: int = struct.unpack_from("<" + form, data, offset)[0]
@@ -96,13 +105,18 @@ def parse_bzimage(data: memoryview, name: str) -> BzImage:
     if data.nbytes < _SHORTEST:
         raise _cut_short(name, data.nbytes, _SHORTEST)
     protocol = field(0x206, "H")
+    if protocol < _OLDEST_COMPLETE:  # other fields lie elsewhere, or are not there
+        raise RefusedError(
+            f"{name}: boot protocol {protocol_text(protocol)} has no 64-bit entry, which came with 2.12",
+            hint="use a kernel of Linux 3.8 or later",
+        )
     setup_size = (1 + (field(HEADER, "B") or 4)) * SECTOR
     kernel_size = field(0x1F4, "I") * 16
     if not kernel_size:
         raise InputError(f"{name}: byte 0x1f4: the kernel's size is 0", hint="build or fetch the kernel again")
     if data.nbytes < setup_size + kernel_size:
         raise _cut_short(name, data.nbytes, setup_size + kernel_size)
-    if protocol >= 0x020A and 0x202 + field(0x201, "B") < _SHORTEST:
+    if 0x202 + field(0x201, "B") < _SHORTEST:
         raise InputError(f"{name}: byte 0x201: the header ends before its own fields", hint=_HINT_CUT)
     xloadflags = XLoadFlags(field(0x236, "H")) if protocol >= 0x020C else XLoadFlags(0)
     alignment = field(0x230, "I")

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warmboot.kernel.memory import Frames
-from warmboot.memmap import Range, holes, merge
+from warmboot.memmap import Range, merge, whole
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
 
 __all__ = ["PageAllocator", "Policy"]
@@ -44,7 +44,7 @@ class PageAllocator:
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
     ) -> None:
-        self._ranges = [(each.start >> PAGE_SHIFT, each.end >> PAGE_SHIFT) for each in holes(merge(ram), PAGE_SIZE)]
+        self._ranges = [(each.start >> PAGE_SHIFT, each.end >> PAGE_SHIFT) for each in whole(merge(ram), PAGE_SIZE)]
         self.nr_pages = sum(end - start for start, end in self._ranges)
         self._walk_end = self.nr_pages
         self.policy = policy

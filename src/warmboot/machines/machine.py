@@ -32,10 +32,7 @@ class Machine:
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
     ) -> None:
-        low_ram = max((each.end for each in facts.system_ram if each.end <= _4G), default=0)
-        low_ram = -(-low_ram // PAGE_SIZE) * PAGE_SIZE
-        start = low_ram if low_ram + FIRMWARE_ROOM <= MAX_LOW else low_ram - FIRMWARE_ROOM
-        self.firmware_room = Range(start, start + FIRMWARE_ROOM)
+        self.firmware_room = self.firmware_room_of(facts)
         self.facts = facts.reserve(self.firmware_room)
         high = max((each.end for each in facts.system_ram), default=0)
         high = max(_4G, -(-high // PAGE_SIZE) * PAGE_SIZE)
@@ -52,6 +49,14 @@ class Machine:
     def of_pc(cls, memory: int, *, cpus: int = 2, crashkernel: int = 0, policy: Policy = Policy.CONTIGUOUS) -> Machine:
         """A plain PC with `memory` bytes of RAM, whose kernel reserved `crashkernel` bytes."""
         return cls(Facts.of_pc(memory, cpus=cpus, crashkernel=crashkernel), policy=policy)
+
+    @staticmethod
+    def firmware_room_of(facts: Facts) -> Range:
+        """Where the firmware's room will be on a machine like that, physical."""
+        low_ram = max((each.end for each in facts.system_ram if each.end <= _4G), default=0)
+        low_ram = -(-low_ram // PAGE_SIZE) * PAGE_SIZE
+        start = low_ram if low_ram + FIRMWARE_ROOM <= MAX_LOW else low_ram - FIRMWARE_ROOM
+        return Range(start, start + FIRMWARE_ROOM)
 
     @property
     def low(self) -> int:

@@ -79,9 +79,10 @@ def _close(emulator: unicorn.Uc) -> None:
     Its hooks refer to it in a circle, so that it would stay, with a gigabyte of address space, until a garbage
     collection. Its memory is not unmapped first: that looks at every single page, 15 seconds for a terabyte.
     """
-    handle = emulator._uch
-    unicorn.Uc.release_handle(handle)
-    handle.value = None  # the finalizer finds nothing left to do
+    handle = getattr(emulator, "_uch", None)
+    if handle is not None:  # another release of the library may have no such name: then a collection must do
+        unicorn.Uc.release_handle(handle)
+        handle.value = None  # the finalizer finds nothing left to do
 
 
 def _run(emulator: unicorn.Uc, state: CpuState, until: int | None, progress: Callable[[CpuState], None] | None) -> None:

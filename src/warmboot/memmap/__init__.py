@@ -3,7 +3,7 @@
 from warmboot.memmap.e820 import E820Entry, E820Type, e820_of_iomem
 from warmboot.memmap.facts import Facts, parse_size
 from warmboot.memmap.iomem import Resource, parse_iomem
-from warmboot.memmap.ranges import Range, holes, merge, subtract
+from warmboot.memmap.ranges import Range, merge, subtract, whole
 
 __all__ = [
     "E820Entry",
@@ -12,9 +12,9 @@ __all__ = [
     "Range",
     "Resource",
     "e820_of_iomem",
-    "holes",
     "merge",
     "parse_iomem",
     "parse_size",
     "subtract",
+    "whole",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Range", "holes", "merge", "subtract"]
+__all__ = ["Range", "merge", "subtract", "whole"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,7 +67,7 @@ def _without(each: Range, hole: Range) -> Iterator[Range]:
         yield Range(hole.end, each.end)
 
 
-def holes(ranges: Iterable[Range], align: int) -> list[Range]:
+def whole(ranges: Iterable[Range], align: int) -> list[Range]:
     """The ranges cut to multiples of `align` bytes; what is smaller is dropped."""
     cut = (
         Range(-(-each.start // align) * align, max(each.end // align, -(-each.start // align)) * align)

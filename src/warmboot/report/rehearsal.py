@@ -99,11 +99,15 @@ def _place(stage: Stage) -> list[str]:
         *table(rows, right=(2, 3)),
         f"entry {figures['entry']:#x} in the purgatory, which enters the kernel at {figures['kernel_entry']:#x}",
         f"command line: {figures['command_line'] or '(empty)'}{added}",
+        *(f"differs from the facts: {each}" for each in figures["differs_from_facts"]),
     ]
 
 
 def _permit(stage: Stage) -> list[str]:
-    return [f"all {len(stage.figures['passed'])} checks of {stage.figures['profile']} passed"]
+    return [
+        f"all {len(stage.figures['passed'])} checks of {stage.figures['profile']} passed; assumed: the caller is root,"
+        " and no security module or IMA policy forbids it"
+    ]
 
 
 def _load(stage: Stage) -> list[str]:

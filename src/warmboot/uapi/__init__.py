@@ -13,11 +13,10 @@ from warmboot.uapi.kexec import (
     page_align,
 )
 from warmboot.uapi.request import LoadRequest, Segment, SegmentTable
-from warmboot.uapi.source import EMPTY, Joined, Readable, Source, Unreadable
+from warmboot.uapi.source import Joined, Readable, Source, Unreadable
 
 __all__ = [
     "COMPAT_SEGMENT",
-    "EMPTY",
     "KEXEC_ARCH_MASK",
     "KEXEC_SEGMENT_MAX",
     "PAGE_SHIFT",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-__all__ = ["EMPTY", "Joined", "Readable", "Source", "Unreadable"]
+__all__ = ["Joined", "Readable", "Source", "Unreadable"]
 
 
 class Source(Protocol):
@@ -51,9 +51,6 @@ class Unreadable:
 
     def pieces(self, offset: int, size: int) -> Iterator[memoryview]:
         return iter(())
-
-
-EMPTY = Readable(memoryview(b""))
 
 
 class Joined:
