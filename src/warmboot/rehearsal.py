@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from warmboot.adaptation import as_in_qemu, firmware_s_part, seen_on_serial
 from warmboot.boot import BootWatch
 from warmboot.errors import ExitStatus, InputError, MissingToolError, RefusedError, WarmbootError
 from warmboot.handover import HandOver, hand_over
 from warmboot.images import BzImage, identify, map_file
 from warmboot.kernel import KexecError, Rule
-from warmboot.machines.layout import MAX_LOW
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
-from warmboot.memmap import Facts, Range
+from warmboot.memmap import Facts
 from warmboot.placement import Placement, place
 
 __all__ = ["Observer", "Options", "Outcome", "Rehearsal", "Stage", "image_figures", "rehearse"]
@@ -30,10 +29,6 @@ _TWIN_LIMIT = 160 << 20
 # Bytes of digest that the processor in this process computes in about two seconds.
 _DIGEST_LIMIT = 96 << 20
 _FIRMWARE_PATIENCE = 60.0  # seconds
-_4G = 1 << 32
-_RSDP_SIZE = 36  # bytes, since ACPI 2.0
-# A command line's words, as next_arg of the kernel's lib/cmdline.c finds them: quotes hold spaces together.
-_WORD = re.compile(r'(?:"[^"]*"?|\S)+')
 
 
 class Outcome(StrEnum):
@@ -143,9 +138,9 @@ class _Run:
         self._observer = observer
         self._rehearsal = rehearsal
         self._stack = stack
-        self._facts, self._differs = _as_in_qemu(options) if options.boot else (options.facts, [])
+        self._facts, self._differs = as_in_qemu(options.facts, options.cpus) if options.boot else (options.facts, [])
         self._machine = stack.enter_context(Machine(self._facts))
-        self._differs += _firmware_s_part(self._facts, self._machine)
+        self._differs += firmware_s_part(self._facts, self._machine)
         self._image: BzImage
         self._placement: Placement
         self._qemu: QemuMachine | None = None
@@ -188,7 +183,7 @@ class _Run:
         initrds = [map_file(path, "initrd") for path in options.initrds]
         line, added = options.command_line, ""
         if options.boot:
-            line, added = _seen_on_serial(options.command_line, self._image.cmdline_size)
+            line, added = seen_on_serial(options.command_line, self._image.cmdline_size)
         with self._stage("place") as stage:
             if options.boot:
                 self._power_on()
@@ -364,59 +359,3 @@ def _figures(done: HandOver, placement: Placement) -> dict[str, Any]:
         "purgatory_seconds": done.purgatory_seconds,
         "registers": done.state.as_dict(),
     }
-
-
-def _as_in_qemu(options: Options) -> tuple[Facts, list[str]]:
-    """The machine as QEMU can be one, and in what that differs from the facts."""
-    facts, differs = options.facts, []
-    low_ram = max((each.end for each in facts.system_ram if each.end <= _4G), default=0)
-    if low_ram > MAX_LOW:  # old chipsets go up to 3.5 GiB
-        facts = facts.reserve(Range(MAX_LOW, low_ram))
-        differs.append(f"RAM from {MAX_LOW:#x} to 4 GiB is left out")
-    if facts.la57:  # the stub that QEMU is entered by has 4-level page tables, and no way leads from one to the other
-        facts = replace(facts, la57=False)
-        differs.append("4-level page tables, not 5")
-    room = Machine.firmware_room_of(facts)
-    if facts.rsdp + _RSDP_SIZE > room.start and facts.rsdp:
-        facts = replace(facts, rsdp=0)
-        differs.append("ACPI's root pointer is where QEMU's firmware puts it")
-    if options.cpus != facts.cpus:
-        differs.append(f"{options.cpus} of {facts.cpus} processors")
-    return facts, differs
-
-
-def _firmware_s_part(facts: Facts, machine: Machine) -> list[str]:
-    """RAM of the facts that the machine's firmware takes, if any."""
-    taken = any(each.overlaps(machine.firmware_room) for each in facts.system_ram)
-    return [f"RAM at {machine.firmware_room} is the firmware's"] if taken else []
-
-
-def _seen_on_serial(command_line: str, limit: int) -> tuple[str, str]:
-    """The command line with what a boot needs to be followed on the serial port, and what was added.
-
-    Raises InputError where the kernel would take the first, of `limit` bytes at most, but not the second.
-    """
-    words = list(_WORD.finditer(command_line))
-    end = next((word.start() for word in words if word[0] == "--"), None)  # what follows is for init
-    before, behind = (command_line[:end], command_line[end:]) if end is not None else (command_line, "")
-    options = {word[0] for word in words if word.start() < len(before)}
-    added = []
-    if not any(word == "console=ttyS0" or word.startswith("console=ttyS0,") for word in options):
-        added.append("console=ttyS0")
-    if "quiet" in options or any(word.startswith("loglevel=") for word in options):
-        added.append("loglevel=7")
-    if not added:
-        return command_line, ""
-    text = " ".join(added)
-    line = " ".join(each for each in (before.strip(), text, behind) if each)
-    if len(_encoded(line)) > limit >= len(_encoded(command_line)):
-        raise InputError(
-            f"the command line has {len(_encoded(command_line))} bytes, and {text!r}, without which the boot cannot"
-            f" be followed, makes it longer than {limit}",
-            hint="make it shorter, or leave out the boot by --no-boot",
-        )
-    return line, text
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
