@@ -8,10 +8,9 @@ import struct
 from warmboot.cpu import CpuState
 from warmboot.purgatory import stub
 
-__all__ = ["MAILBOX_OFFSET", "PAGE", "STUB_ROOM", "UNFIT", "WAITING", "Mailbox", "elf"]
+__all__ = ["MAILBOX_OFFSET", "PAGE", "UNFIT", "WAITING", "Mailbox", "elf"]
 
 PAGE = 4096  # bytes
-STUB_ROOM = 0xB000  # bytes from the stub's address on that it uses: code, page tables, stack
 
 # The mailbox, see pvh_stub.S. The registers follow in the order in which CpuState declares them.
 MAILBOX_OFFSET = 16

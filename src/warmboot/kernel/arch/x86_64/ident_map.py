@@ -64,17 +64,12 @@ class IdentityMapping:
         pages = np.arange(first, last + 1, dtype=np.uint64) << np.uint64(_PMD_SHIFT)
         self._memory.write_words((pmd_table << PAGE_SHIFT) + 8 * first, pages + np.uint64(base) | np.uint64(_LARGE))
 
-    def add_page(self, virtual: int, physical: int) -> list[int]:
-        """Map one 4 KiB page somewhere else; returns the frames of tables made for it, in the order of their making.
-
-        `alloc` must have been exchanged by the caller where these tables come from elsewhere.
-        """
-        known = set(self._tables.values())
+    def add_page(self, virtual: int, physical: int) -> None:
+        """Map one 4 KiB page at physical address `physical` to the virtual address `virtual`."""
         pud_table = self._table_for(virtual, _PUD_SHIFT)
         pmd_table = self._next(pud_table, virtual, _PUD_SHIFT)
         pte_table = self._next(pmd_table, virtual, _PMD_SHIFT)
         self._set(pte_table, virtual, PAGE_SHIFT, physical | _TABLE)
-        return [frame for frame in self._tables.values() if frame not in known]
 
     def allocate_from(self, alloc: Callable[[], int]) -> None:
         """Take the frames of further tables from `alloc`."""
