@@ -54,7 +54,8 @@ theirs() { /sbin/kexec "$@"; }
 warmboot() { /opt/warmboot/warmboot "$@"; }
 # The whole initial RAM disk once more: what the next kernel gets.
 pack() { (cat /stage/base; cd / && find stage | cpio -o -H newc 2>/dev/null) >/tmp/initrd; }
-say "up release=$(uname -r) efi=$efi acpi=$acpi cpus=$(nproc) memory=$(sed -n 's/^MemTotal: *//p' /proc/meminfo | tr -d ' ')"
+memory=$(sed -n "s/^MemTotal: *//p" /proc/meminfo | tr -d " ")
+say "up release=$(uname -r) efi=$efi acpi=$acpi cpus=$(nproc) memory=$memory"
 if [ -e /stage/hops/$hop ]; then . /stage/hops/$hop; else say "end"; fi
 poweroff -f
 """.replace("BOOT", BOOT)
