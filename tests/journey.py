@@ -8,14 +8,18 @@ Each kernel finds the number of its hop on its command line, tells what it is, p
 from __future__ import annotations
 
 import gzip
+import importlib.util
+import marshal
 import os
-import py_compile
 import re
 import select
+import shutil
 import subprocess
+import sys
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import warmboot
@@ -24,11 +28,14 @@ from warmboot.debian.cache import is_stored, locked, store
 from warmboot.machines.accel import Accel, choose, cpu_model
 from warmboot.machines.qemu import find_qemu
 
-__all__ = ["BOOT", "Hop", "Journey", "kernel_file", "ovmf", "travel"]
+__all__ = ["BOOT", "Hop", "Journey", "base_layer", "kernel_file", "ovmf", "travel"]
 
 BOOT = "console=ttyS0 quiet panic=-1"  # what every kernel of a journey is told
 
 _HOME = "opt/warmboot"
+_LIBRARIES = "usr/lib/x86_64-linux-gnu"
+_UNPACKERS = ("python3-zstandard", "python3-lz4", "liblz4-1", "libzstd1")
+_NUMPY = ("python3-numpy", "libblas3", "liblapack3", "libgfortran5", "libquadmath0", "libstdc++6")
 _INIT = """\
 #!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONDONTWRITEBYTECODE=1
@@ -60,7 +67,7 @@ if [ -e /stage/hops/$hop ]; then . /stage/hops/$hop; else say "end"; fi
 poweroff -f
 """.replace("BOOT", BOOT)
 
-_PYTHON = "#!/usr/bin/python3.11 -IB\nimport sys\nsys.path.insert(0, '/opt/warmboot/src')\n"
+_PYTHON = "#!/usr/bin/python3.11 -IB\nimport sys\nsys.path[:0] = ['/opt/warmboot/src']\n"
 _KEXEC = _PYTHON + "from warmboot.cli.kexec import main\nsys.exit(main())\n"
 _WARMBOOT = _PYTHON + "from warmboot.cli.main import main\nsys.exit(main())\n"
 
@@ -103,13 +110,15 @@ def travel(
     append: str = "",
     efi: bool = False,
     cpus: int = 1,
+    model: bool = False,
     timeout: float = 300.0,
 ) -> Journey:
     """Boot the kernel file `first`, let each hop play its script, and listen until the guest powers off.
 
-    `stage` holds the files of /stage by name. Ends with the guest, or after `timeout` seconds without a word.
+    `stage` holds the files of /stage by name. With `model` the guest has what warmboot's model needs, NumPy.
+    Ends with the guest, or after `timeout` seconds without a word.
     """
-    base = _base()
+    base = base_layer() + (_numpy() if model else b"")
     entries = [cpio.file("stage/base", base)]
     entries += [cpio.file(f"stage/{name}", data) for name, data in stage.items()]
     entries += [cpio.file(f"stage/hops/{number}", script.encode()) for number, script in enumerate(scripts)]
@@ -140,36 +149,65 @@ def ovmf() -> Path:
             root = path.with_suffix(".unpacked")
             unpack(deb, root)
             store(path, (root / "usr/share/ovmf/OVMF.fd").read_bytes())
+            shutil.rmtree(root)
     return path
 
 
-def _base() -> bytes:
+def base_layer() -> bytes:
     """Root and warmboot: what every initial RAM disk begins with."""
     source = Path(warmboot.__file__).parent
     entries = [
         cpio.file(f"{_HOME}/kexec", _KEXEC.encode(), 0o755),
         cpio.file(f"{_HOME}/warmboot", _WARMBOOT.encode(), 0o755),
     ]
-    for path in sorted(source.rglob("*")):
-        name = f"{_HOME}/src/warmboot/{path.relative_to(source).as_posix()}"
-        if path.suffix in (".py", ".bin"):
-            entries.append(cpio.file(name, path.read_bytes()))
-        if path.suffix == ".py":
-            compiled = _compiled(path, name)
-            entries.append(cpio.file(f"{name.rpartition('/')[0]}/__pycache__/{path.stem}.cpython-311.pyc", compiled))
-    base = guest_root(init=_INIT).read_bytes() + gzip.compress(cpio.archive(entries), 6, mtime=0)
-    return base + bytes(-len(base) % 4)  # where an archive that is not compressed may follow
+    files = [each for each in cpio.tree(source) if each.name.endswith((".py", ".bin"))]
+    entries += [replace(each, name=f"{_HOME}/src/warmboot/{each.name}") for each in files]
+    ours = gzip.compress(cpio.archive(_with_byte_code(entries)), 6, mtime=0)
+    return _padded(guest_root(init=_INIT).read_bytes() + _layer("unpackers-1", _UNPACKERS, {}) + ours)
 
 
-def _compiled(path: Path, name: str) -> bytes:
-    """Byte code: compiling is slow under emulation."""
-    mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-    out = cache_folder() / "guest" / f"compiled-{os.getpid()}.pyc"
-    try:
-        py_compile.compile(str(path), cfile=str(out), dfile=f"/{name}", doraise=True, invalidation_mode=mode)
-        return out.read_bytes()
-    finally:
-        out.unlink(missing_ok=True)
+def _layer(name: str, packages: Sequence[str], links: Mapping[str, str]) -> bytes:
+    """What Debian's packages bring, for the guest's Python, and symbolic links besides; kept in the cache."""
+    path = cache_folder() / "guest" / f"{name}.cpio.gz"
+    with locked(path.with_suffix(".lock")):
+        if not is_stored(path):
+            root = path.with_suffix(".unpacked")
+            for deb in Suite("bookworm").fetch(packages):
+                unpack(deb, root)
+            for folder in [*root.rglob("tests"), *root.rglob("doc"), *root.rglob("distutils"), root / "usr/share"]:
+                shutil.rmtree(folder, ignore_errors=True)
+            entries = [*cpio.tree(root), *(cpio.symlink(link, target) for link, target in links.items())]
+            store(path, _padded(gzip.compress(cpio.archive(_with_byte_code(entries)), 6, mtime=0)))
+            shutil.rmtree(root)
+    return path.read_bytes()
+
+
+def _numpy() -> bytes:
+    """NumPy; what update-alternatives would link, had its packages been installed, is linked here."""
+    links = {f"{_LIBRARIES}/lib{name}.so.3": f"{name}/lib{name}.so.3" for name in ("blas", "lapack")}
+    return _layer("numpy-2", _NUMPY, links)
+
+
+def _padded(archive: bytes) -> bytes:
+    """Zeros up to where an archive that is not compressed may follow."""
+    return archive + bytes(-len(archive) % 4)
+
+
+def _with_byte_code(entries: Sequence[cpio.Entry]) -> list[cpio.Entry]:
+    """The entries, and the byte code of modules, where this Python's is the guest's: compiling is slow there."""
+    if sys.version_info[:2] != (3, 11):
+        return list(entries)
+    made = []
+    for each in entries:
+        folder, _, name = each.name.rpartition("/")
+        if name.endswith(".py"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # others' modules too
+                code = compile(each.data, f"/{each.name}", "exec", dont_inherit=True)
+            # PEP 552: flags 1, a hash that nobody compares
+            data = importlib.util.MAGIC_NUMBER + b"\x01\0\0\0" + bytes(8) + marshal.dumps(code)
+            made.append(cpio.file(f"{folder}/__pycache__/{name[:-3]}.cpython-311.pyc", data))
+    return [*entries, *made]
 
 
 def _command(first: Path, initrd: str, memory: str, line: str, cpus: int) -> list[str]:

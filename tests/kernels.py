@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack
 
-from warmboot.kernel import Facts, Ind, Kernel, Kimage, PhysicalMemory, Policy
+from warmboot.kernel import Facts, Ind, Kernel, Kimage, PageAllocator, PhysicalMemory, Policy
 from warmboot.memmap import Range
 from warmboot.uapi import PAGE_SIZE, KexecArch, KexecFlags, LoadRequest, Readable, Segment, Source
 
@@ -20,8 +20,10 @@ __all__ = [
     "OLDEST_TO_NEWEST",
     "More",
     "PageList",
+    "alloc_frames",
     "crash_request",
     "facts_of",
+    "free_frames",
     "held",
     "image_bytes",
     "kernel_of",
@@ -117,6 +119,20 @@ def crash_request(*segments: Segment, entry: int | None = None) -> LoadRequest:
 def held(kernel: Kernel) -> int:
     """Pages that the installed images hold: all that may be allocated between two calls."""
     return sum(image.nr_pages for image in (kernel.kexec_image, kernel.kexec_crash_image) if image is not None)
+
+
+def alloc_frames(pages: PageAllocator, count: int) -> list[int]:
+    """Up to `count` frames, fewer where memory runs out."""
+    found: list[int] = []
+    while len(found) < count and (frames := pages.alloc_run(count - len(found))):
+        found += frames
+    return found
+
+
+def free_frames(pages: PageAllocator, frames: Iterable[int]) -> None:
+    """Give them back, one by one."""
+    for frame in frames:
+        pages.free_pages(frame)
 
 
 @dataclass(frozen=True)

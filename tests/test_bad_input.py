@@ -31,8 +31,8 @@ DONE, REFUSED, USAGE = 0, 1, 2
 
 # Offsets in a bzImage, Documentation/arch/x86/boot.rst.
 SETUP_SECTS, SYSSIZE, BOOT_FLAG, JUMP, MAGIC, VERSION = 0x1F1, 0x1F4, 0x1FE, 0x201, 0x202, 0x206
-KERNEL_ALIGNMENT, RELOCATABLE, XLOADFLAGS, CMDLINE_SIZE, PREF_ADDRESS, INIT_SIZE = (
-    *(0x230, 0x234, 0x236, 0x238),
+LOADFLAGS, KERNEL_ALIGNMENT, RELOCATABLE, XLOADFLAGS, CMDLINE_SIZE, PREF_ADDRESS, INIT_SIZE = (
+    *(0x211, 0x230, 0x234, 0x236, 0x238),
     *(0x258, 0x260),
 )
 
@@ -156,17 +156,24 @@ def test_the_small_kernel_passes(here: Here, image: Path) -> None:
 OTHERS = {
     "empty": (b"", "the kernel is empty"),
     "short": (b"MQ", "2 bytes are too few"),
-    "zeros": (bytes(4096), "no Linux kernel"),
+    "zeros": (bytes(4096), "no kernel"),
     "ELF": (b"\x7fELF\x02\x01\x01" + bytes(4096), "an ELF file"),
-    "gzip": (gzip.compress(bytes(4096)), "a gzip file"),
-    "xz": (b"\xfd7zXZ\x00" + bytes(4096), "an xz file"),
-    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(4096), "a zstd file"),
+    "ELF for arm64": (
+        b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00" + bytes(4096),
+        "wrong architecture: an ELF program for arm64",
+    ),
+    "gzip": (gzip.compress(bytes(4096)), "no kernel: its first bytes are of no format that is known (within gzip)"),
+    "xz": (b"\xfd7zXZ\x00" + bytes(4096), "the xz data are unusable"),
+    "zstd": (b"\x28\xb5\x2f\xfd" + bytes(4096), "the zstd data are"),
     "cpio": (cpio.archive([cpio.file("init", b"")]), "a cpio archive"),
+    "packed cpio": (gzip.compress(cpio.archive([cpio.file("init", b"")])), "a cpio archive (within gzip)"),
     "deb": (b"!<arch>\ndebian-binary   " + bytes(4096), "a Debian package"),
     "PE": (b"MZ" + bytes(4096), "an EFI program"),
-    "arm64": (b"MZ" + bytes(0x36) + b"ARM\x64" + bytes(4096), "an arm64 Image"),
-    "riscv": (b"MZ" + bytes(0x36) + b"RSC\x05" + bytes(4096), "a riscv Image"),
-    "zboot": (b"MZ\0\0zimg" + bytes(4096), "an EFI zboot image"),
+    "arm64": (b"MZ" + bytes(0x36) + b"ARM\x64" + bytes(4096), "wrong architecture: an arm64 Image"),
+    "riscv": (b"MZ" + bytes(0x36) + b"RSC\x05" + bytes(4096), "wrong architecture: a riscv Image"),
+    "zboot": (b"MZ\0\0zimg" + bytes(4096), "the zboot payload is 0 bytes"),
+    "NBI": (b"\x36\x13\x03\x1b" + bytes(4096), "a network boot image"),
+    "Beoboot": (b"BeoB" + bytes(4096), "a Beoboot image"),
 }
 
 
@@ -280,10 +287,9 @@ HEADERS: list[tuple[str, list[tuple[int, str, int]], int, str]] = [
     ("no code", [(SYSSIZE, "<I", 0)], USAGE, "byte 0x1f4: the kernel's size is 0"),
     ("short header", [(JUMP, "B", 0x10)], USAGE, "byte 0x201: the header ends before its own fields"),
     ("alignment", [(KERNEL_ALIGNMENT, "<I", 3)], USAGE, "byte 0x230: alignment 0x3"),
+    ("zImage", [(LOADFLAGS, "B", 0)], REFUSED, "a zImage, boot protocol 2.15"),
+    ("no header yet", [(VERSION, "<H", 0x01FF)], REFUSED, "a zImage, boot protocol 1.255"),
     ("no alignment", [(KERNEL_ALIGNMENT, "<I", 0)], USAGE, "byte 0x230: alignment 0x0"),
-    ("old protocol", [(VERSION, "<H", 0x020B)], REFUSED, "boot protocol 2.11 has no 64-bit entry"),
-    ("oldest protocol", [(VERSION, "<H", 0x0200)], REFUSED, "boot protocol 2.00 has no 64-bit entry"),
-    ("32-bit", [(XLOADFLAGS, "<H", 0)], REFUSED, "a 32-bit kernel"),
     (
         "fixed, beyond RAM",
         [(RELOCATABLE, "B", 0), (PREF_ADDRESS, "<Q", 0xC0000000)],
@@ -336,11 +342,11 @@ def test_five_level_page_tables(here: Here, small: bytes, tmp_path: Path) -> Non
     (tmp_path / "facts.json").write_text(replace(Facts.of_pc(1 << 30), la57=True).to_json())
     flags = struct.unpack_from("<H", small, XLOADFLAGS)[0]
     path = tmp_path / "vmlinuz"
-    for able, status in ((0x20, DONE), (0, REFUSED)):
+    for able, cr4 in ((0x20, 0x1020), (0, 0x20)):  # the purgatory leaves them for a kernel that does not know them
         path.write_bytes(patched(small, XLOADFLAGS, "<H", flags & ~0x60 | able))
-        ran = here.rehearse(path, "--like", tmp_path / "facts.json")
-        assert ran.status == status
-        assert able or "5-level" in ran.problem
+        ran = here.rehearse(path, "--like", tmp_path / "facts.json", "--json")
+        assert ran.status == DONE
+        assert json.loads(ran.stdout)["stages"][-2]["figures"]["registers"]["cr4"] == cr4
 
 
 # --- initrd and command line ---------------------------------------------------------------------------------------
@@ -475,7 +481,7 @@ def test_machines_of_all_kinds_are_answered(name: str, here: Here, image: Path, 
     path = tmp_path / "facts.json"
     path.write_text(MACHINES[name])
     ran = here.rehearse(image, "--like", path)
-    assert ran.status == (DONE if name in ("a terabyte", "odd borders") else REFUSED)
+    assert ran.status == (DONE if name in ("a terabyte", "odd borders", "no RAM below 4 GiB") else REFUSED)
     rule = {"locked": "EPERM by lockdown", "disabled": "EPERM by kexec_load_disabled", "used up": "EPERM by kexec_load"}
     assert rule.get(name, "") in ran.stdout
 

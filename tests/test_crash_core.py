@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from kernels import CRASH, MIB, OLDEST_TO_NEWEST, crash_request, held, new_kernel, pattern, request, segment
+from kernels import (
+    CRASH,
+    MIB,
+    OLDEST_TO_NEWEST,
+    alloc_frames,
+    crash_request,
+    free_frames,
+    held,
+    new_kernel,
+    pattern,
+    request,
+    segment,
+)
 from warmboot.kernel import Kernel, KexecError, rules
 from warmboot.memmap import Range
 from warmboot.uapi import PAGE_SIZE, Unreadable
@@ -18,10 +30,10 @@ FAULTY = crash_request(segment(RESERVED, MIB, Unreadable(), bufsz=1))
 
 def free_bytes(kernel: Kernel, where: Range) -> int:
     """How much of `where` the page allocator hands out when it hands out everything."""
-    frames = kernel.pages.alloc_frames(kernel.pages.free)
-    kernel.pages.free_frames(frames)
+    frames = alloc_frames(kernel.pages, kernel.pages.free)
+    free_frames(kernel.pages, frames)
     first, end = where.start // PAGE_SIZE, where.end // PAGE_SIZE
-    return int(((frames >= first) & (frames < end)).sum()) * PAGE_SIZE
+    return sum(first <= frame < end for frame in frames) * PAGE_SIZE
 
 
 def reservations(kernel: Kernel) -> tuple[Range | None, Range | None]:

@@ -16,6 +16,7 @@ from kernels import (
     MIB,
     OLDEST_TO_NEWEST,
     More,
+    alloc_frames,
     crash_request,
     held,
     image_bytes,
@@ -84,7 +85,7 @@ def fails_after(pages: int) -> Act:
     """Memory runs out after so many pages."""
 
     def act(kernel: Kernel) -> None:
-        kernel.pages.fail_after = pages
+        kernel.pages.fail_after(pages)
 
     return act
 
@@ -899,7 +900,7 @@ def test_memory_that_runs_out_at_every_allocation(policy: Policy, release: str) 
         kernel.kexec_load(OLD)
         met: list[Rule] = []
         for pages in range(4 * BIG.memsz // PAGE_SIZE):
-            kernel.pages.fail_after = pages
+            kernel.pages.fail_after(pages)
             rule = rule_met(kernel, Caller())
             if rule is None:
                 break
@@ -919,7 +920,7 @@ def test_a_fault_comes_before_memory_runs_out_behind_it(page: int) -> None:
         # Control code, swap page, tables, and the page list with its destination, up to the page that faults.
         needed = 2 + 1 + 2 + 3 + -(-(page + 2) // 511) + page + 1
         for pages, expected in ((needed - 1, rules.SOURCE_PAGES), (needed, rules.SOURCE_FAULT)):
-            kernel.pages.fail_after = pages
+            kernel.pages.fail_after(pages)
             with pytest.raises(KexecError) as raised:
                 kernel.kexec_load(faulty)
             assert raised.value.rule == expected
@@ -932,7 +933,7 @@ def test_the_whole_of_memory_is_enough() -> None:
         kernel.kexec_load(BIG)
         needed = held(kernel)
         kernel.unload()
-        filler = kernel.pages.alloc_frames(kernel.pages.free - needed)
+        filler = alloc_frames(kernel.pages, kernel.pages.free - needed)
         kernel.kexec_load(BIG)
         assert kernel.pages.free == 0
         kernel.unload()
@@ -996,7 +997,7 @@ def test_reboot_enters_the_relocation_code(release: str) -> None:
         code = image.control_code_page + int(kernel.profile.pgd_in_control_code)
         assert (state.rip, state.cr3) == (code * PAGE_SIZE, image.pgd * PAGE_SIZE)
         assert (state.rdi, state.rsi, state.rdx) == (image.head, image.pgd * PAGE_SIZE, LOW + 0x123)
-        assert (state.rcx, state.r8) == (image.swap_page * PAGE_SIZE, 0)
+        assert (state.rcx, state.r8) == (image.swap_page * PAGE_SIZE, 2 * kernel.profile.leaves_gdt)
         assert code * PAGE_SIZE < state.rsp < (code + 1) * PAGE_SIZE
         assert kernel.kexec_trylock()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,21 +15,18 @@ from warmboot.memmap import Range
 from warmboot.uapi import PAGE_SIZE, Joined, Readable
 
 GIB, TIB = 1 << 30, 1 << 40
-LOW = Range(0, 64 * KIB)
-HIGH = Range(4 * GIB, 4 * GIB + 64 * KIB)
-PAGES = 32  # of both banks
+LOW = Range(0, 128 * KIB)
+HIGH = Range(4 * GIB, 4 * GIB + 128 * KIB)
+PAGES = 64  # of both banks
 
-data = st.builds(pattern, st.integers(0, 4 * PAGE_SIZE), st.integers(0, 255))
+data = st.builds(pattern, st.integers(0, 4 * PAGE_SIZE) | st.integers(0, 20 * PAGE_SIZE), st.integers(0, 255))
 operations = st.lists(
     st.one_of(
         st.tuples(st.just("write"), st.integers(0, PAGES * PAGE_SIZE), data),
         st.tuples(st.just("copy_from"), st.integers(0, PAGES * PAGE_SIZE), data),
         st.tuples(st.just("clear"), st.integers(0, PAGES * PAGE_SIZE), data),
         st.tuples(st.just("view"), st.integers(0, PAGES * PAGE_SIZE), data),
-        st.tuples(st.just("words"), st.integers(0, PAGES * PAGE_SIZE // 8 - 8), data),
-        st.tuples(st.just("copy_pages"), st.integers(0, 2**32), data),
-        st.tuples(st.just("copy_pages_from"), st.integers(0, 2**32), data),
-        st.tuples(st.just("clear_pages"), st.integers(0, 2**32), data),
+        st.tuples(st.just("copy"), st.integers(0, PAGES * PAGE_SIZE), data),
     ),
     max_size=20,
 )
@@ -41,16 +37,7 @@ def physical(offset: int) -> int:
     return offset if offset < LOW.end else offset - LOW.size + HIGH.start
 
 
-def some_frames(seed: int, count: int) -> list[int]:
-    """Numbers of different pages of both banks; runs among them."""
-    generator = np.random.default_rng(seed)
-    if seed % 2:
-        start = int(generator.integers(0, PAGES - count + 1))
-        return list(range(start, start + count))
-    return [int(each) for each in generator.permutation(PAGES)[:count]]
-
-
-def apply_to_bytes(memory: PhysicalMemory, reference: bytearray, operation: str, number: int, contents: bytes) -> None:
+def apply(memory: PhysicalMemory, reference: bytearray, operation: str, number: int, contents: bytes) -> None:
     """Do the same to a run of bytes of both."""
     bank_end = LOW.size if number < LOW.size else PAGES * PAGE_SIZE
     contents = contents[: bank_end - number]
@@ -63,48 +50,17 @@ def apply_to_bytes(memory: PhysicalMemory, reference: bytearray, operation: str,
     elif operation == "clear":
         contents = bytes(len(contents))
         memory.clear(address, len(contents))
+    elif operation == "copy":  # from the other bank
+        other = number - LOW.size if number >= LOW.size else number + LOW.size
+        contents = bytes(
+            reference[other : min(other + len(contents), LOW.size if other < LOW.size else len(reference))]
+        )
+        memory.copy(address, physical(other), len(contents))
     else:
         view = memory.view(address, len(contents))
         view[:] = contents
         view.release()
     reference[number : number + len(contents)] = contents
-
-
-def apply_to_words(memory: PhysicalMemory, reference: bytearray, number: int) -> None:
-    """Store two words in both."""
-    at = [number, (number + 7777) % (PAGES * PAGE_SIZE // 8)]
-    words = np.array([number, -number], dtype=np.int64)
-    memory.scatter_words(np.array([physical(8 * each) for each in at], dtype=np.int64), words)
-    for each, word in zip(at, words.tolist(), strict=True):
-        reference[8 * each : 8 * each + 8] = word.to_bytes(8, "little", signed=True)
-
-
-def apply_to_pages(memory: PhysicalMemory, reference: bytearray, operation: str, number: int, contents: bytes) -> None:
-    """Do the same to pages of both."""
-    count = -(-len(contents) // PAGE_SIZE)
-    numbers = some_frames(number, 2 * count)
-    frames = np.array([physical(each * PAGE_SIZE) // PAGE_SIZE for each in numbers], dtype=np.int64)
-    if operation == "copy_pages":
-        memory.copy_pages(frames[:count], frames[count:])
-        pages = [reference[each * PAGE_SIZE : (each + 1) * PAGE_SIZE] for each in numbers[count:]]
-    elif operation == "copy_pages_from":
-        memory.copy_pages_from(frames[:count], Readable.of(b"abc" + contents), 3, len(contents))
-        pages = [bytearray(contents[at : at + PAGE_SIZE]) for at in range(0, len(contents), PAGE_SIZE)]
-    else:
-        memory.clear_pages(frames)
-        pages = [bytearray(PAGE_SIZE) for _ in numbers]
-    for target, page in zip(numbers, pages, strict=False):
-        reference[target * PAGE_SIZE : target * PAGE_SIZE + len(page)] = page
-
-
-def apply(memory: PhysicalMemory, reference: bytearray, operation: str, number: int, contents: bytes) -> None:
-    """Do the same to both."""
-    if operation in ("write", "copy_from", "clear", "view"):
-        apply_to_bytes(memory, reference, operation, number, contents)
-    elif operation == "words":
-        apply_to_words(memory, reference, number)
-    else:
-        apply_to_pages(memory, reference, operation, number, contents)
 
 
 @given(steps=operations)

@@ -5,6 +5,11 @@ from __future__ import annotations
 import argparse
 import errno
 import json
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,6 +17,7 @@ import pytest
 from warmboot.cli import fuzz as fuzz_command
 from warmboot.cli import record as command
 from warmboot.cli import replay as replay_command
+from warmboot.cli.main import main
 from warmboot.debian import kernel
 from warmboot.errors import ExitStatus, InputError
 from warmboot.oracle.fuzz import Target, shrink
@@ -105,7 +111,7 @@ def test_a_disagreement_is_shrunk() -> None:
 def test_a_kernel_that_does_not_boot(tmp_path: Path) -> None:
     image = tmp_path / "vmlinuz"
     image.write_bytes(b"no kernel" * 1000)
-    with pytest.raises(GuestError, match="ended before the agent could speak") as caught:
+    with pytest.raises(GuestError, match="vmlinuz: the guest died before the agent could speak") as caught:
         record(image, [LOAD])
     assert caught.value.last_words
     assert caught.value.exit_status == ExitStatus.USAGE
@@ -113,24 +119,83 @@ def test_a_kernel_that_does_not_boot(tmp_path: Path) -> None:
         record(tmp_path / "absent", [LOAD])
 
 
+def test_a_kernel_that_panics_before_the_agent(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The console's last words say why; nothing is printed as a trace."""
+    operations = written(tmp_path, LOAD)
+    arguments = ["--memory", "512M", "--append", "rdinit=/absent root=/dev/absent", operations]
+    assert main(["record", "--kernel", str(kernel(SERIES)), *arguments]) == ExitStatus.USAGE
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "the guest died before the agent could speak" in err.splitlines()[0]
+    assert "Unable to mount root fs" in err
+
+
+def test_operations_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """No guest is started for a broken line or an unknown operation: the kernel is none."""
+    for broken in ("{", '{"do": "kexec_unload"}', '{"do": "crash_size"}'):
+        operations = tmp_path / "operations"
+        operations.write_text(f"{format_row(LOAD)}\n{broken}\n")
+        assert main(["record", "--kernel", "/absent", str(operations)]) == ExitStatus.USAGE
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert f"{operations}, line 2: " in err
+
+
 def test_a_guest_that_falls_silent() -> None:
     recording = Recording(kernel(SERIES), [LOAD], memory=512 << 20, append="init=/no", timeout=0.5)
-    with pytest.raises(GuestError, match="has said nothing for 0"):
+    with pytest.raises(GuestError, match="has said nothing for 0 s before the agent could speak"):
         list(recording.play())
 
 
 def test_a_guest_that_dies_in_the_middle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """What was answered before is printed, and the console's last words are told."""
-    operations = tmp_path / "operations"
+    """What was answered before is printed and replays, and the console's last words are told."""
     rows: list[Operation] = [LOAD, UNLOAD, Sysctl("vm.panic_on_oom", "2"), *[BIG] * 4, LOAD]
-    operations.write_text("".join(format_row(each) + "\n" for each in rows))
-    args = argparse.Namespace(kernel=kernel(SERIES), memory="256M", append="", operations=str(operations))
-    with pytest.raises(GuestError, match=r"died in operation \d") as caught:
-        command.run(args)
-    assert any("panic" in line.lower() for line in caught.value.last_words)
-    header, *answered = capsys.readouterr().out.splitlines()
+    arguments = ["--kernel", str(kernel(SERIES)), "--memory", "256M", written(tmp_path, *rows)]
+    assert main(["record", *arguments]) == ExitStatus.USAGE
+    out, err = capsys.readouterr()
+    assert "the guest died in operation " in err.splitlines()[0]
+    assert "panic" in err.lower()
+    header, *answered = out.splitlines()
     assert json.loads(header)["trace"] == 1
     assert len(answered) >= 3
+    trace = tmp_path / "trace"
+    trace.write_text("".join(f"{line}\n" for line in [header, *answered[:2]]))
+    assert main(["replay", str(trace)]) == ExitStatus.DONE
+
+
+def test_fuzzing_keeps_what_came_before_the_guests_death(tmp_path: Path) -> None:
+    out = tmp_path / "trace"
+    args = argparse.Namespace(kernel=kernel(SERIES), memory="512M", append="", seed=5, calls=6000, out=out)
+    args.profile, args.only_64, args.no_shrink = None, False, True
+    killer = threading.Thread(target=kill_qemu_once_written, args=(out,))
+    killer.start()
+    with pytest.raises(GuestError, match=r"the guest died in operation \d+"):
+        fuzz_command.run(args)
+    killer.join()
+    lines = out.read_text().splitlines()
+    assert json.loads(lines[0])["trace"] == 1
+    assert len(lines) > 10
+    assert main(["replay", str(out)]) == ExitStatus.DONE
+
+
+def kill_qemu_once_written(out: Path) -> None:
+    """Kill the emulator that this process has started, when something has come into that file."""
+    for _ in range(1200):
+        if out.exists() and out.stat().st_size:
+            break
+        time.sleep(0.1)
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name, _, rest = (folder / "stat").read_text().partition(" (")[2].rpartition(") ")
+            if name.startswith("qemu") and int(rest.split()[1]) == os.getpid():
+                os.kill(int(folder.name), signal.SIGKILL)
+
+
+def written(folder: Path, *operations: Operation) -> str:
+    """The name of a file with them."""
+    path = folder / "operations"
+    path.write_text("".join(format_row(each) + "\n" for each in operations))
+    return str(path)
 
 
 def test_lines_for_the_agent() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernels import MIB
+from kernels import MIB, alloc_frames, free_frames
 from warmboot.kernel import PageAllocator, Policy
 from warmboot.memmap import Range
 from warmboot.uapi import PAGE_SIZE
@@ -20,7 +20,10 @@ gaps_and_sizes = st.lists(st.tuples(st.integers(1, 300), st.integers(1, 300)), m
 operations = st.lists(
     st.one_of(
         st.tuples(st.just("frames"), st.integers(0, 200)),
+        st.tuples(st.just("run"), st.integers(0, 1000)),
+        st.tuples(st.just("outside"), st.integers(0, 1000)),
         st.tuples(st.just("block"), st.integers(0, 3)),
+        st.tuples(st.just("hole"), st.integers(0, 1000)),
         st.tuples(st.just("free"), st.integers(0, 1000)),
         st.tuples(st.just("aim"), st.integers(0, 1000)),
     ),
@@ -64,25 +67,44 @@ class Checked:
     def step(self, operation: str, number: int) -> None:
         """One call."""
         if operation == "frames":
-            frames = self.pages.alloc_frames(number).tolist()
+            frames = alloc_frames(self.pages, number)
             assert len(frames) == min(number, len(self.all_frames) - len(self.used))
             self.take(frames)
-        elif operation == "block":
-            first = self.pages.alloc_pages(number)
-            free = self.all_frames - self.used
-            count = 1 << number
-            possible = any(each % count == 0 and {*range(each, each + count)} <= free for each in free)
+        elif operation == "run":
+            borders = [number, number + 50, number + 70, number + 71]
+            run = self.pages.alloc_run(1 + number % 40, borders)
+            assert bool(run) is (self.used != self.all_frames)
+            assert not any(each in run[1:] for each in borders)
+            self.take(list(run))
+        elif operation == "outside":
+            borders = [number, number + 50, number + 70, number + 71]
+            run = self.pages.alloc_run_outside(1 + number % 40, borders)
+            avoided = {*range(number, number + 50), number + 70}
+            assert bool(run) is bool(self.all_frames - self.used - avoided)
+            assert not avoided & {*run}
+            self.take(list(run))
+        elif operation in ("block", "hole"):
+            holes = [] if operation == "block" else [(3, 3), (4 + number, 54 + number)]
+            first = self.pages.alloc_pages(number % 4, [frame for each in holes for frame in each])
+            free = self.all_frames - self.used - {frame for each in holes for frame in range(*each)}
+            count = 1 << number % 4
+            possible = any(
+                each % count == 0
+                and {*range(each, each + count)} <= free
+                and not any(each < begin < each + count for begin, _ in holes)
+                for each in free
+            )
             assert (first is not None) is possible
             if first is not None:
                 assert first % count == 0
-                self.take(list(range(first, first + count)), number)
+                self.take(list(range(first, first + count)), number % 4)
         elif operation == "aim":
             self.pages.aim_at([(number, number + 50)])
         elif self.pieces:
             frames, order = self.pieces.pop(number % len(self.pieces))
             self.used -= set(frames)
             if order is None:
-                self.pages.free_frames(np.array(frames, dtype=np.int64))
+                free_frames(self.pages, frames)
             else:
                 self.pages.free_pages(frames[0], order)
         assert self.pages.allocated == len(self.used)
@@ -119,35 +141,35 @@ def test_blocks_come_until_there_are_none(policy: Policy, order: int) -> None:
             blocks.append(first)
         assert sorted(blocks) == list(range(MIB // PAGE_SIZE, 9 * MIB // PAGE_SIZE, 1 << order))
         for first in blocks:
-            pages.free_frames(np.arange(first, first + (1 << order), dtype=np.int64))  # not as a block
+            free_frames(pages, range(first, first + (1 << order)))  # not as a block
 
 
 def test_policies_differ_in_what_comes_first() -> None:
     ram = [Range(MIB, 65 * MIB)]
-    contiguous = PageAllocator(ram).alloc_frames(100)
-    assert (np.diff(contiguous) == 1).all()
-    scattered = PageAllocator(ram, policy=Policy.SCATTERED, seed=1).alloc_frames(100)
-    assert (np.abs(np.diff(scattered)) > 100).all()
-    assert not np.array_equal(scattered, PageAllocator(ram, policy=Policy.SCATTERED, seed=2).alloc_frames(100))
+    contiguous = alloc_frames(PageAllocator(ram), 100)
+    assert contiguous == list(range(contiguous[0], contiguous[0] + 100))
+    scattered = alloc_frames(PageAllocator(ram, policy=Policy.SCATTERED, seed=1), 100)
+    assert all(abs(one - other) > 100 for one, other in pairwise(scattered))
+    assert scattered != alloc_frames(PageAllocator(ram, policy=Policy.SCATTERED, seed=2), 100)
     for policy in Policy:
         pages = PageAllocator(ram, policy=policy)
         pages.aim_at([(300, 350), (0, 1), (900, 950)])  # frame 0 is no RAM
-        first = set(pages.alloc_frames(100).tolist())
+        first = set(alloc_frames(pages, 100))
         assert (first == {*range(300, 350), *range(900, 950)}) is (policy is Policy.ADVERSARIAL)
 
 
 @given(policy=policies, limit=st.integers(0, 50), order=st.integers(0, 3))
 def test_the_arranged_limit(policy: Policy, limit: int, order: int) -> None:
     pages = PageAllocator([Range(0, 4 * MIB)], policy=policy)
-    pages.fail_after = limit
+    pages.fail_after(limit)
     assert pages.left == limit
     taken = 0
     while pages.alloc_pages(order) is not None:
         taken += 1 << order
     assert taken == limit >> order << order
     assert pages.left == limit - taken
-    assert len(pages.alloc_frames(100)) == limit - taken
-    pages.fail_after = None
+    assert len(alloc_frames(pages, 100)) == limit - taken
+    pages.fail_after(None)
     assert pages.left == pages.free == 1024 - limit
 
 
@@ -155,10 +177,10 @@ def test_the_arranged_limit(policy: Policy, limit: int, order: int) -> None:
 def test_ram_that_is_added(policy: Policy) -> None:
     later = Range(4 * MIB, 5 * MIB)
     pages = PageAllocator([Range(MIB, 2 * MIB)], later=[later], policy=policy)
-    assert len(pages.alloc_frames(1000)) == 256
+    assert len(alloc_frames(pages, 1000)) == 256
     pages.add(later)
     assert pages.free == 256
-    assert sorted(pages.alloc_frames(1000).tolist()) == list(range(1024, 1280))
+    assert sorted(alloc_frames(pages, 1000)) == list(range(1024, 1280))
 
 
 def test_a_frame_that_is_not_in_use_cannot_be_freed() -> None:
@@ -173,7 +195,7 @@ def test_a_frame_that_is_not_in_use_cannot_be_freed() -> None:
 @pytest.mark.parametrize("policy", list(Policy))
 def test_a_terabyte(policy: Policy) -> None:
     pages = PageAllocator([Range(MIB, 1 << 40)], policy=policy)
-    frames = pages.alloc_frames(100_000)
-    assert len(np.unique(frames)) == 100_000
-    assert int(frames.max()) < 1 << 28
+    frames = alloc_frames(pages, 100_000)
+    assert len(set(frames)) == 100_000
+    assert max(frames) < 1 << 28
     assert pages.alloc_pages(1) is not None

@@ -1,25 +1,25 @@
-"""Placement on any machine, and struct boot_params read back by the offsets of zero-page.rst."""
+"""Placement of a bzImage on any machine, and how free space is searched."""
 
 from __future__ import annotations
 
 import hashlib
-import struct
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from warmboot.errors import InputError, RefusedError
-from warmboot.images import BzImage, LoadFlags, XLoadFlags, identify_bytes
-from warmboot.memmap import E820Entry, E820Type, Facts, Range, subtract
-from warmboot.placement import BootParams, Placement, Space, place
+from warmboot.images import BzImage, XLoadFlags, parse_bzimage
+from warmboot.memmap import Facts, Range, subtract
+from warmboot.placement import Placement, Space, place
 from warmboot.purgatory import demo_kernel
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE, Segment
 
 MIB, GIB = 1 << 20, 1 << 30
-IMAGE = identify_bytes(memoryview(demo_kernel()), "demo")
+IMAGE = parse_bzimage(memoryview(demo_kernel()), "demo")
 SEED = bytes(range(32))
 
 
@@ -81,14 +81,48 @@ IMAGES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
-@given(facts=machines(), image=IMAGES, initrd_size=st.integers(0, 3 * MIB), avoid=st.integers(0, 900))
-def test_every_placement_is_sound(facts: Facts, image: BzImage, initrd_size: int, avoid: int) -> None:
+LIMITS = st.sampled_from(
+    [(0, 2**64 - 1), (0, 0x3FFF_FFFF), (0x200_0000, 2**64 - 1), (0x123_4567, 0x2345_6788), (4 * GIB, 2**64 - 1)]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    facts=machines(),
+    image=IMAGES,
+    initrd_size=st.integers(0, 3 * MIB),
+    avoid=st.integers(0, 900),
+    limits=LIMITS,
+    entry_32bit=st.booleans(),
+    digest=st.booleans(),
+)
+def test_every_placement_is_sound(
+    facts: Facts,
+    image: BzImage,
+    initrd_size: int,
+    avoid: int,
+    limits: tuple[int, int],
+    entry_32bit: bool,
+    digest: bool,
+) -> None:
     taken = Range(avoid * MIB, avoid * MIB + 8 * MIB)
     initrds = [memoryview(bytes(initrd_size))] if initrd_size else []
-    forbidden = [Range(0, MIB), *facts.crash_kernel, taken]
+    mem_min, mem_max = limits
+    outside = [Range(0, mem_min), Range(mem_max + 1, 2**64)]
+    forbidden = [Range(0, MIB), *facts.crash_kernel, taken, *outside]
     try:
-        placement = place(image, facts, initrds=initrds, command_line="quiet", avoid=[taken], rng_seed=SEED)
+        placement = place(
+            image,
+            facts,
+            initrds=initrds,
+            command_line="quiet",
+            avoid=[taken],
+            rng_seed=SEED,
+            mem_min=mem_min,
+            mem_max=mem_max,
+            entry_32bit=entry_32bit,
+            digest=digest,
+        )
     except RefusedError:
         return  # what is refused, and why, is the matter of other tests
 
@@ -106,7 +140,8 @@ def test_every_placement_is_sound(facts: Facts, image: BzImage, initrd_size: int
     kernel = named(placement, "kernel")
     preferred = Range(image.pref_address, image.pref_address + -(-image.init_size // PAGE_SIZE) * PAGE_SIZE)
     free = subtract(facts.system_ram, forbidden)
-    limit = 2**64 if image.above_4g else 4 * GIB
+    above_4g = image.above_4g and not entry_32bit
+    limit = 2**64 if above_4g else 4 * GIB
     is_free = any(each.contains(preferred) for each in free) and image.pref_address % PAGE_SIZE == 0
     if is_free and preferred.end <= limit:
         assert kernel.mem == image.pref_address
@@ -115,19 +150,27 @@ def test_every_placement_is_sound(facts: Facts, image: BzImage, initrd_size: int
         assert kernel.mem % image.kernel_alignment == 0
     assert kernel.memsz >= image.init_size
     assert content(kernel) == bytes(image.kernel)
-    assert placement.kernel_entry == kernel.mem + 0x200
-    if not image.above_4g:
-        assert all(each.end <= 4 * GIB for each in request.segments)
-    assert named(placement, "purgatory").end <= 4 * GIB
-    assert named(placement, "boot parameters").end <= 4 * GIB
-    assert where(named(placement, "purgatory")).contains(Range(request.entry, request.entry + 1))
+    assert placement.entry.bits == (32 if entry_32bit else 64)
+    assert placement.kernel_entry == kernel.mem + (0 if entry_32bit else 0x200)
+    assert placement.entry.rsi == placement.boot_params == named(placement, "boot parameters").mem
+    if not above_4g:
+        assert all(each.end <= 4 * GIB for each in request.segments if each.name != "purgatory")
+    if entry_32bit:
+        assert named(placement, "purgatory").end <= 4 * GIB
+    assert request.entry == named(placement, "purgatory").mem
+    assert placement.has_purgatory
 
-    digest = hashlib.sha256()
-    for each in request.segments:
-        if each.name != "purgatory":
-            data = content(each)
-            digest.update(data + bytes(-len(data) % 64))
-    assert placement.sha256 == digest.digest()
+    # Every byte that is loaded is digested once, but for the purgatory's own.
+    places = [(each.start, each.size) for each in placement.regions]
+    assert digest or not places
+    digested = [each for each in request.segments if each.name != "purgatory"] if digest else []
+    assert sum(size for _, size in places) == placement.digest_size
+    assert placement.digest_size == sum(-(-each.bufsz // 64) * 64 for each in digested)
+    for region in placement.regions:
+        [segment] = [each for each in digested if each.mem <= region.start < each.end]
+        offset = region.start - segment.mem
+        data = content(segment)[offset : offset + region.size]
+        assert region.sha256 == hashlib.sha256(data.ljust(region.size, b"\0")).digest()
 
 
 def test_the_preferred_place_is_left_where_it_is_taken() -> None:
@@ -168,9 +211,46 @@ def test_several_initrds_are_joined_at_multiples_of_4() -> None:
     assert content(initrd) == b"abcde\0\0\0fg\0\0hij"
 
 
+def test_small_parts_go_above_4_gib_only_if_they_must() -> None:
+    high = facts_of("100000000-1ffffffff : System RAM")
+    placement = place(IMAGE, high)
+    assert all(each.mem >= 4 * GIB for each in placement.request.segments)
+    for image, entry_32bit in ((IMAGE, True), (replace(IMAGE, xloadflags=XLoadFlags.KERNEL_64), False)):
+        with pytest.raises(RefusedError, match="no room for the kernel"):
+            place(image, high, entry_32bit=entry_32bit)
+
+
+@pytest.mark.parametrize("flags", [XLoadFlags.KERNEL_64, XLoadFlags.KERNEL_64 | XLoadFlags.FIVE_LEVEL, XLoadFlags(0)])
+@pytest.mark.parametrize("la57", [True, False])
+def test_5_level_page_tables_are_left_for_a_kernel_that_does_not_know_them(flags: XLoadFlags, la57: bool) -> None:
+    placement = place(replace(IMAGE, xloadflags=flags), replace(Facts.of_pc(GIB), la57=la57))
+    assert placement.entry.leave_5_level == (la57 and flags == XLoadFlags.KERNEL_64)
+    assert placement.entry.bits == (64 if flags else 32)  # protected mode has no paging to be left
+
+
+def test_a_kernel_without_the_64_bit_entry_is_entered_in_protected_mode() -> None:
+    for image in (
+        replace(IMAGE, xloadflags=XLoadFlags(0)),
+        replace(IMAGE, protocol=0x20B),
+        replace(IMAGE, kind="bzImage"),
+    ):
+        placement = place(image, Facts.of_pc(8 * GIB), initrds=[memoryview(b"initrd")])
+        assert placement.entry.bits == 32
+        assert placement.kernel_entry == named(placement, "kernel").mem
+        assert all(each.end <= 4 * GIB for each in placement.request.segments)
+
+
+def test_limits_that_leave_no_room() -> None:
+    with pytest.raises(RefusedError, match="no room for the kernel: 32768 bytes in one piece from 0x1000000 up"):
+        place(IMAGE, Facts.of_pc(GIB), mem_max=0xFF_FFFF)
+    fixed = replace(IMAGE, relocatable=False)
+    with pytest.raises(RefusedError, match="not relocatable, and 0x1000000-"):
+        place(fixed, Facts.of_pc(GIB), mem_min=0x100_0001)
+
+
 def test_a_seed_is_fresh_by_default() -> None:
     one, two = place(IMAGE, Facts.of_pc(GIB)), place(IMAGE, Facts.of_pc(GIB))
-    assert one.sha256 != two.sha256
+    assert content(named(one, "boot parameters")) != content(named(two, "boot parameters"))
 
 
 def test_the_command_lines_limit() -> None:
@@ -180,6 +260,22 @@ def test_the_command_lines_limit() -> None:
     for line, message in (("a" * 2048, "has 2048 bytes, demo takes 2047"), ("\u20ac" * 700, "2100"), ("\0", "zero")):
         with pytest.raises(InputError, match=message):
             place(IMAGE, facts, command_line=line)
+
+
+def test_placing_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from warmboot.images.bzimage import parse_bzimage; from warmboot.purgatory import demo_kernel\n"
+        "from warmboot.memmap.ranges import Range; from warmboot.placement import place\n"
+        "class Host: system_ram = [Range(1 << 20, 1 << 30)]; crash_kernel = e820 = []; la57 = False; rsdp = 0\n"
+        "place(parse_bzimage(memoryview(demo_kernel()), 'demo'), Host, command_line='quiet')\n"
+        "print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    heavy = {"json", "numpy", "pathlib", "elftools", "unicorn", "subprocess", "asyncio", "argparse", "tempfile"}
+    loaded = set(done.stdout.split())
+    assert "warmboot.placement.linux" in loaded
+    assert heavy & loaded == set()
+    assert not {name for name in loaded if name.startswith("warmboot.placement.") and "multiboot" in name}
 
 
 # --- free space ----------------------------------------------------------------------------------------------------
@@ -209,123 +305,3 @@ def test_lowest_and_highest_are_just_that(
     assert not space.has(lowest)
     with pytest.raises(ValueError, match="is not free"):
         space.take(lowest)
-
-
-# --- boot_params ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ReadBack:
-    """What a kernel that is entered with `address` finds there."""
-
-    address: int
-    data: bytes
-
-    def field(self, offset: int, form: str) -> int:
-        return int(struct.unpack_from("<" + form, self.data, offset)[0])
-
-    def wide(self, low: int, high: int) -> int:
-        """A number whose halves are 32-bit fields of their own, as ext_ramdisk_image and the like."""
-        return self.field(low, "I") | self.field(high, "I") << 32
-
-    def at(self, address: int, size: int) -> bytes:
-        assert self.address <= address
-        assert address + size <= self.address + len(self.data)
-        return self.data[address - self.address :][:size]
-
-    @property
-    def command_line(self) -> bytes:
-        start = self.wide(0x228, 0xC8) - self.address
-        return self.data[start : self.data.index(b"\0", start)]
-
-    def setup_data(self) -> list[tuple[int, bytes]]:
-        found, here = [], self.field(0x250, "Q")
-        while here:
-            following, kind, size = struct.unpack("<QII", self.at(here, 16))
-            found.append((kind, self.at(here + 16, size)))
-            here = following
-        return found
-
-    def e820(self) -> list[tuple[int, int, int]]:
-        assert self.data[0x1E8] <= 128
-        table = self.data[0x2D0 : 0x2D0 + 20 * self.data[0x1E8]]
-        table += b"".join(data for kind, data in self.setup_data() if kind == 1)
-        return [(start, size, kind) for start, size, kind in struct.iter_unpack("<QQI", table)]
-
-
-ENTRIES = st.lists(
-    st.builds(
-        lambda start, size, kind: E820Entry(Range(start, start + size), kind),
-        st.integers(0, 2**52),
-        st.integers(1, 2**40),
-        st.sampled_from(E820Type),
-    ),
-    max_size=300,
-)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    e820=ENTRIES | st.integers(120, 140).map(lambda count: [E820Entry(Range(0, 4096), E820Type.RAM)] * count),
-    line=st.binary(max_size=2047).map(lambda line: line.replace(b"\0", b" ")),
-    initrd=st.sampled_from([(0, 0), (0x3FF00000, 0x100000), (0x1_2345_6000, 0x1_0000_1000)]),
-    rsdp=st.sampled_from([0, 0xE0000, 0x7FFFE014]),
-    seed=st.sampled_from([b"", SEED]),
-    address=st.integers(256, 2**33).map(lambda page: page * PAGE_SIZE),
-)
-def test_boot_params_read_back(
-    e820: Sequence[E820Entry], line: bytes, initrd: tuple[int, int], rsdp: int, seed: bytes, address: int
-) -> None:
-    parameters = BootParams(IMAGE, line, e820, *initrd, rsdp, seed)
-    data = parameters.pack(address)
-    assert PAGE_SIZE < len(data) <= parameters.size
-    seen = ReadBack(address, data)
-
-    assert seen.e820() == [(entry.range.start, entry.range.size, entry.type) for entry in e820]
-    assert seen.data[0x1E8] == min(len(e820), 128)
-    assert seen.command_line == line
-    assert seen.wide(0x218, 0xC0) == initrd[0]
-    assert seen.wide(0x21C, 0xC4) == initrd[1]
-    assert seen.field(0x70, "Q") == rsdp
-    assert [data for kind, data in seen.setup_data() if kind == 9] == ([seed] if seed else [])
-    assert all(kind in (1, 9) for kind, _ in seen.setup_data())
-
-    # The header is the file's, but for what the loader writes into it.
-    header, file = bytearray(data[0x1F1:0x26C]), bytearray(IMAGE.setup[0x1F1:0x26C])
-    assert data[0x202:0x206] == b"HdrS"
-    assert data[0x210] == 0xD0
-    assert data[0x211] & LoadFlags.LOADED_HIGH
-    assert not data[0x211] & LoadFlags.CAN_USE_HEAP
-    for offset, size in ((0x210, 1), (0x211, 1), (0x218, 8), (0x228, 4), (0x250, 8)):
-        header[offset - 0x1F1 :][:size] = b""
-        for each in (header, file):
-            each[offset - 0x1F1 : offset - 0x1F1 + size] = bytes(size)
-    assert header[: 0x268 - 0x1F1] == file[: 0x268 - 0x1F1]
-    # Everything else of the page is zero: the kernel takes what is not to be something.
-    spans = [(0x70, 8), (0xC0, 12), (0x1E8, 1), (0x1F1, 0x26C - 0x1F1), (0x2D0, 128 * 20)]
-    rest = bytearray(data[:PAGE_SIZE])
-    for offset, size in spans:
-        rest[offset : offset + size] = bytes(size)
-    assert not any(rest)
-
-
-def test_a_header_never_reaches_what_follows_it() -> None:
-    setup = bytearray(IMAGE.setup)
-    setup[0x201] = 0xFF
-    setup[0x290:0x302] = b"x" * (0x302 - 0x290)
-    page = BootParams(replace(IMAGE, setup=memoryview(setup)), b"", []).pack(0x100000)
-    assert not any(page[0x290:PAGE_SIZE])
-
-
-def test_what_a_placement_puts_into_its_parameters() -> None:
-    facts = replace(Facts.of_pc(5 * GIB), rsdp=0xF1234)
-    placement = place(IMAGE, facts, initrds=[memoryview(b"initrd")], command_line="a b", rng_seed=SEED)
-    segment = named(placement, "boot parameters")
-    assert placement.boot_params == segment.mem
-    seen = ReadBack(segment.mem, content(segment))
-    initrd = named(placement, "initrd")
-    assert (seen.wide(0x218, 0xC0), seen.wide(0x21C, 0xC4)) == (initrd.mem, initrd.bufsz)
-    assert seen.command_line == b"a b"
-    assert seen.field(0x70, "Q") == 0xF1234
-    assert seen.setup_data() == [(9, SEED)]
-    assert seen.e820() == [(each.range.start, each.range.size, each.type) for each in facts.e820]

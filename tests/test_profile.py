@@ -24,6 +24,8 @@ CHANGES = [
     ("gbpages_only_when_full", "6.10", False, "6.11", True),
     ("pgd_in_control_code", "6.11", True, "6.12", False),
     ("control_code_order", "6.11", 1, "6.12", 0),
+    ("control_page_in_direct_map", "6.13", False, "6.14", True),
+    ("leaves_gdt", "6.14", False, "6.15", True),
 ]
 
 # What long-lived releases have before its time.
@@ -69,7 +71,8 @@ def test_every_fact_has_its_release() -> None:
         ("6.8.0-31-generic", "linux-6.8"),
         ("6.12.9+bpo-cloud-amd64", "linux-6.12"),
         ("6.13", "linux-6.12"),
-        ("6.14-rc1", "linux-7.2"),
+        ("6.14-rc1", "linux-6.14"),
+        ("6.15", "linux-7.2"),
         ("7.2.0", "linux-7.2"),
         ("10.0", "linux-7.2"),
     ],

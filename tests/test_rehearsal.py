@@ -15,7 +15,8 @@ from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts
 from warmboot.purgatory import demo_kernel
-from warmboot.rehearsal import Options, Rehearsal, Stage, rehearse
+from warmboot.rehearsal import Options, rehearse
+from warmboot.stages import Result, Stage
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -30,7 +31,7 @@ class Silent:
     def ends(self, stage: Stage) -> None: ...
 
 
-def differs(result: Rehearsal) -> list[str]:
+def differs(result: Result) -> list[str]:
     stage = result.stage("place")
     assert stage is not None
     found: list[str] = stage.figures["differs_from_facts"]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from warmboot.boot import plain
 from warmboot.errors import ExitStatus
-from warmboot.rehearsal import Outcome, Rehearsal, Stage
-from warmboot.report.rehearsal import TextReport, inspect_lines
+from warmboot.report.rehearsal import REHEARSAL_LINES
+from warmboot.report.stages import TextReport, inspect_lines
 from warmboot.report.text import Progress, Terminal, size_text, table
+from warmboot.stages import Outcome, Result, Stage
 
 
 class Screen(io.StringIO):
@@ -145,11 +146,11 @@ BOOTED = {
 
 
 def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
-    report = TextReport()
+    report = TextReport(REHEARSAL_LINES)
     report.begins("boot")
     report.console("[    0.000000] Linux version 6.1.0")
     report.ends(Stage("boot", figures=BOOTED))
-    report.verdict(Rehearsal(verdict="it loads, and it boots"))
+    report.verdict(Result(verdict="it loads, and it boots"))
     assert capsys.readouterr().out.splitlines() == [
         "boot      the new kernel's console:",
         "  | [    0.000000] Linux version 6.1.0",
@@ -163,10 +164,10 @@ def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("show_console", [True, False])
 def test_a_boot_that_is_not_tried_has_no_console(show_console: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    report = TextReport(show_console=show_console)
+    report = TextReport(REHEARSAL_LINES, show_console=show_console)
     report.begins("boot")
     report.ends(Stage("boot", Outcome.NOT_TRIED, problem="no QEMU", hint="install it"))
-    report.verdict(Rehearsal(verdict="it loads", hint="install it", exit_status=ExitStatus.REFUSED))
+    report.verdict(Result(verdict="it loads", hint="install it", exit_status=ExitStatus.REFUSED))
     assert capsys.readouterr().out.splitlines() == [
         "boot      not tried: no QEMU",
         "verdict   it loads",
@@ -175,7 +176,7 @@ def test_a_boot_that_is_not_tried_has_no_console(show_console: bool, capsys: pyt
 
 
 def test_a_refusal_names_errno_and_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    report = TextReport()
+    report = TextReport(REHEARSAL_LINES)
     report.begins("permit")
     figures = {"errno": "EINVAL", "rule": "half_of_memory", "segment": 2}
     report.ends(Stage("permit", Outcome.REFUSED, figures=figures, problem="too much", hint="less"))

@@ -36,10 +36,10 @@ def counting_loop(rounds: int) -> bytes:
 
 def with_tables(memory: PhysicalMemory, *mapped: Range) -> CpuState:
     """The processor at CODE, on tables that map some memory onto itself."""
-    frames = iter(range((TABLES >> 12) + 1, (TABLES >> 12) + 200))
-    tables = IdentityMapping(memory, TABLES >> 12, lambda: next(frames), la57=False, gbpages=True, only_full=True)
+    tables = IdentityMapping(la57=False, gbpages=True, only_full=True)
     for each in mapped:
         tables.add(each.start, each.end)
+    tables.write(memory, [range(TABLES >> 12, (TABLES >> 12) + tables.nr_tables)])
     return CpuState(rip=CODE, cr3=TABLES, rsp=STACK)
 
 

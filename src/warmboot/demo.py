@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from warmboot.errors import RefusedError
 from warmboot.handover import HandOver, hand_over
-from warmboot.images import identify_bytes
+from warmboot.images import parse_bzimage
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement, place
@@ -69,5 +69,5 @@ def _digested(segment: Segment) -> int:
 
 
 def _place(machine: Machine, kernel: bytes) -> Placement:
-    image = identify_bytes(memoryview(kernel), "the demo kernel")
+    image = parse_bzimage(memoryview(kernel), "the demo kernel")
     return place(image, machine.facts, initrds=[memoryview(_INITRD)], command_line=_COMMAND_LINE, rng_seed=_SEED)

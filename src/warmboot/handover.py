@@ -52,16 +52,18 @@ def hand_over(
     report = None if progress is None else _relocated(placement, progress)
     relocation = execute(memory, machine.kernel.reboot(), until=request.entry, count=count, progress=report)
     relocated = time.monotonic()
-    if not check_digest:
-        memory.write(request.entry + PURGATORY_REGION_COUNT, struct.pack("<Q", 0))
-    purgatory = execute(memory, relocation.state, until=placement.kernel_entry, count=count)
+    purgatory = relocation
+    if placement.has_purgatory:
+        if not check_digest:
+            memory.write(request.entry + PURGATORY_REGION_COUNT, struct.pack("<Q", 0))
+        purgatory = execute(memory, relocation.state, until=placement.kernel_entry, count=count)
     ended = time.monotonic()
     instructions = (relocation.instructions or 0) + (purgatory.instructions or 0)
     said = purgatory.serial.decode("ascii", "replace").strip()
     return HandOver(
         state=purgatory.state,
         reached=purgatory.reached,
-        digest_checked=check_digest and purgatory.reached,
+        digest_checked=check_digest and purgatory.reached and bool(placement.regions),
         relocation_seconds=relocated - began,
         purgatory_seconds=ended - relocated,
         instructions=instructions if count else None,

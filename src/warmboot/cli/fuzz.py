@@ -9,13 +9,12 @@ from typing import TextIO
 
 from warmboot.cli.record import add_target, memory_of
 from warmboot.cli.replay import describe, profile_named
-from warmboot.debian import release
 from warmboot.errors import ExitStatus
 from warmboot.memmap import Facts
-from warmboot.oracle.fuzz import Target, generated, shrink
+from warmboot.oracle.fuzz import Target, compare, generated, shrink
 from warmboot.oracle.recorder import Recording
-from warmboot.oracle.replay import Disagreement, Player, replay
-from warmboot.oracle.trace import Answer, Operation, format_header, format_row, rows_with_answers
+from warmboot.oracle.replay import Disagreement
+from warmboot.oracle.trace import Answer, Operation, format_header, format_row
 
 __all__ = ["add_parser", "run"]
 
@@ -48,12 +47,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Fuzz. Raises WarmbootError where the guest dies."""
     target = Target(args.kernel, memory_of(args), args.append, profile_named(args.profile))
-    # Before 5.15 the 32-bit entry needs a stack that only a 32-bit process has.
-    compat = not args.only_64 and not release(args.kernel).startswith("5.10.")
-    operations = generated(target.facts(), args.seed, args.calls, target.profile, compat=compat)
+    operations = generated(target.facts(), args.seed, args.calls, target.profile, compat=not args.only_64)
     facts, answers = _recorded(target, operations, args.out)
-    with Player(facts, target.profile) as player:
-        results = list(replay(player, rows_with_answers(operations, answers)))
+    results, _ = compare(facts, operations, answers, target.profile)
     found = [each for each in results if each is not None]
     for each in found[:_SHOWN]:
         print(describe(each))

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from warmboot.images import identify
-from warmboot.rehearsal import Stage, image_figures
-from warmboot.report.rehearsal import inspect_lines
+from warmboot.images.figures import image_figures
+from warmboot.report.image import image_lines
 
 __all__ = ["add_parser", "run"]
 
@@ -20,7 +20,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="what a kernel file is and what it needs",
         description="Tell by its content what a kernel file is, its version, and what it needs of a machine.",
     )
-    parser.add_argument("kernel", metavar="KERNEL", type=Path, help="a bzImage, such as /boot/vmlinuz-*")
+    parser.add_argument(
+        "kernel",
+        metavar="KERNEL",
+        type=Path,
+        help="a vmlinuz, vmlinux, multiboot or unified kernel image, packed or not",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.set_defaults(run=run)
 
@@ -31,5 +36,5 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(figures, indent=2))
     else:
-        print("\n".join(inspect_lines(Stage("inspect", figures=figures))))
+        print("\n".join(image_lines(figures)))
     return 0

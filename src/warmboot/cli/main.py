@@ -16,7 +16,12 @@ from warmboot.errors import ExitStatus, WarmbootError
 
 __all__ = ["main"]
 
-_COMMANDS = ("rehearse", "demo", "inspect", "facts", "record", "replay", "fuzz", "debian")  # each a module of this room
+# each a module of this room
+# Each a module of this room.
+_COMMANDS = (
+    *("rehearse", "demo", "inspect", "facts", "load", "exec", "unload", "status"),
+    *("record", "replay", "fuzz", "witness", "debian"),
+)
 
 _DESCRIPTION = """\
 kexec in Python: know before you touch a machine whether a kernel will load and boot there.

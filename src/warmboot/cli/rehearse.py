@@ -8,10 +8,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from warmboot.errors import InputError, RefusedError
-from warmboot.kernel import Rule
 from warmboot.memmap import Facts, parse_size
-from warmboot.rehearsal import Options, Rehearsal, Stage, rehearse
-from warmboot.report.rehearsal import TextReport
+from warmboot.rehearsal import Options, rehearse
+from warmboot.report.rehearsal import REHEARSAL_LINES
+from warmboot.report.stages import TextReport
+from warmboot.stages import Result, Silent
 
 __all__ = ["add_parser", "run"]
 
@@ -100,18 +101,18 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         try:
-            rehearsal = rehearse(options, _Silent())
+            result = rehearse(options, Silent())
         except RefusedError as error:  # before the first stage: no such machine can be made
-            rehearsal = Rehearsal([], str(error), error.hint, error.exit_status)
-        print(_as_json(rehearsal))
-        return rehearsal.exit_status
-    report = TextReport(show_console=args.console is None)
+            result = Result([], str(error), error.hint, error.exit_status)
+        print(_as_json(result))
+        return result.exit_status
+    report = TextReport(REHEARSAL_LINES, show_console=args.console is None)
     try:
-        rehearsal = rehearse(options, report)
+        result = rehearse(options, report)
     finally:
         report.close()
-    report.verdict(rehearsal)
-    return rehearsal.exit_status
+    report.verdict(result)
+    return result.exit_status
 
 
 def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
@@ -138,15 +139,5 @@ def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
     return replace(facts, cpus=cpus), cpus
 
 
-class _Silent:
-    """An observer for --json: everything is in the result."""
-
-    def begins(self, name: str) -> None: ...
-    def progress(self, name: str, done: int, total: int) -> None: ...
-    def check(self, rule: Rule) -> None: ...
-    def console(self, text: str) -> None: ...
-    def ends(self, stage: Stage) -> None: ...
-
-
-def _as_json(rehearsal: Rehearsal) -> str:
-    return json.dumps(asdict(rehearsal), indent=2)
+def _as_json(result: Result) -> str:
+    return json.dumps(asdict(result), indent=2)

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from warmboot.errors import InputError, RefusedError
+from warmboot.images.probe import is_bzimage64, u16, u32
 
 __all__ = ["BzImage", "LoadFlags", "XLoadFlags", "parse_bzimage"]
 
 SECTOR = 512
 HEADER = 0x1F1  # offset of the setup header
-_BOOT_FLAG = 0xAA55
-_MAGIC = b"HdrS"
-_OLDEST_COMPLETE = 0x020A  # the protocol since which every field that is read here exists, but for xloadflags
-_SHORTEST = 0x264  # bytes up to and including init_size, protocol 2.10
+_COMPLETE = 0x020A  # the protocol since which every field that is read here exists, but for xloadflags
+# Since each protocol, the bytes up to the last field that is read here.
+_SHORTEST = [(0x020A, 0x264), (0x0208, 0x250), (0x0206, 0x23C), (0x0205, 0x238), (0x0203, 0x230), (0, 0x224)]
+_LOAD_ADDRESS = 0x10_0000  # where a bzImage goes that does not say
+_UNPACKED_RATIO = 3  # memory by the size of a kernel that does not say what it needs to unpack itself, as GRUB takes it
 _HINT_CUT = "copy or download the file again"
 
 _COMPRESSIONS = {
@@ -70,6 +72,9 @@ class BzImage:
     initrd_addr_max: int  # the highest address of the initrd's last byte, for kernels that want it below 4 GiB
     cmdline_size: int  # the longest command line, without its final zero
     compression: str
+    file: memoryview  # the whole file, unpacked, with what is appended to it, such as a signature
+    kind: str = "bzImage64"  # kexec-tools' name of the format, which tells how it is entered
+    wrapping: tuple[str, ...] = ()  # what it was unpacked from, the outermost first
 
     @property
     def protocol_text(self) -> str:
@@ -87,58 +92,73 @@ def protocol_text(protocol: int) -> str:
     return f"{protocol >> 8}.{protocol & 0xFF:02d}"
 
 
-def is_bzimage(data: memoryview) -> bool:
-    """Whether the file has the header's magic and the boot sector's."""
-    return data.nbytes >= 0x206 and bytes(data[0x202:0x206]) == _MAGIC and data[0x1FE] | data[0x1FF] << 8 == _BOOT_FLAG
+def parse_bzimage(data: memoryview, name: str, *, kind: str | None = None, wrapping: tuple[str, ...] = ()) -> BzImage:
+    """Read the setup header of the file `name`, which has its magic.
 
-
-def parse_bzimage(data: memoryview, name: str) -> BzImage:
-    """Read the setup header of the file `name`.
-
-    Raises InputError where the file is cut short or contradicts itself, RefusedError where it is too old to be read.
+    `kind` is kexec-tools' name of the format: "bzImage" is entered in 32-bit mode, "bzImage64" in 64-bit mode, which
+    is the default where the kernel has that entry and may lie above 4 GiB. Fields that the kernel's protocol has not
+    yet are given the values that it implies. Raises InputError where the file is cut short or contradicts itself,
+    RefusedError for a zImage, which only a BIOS can start.
     """
 
-    def field(offset: int, form: str) -> int:
-        value: int = struct.unpack_from("<" + form, data, offset)[0]
-        return value
+    def field(offset: int, form: str, since: int = 0x0200, default: int = 0) -> int:
+        return int(struct.unpack_from("<" + form, data, offset)[0]) if protocol >= since else default
 
-    if data.nbytes < _SHORTEST:
-        raise _cut_short(name, data.nbytes, _SHORTEST)
-    protocol = field(0x206, "H")
-    if protocol < _OLDEST_COMPLETE:  # other fields lie elsewhere, or are not there
+    protocol = u16(data, 0x206)
+    shortest = next(end for since, end in _SHORTEST if protocol >= since)
+    if data.nbytes < max(shortest, 2 * SECTOR):
+        raise _cut_short(name, data.nbytes, max(shortest, 2 * SECTOR))
+    if protocol < 0x0200 or not field(0x211, "B") & LoadFlags.LOADED_HIGH:
         raise RefusedError(
-            f"{name}: boot protocol {protocol_text(protocol)} has no 64-bit entry, which came with 2.12",
-            hint="use a kernel of Linux 3.8 or later",
+            f"{name}: a zImage, boot protocol {protocol_text(protocol)}: it is loaded below 1 MiB and needs a BIOS",
+            hint="use a bzImage",
         )
-    setup_size = (1 + (field(HEADER, "B") or 4)) * SECTOR
-    kernel_size = field(0x1F4, "I") * 16
-    if not kernel_size:
-        raise InputError(f"{name}: byte 0x1f4: the kernel's size is 0", hint="build or fetch the kernel again")
-    if data.nbytes < setup_size + kernel_size:
-        raise _cut_short(name, data.nbytes, setup_size + kernel_size)
-    if 0x202 + field(0x201, "B") < _SHORTEST:
+    if protocol >= _COMPLETE and 0x202 + field(0x201, "B") < shortest:
         raise InputError(f"{name}: byte 0x201: the header ends before its own fields", hint=_HINT_CUT)
-    xloadflags = XLoadFlags(field(0x236, "H")) if protocol >= 0x020C else XLoadFlags(0)
-    alignment = field(0x230, "I")
-    if alignment & (alignment - 1) or not alignment:
+    setup_size = (1 + (field(HEADER, "B") or 4)) * SECTOR
+    kind = kind or ("bzImage64" if is_bzimage64(data) else "bzImage")
+    kernel_size = _kernel_size(data, name, protocol, setup_size, kind)
+    relocatable = bool(field(0x234, "B", 0x0205))
+    alignment = field(0x230, "I", 0x0205)
+    if relocatable and alignment.bit_count() != 1:
         raise InputError(f"{name}: byte 0x230: alignment {alignment:#x} is no power of 2", hint=_HINT_CUT)
-    payload = setup_size + field(0x248, "I")
-    head = bytes(data[payload : payload + 6])
+    payload = setup_size + field(0x248, "I", 0x0208)
+    head = bytes(data[payload : payload + 6]) if protocol >= 0x0208 else b""
     return BzImage(
         name=name,
         setup=data[:setup_size],
         kernel=data[setup_size : setup_size + kernel_size],
         version=_version(data, field(0x20E, "H") + SECTOR, setup_size),
         protocol=protocol,
-        xloadflags=xloadflags,
-        relocatable=bool(field(0x234, "B")),
-        kernel_alignment=alignment,
-        pref_address=field(0x258, "Q"),
-        init_size=max(field(0x260, "I"), kernel_size),
-        initrd_addr_max=field(0x22C, "I"),
-        cmdline_size=field(0x238, "I"),
-        compression=next((kind for magic, kind in _COMPRESSIONS.items() if head.startswith(magic)), "unknown"),
+        xloadflags=XLoadFlags(field(0x236, "H", 0x020C)),
+        relocatable=relocatable,
+        kernel_alignment=alignment if alignment.bit_count() == 1 else 1,
+        pref_address=field(0x258, "Q", _COMPLETE, _LOAD_ADDRESS),
+        init_size=max(field(0x260, "I", _COMPLETE, _UNPACKED_RATIO * kernel_size), kernel_size),
+        initrd_addr_max=field(0x22C, "I", 0x0203, 0x37FF_FFFF),
+        cmdline_size=field(0x238, "I", 0x0206, 255),
+        compression=next((method for magic, method in _COMPRESSIONS.items() if head.startswith(magic)), "unknown"),
+        kind=kind,
+        file=data,
+        wrapping=wrapping,
     )
+
+
+def _kernel_size(data: memoryview, name: str, protocol: int, setup_size: int, kind: str) -> int:
+    """Bytes of the protected-mode part."""
+    rest = data.nbytes - setup_size
+    if protocol < 0x0204:  # syssize has 16 bits, too few for a bzImage
+        if rest <= 0:
+            raise _cut_short(name, data.nbytes, setup_size + 1)
+        return rest
+    size = u32(data, 0x1F4) * 16
+    if not size:
+        raise InputError(f"{name}: byte 0x1f4: the kernel's size is 0", hint="build or fetch the kernel again")
+    if kind == "bzImage" and 0 < rest < size < rest + 16:
+        return rest  # iPXE and Memtest86+ round up, and do not fill up
+    if rest < size:
+        raise _cut_short(name, data.nbytes, setup_size + size)
+    return size
 
 
 def _version(data: memoryview, offset: int, setup_size: int) -> str:

@@ -23,7 +23,6 @@ from warmboot.uapi import (
     COMPAT_SEGMENT,
     KEXEC_ARCH_MASK,
     KEXEC_SEGMENT_MAX,
-    PAGE_SHIFT,
     SEGMENT,
     KexecArch,
     KexecFlags,
@@ -31,16 +30,27 @@ from warmboot.uapi import (
     SegmentTable,
 )
 
-__all__ = ["compat_kexec_load", "crash_kexec", "do_kexec_load", "kernel_kexec", "kexec_load", "kexec_load_check"]
+__all__ = [
+    "compat_kexec_load",
+    "crash_kexec",
+    "do_kexec_load",
+    "kernel_kexec",
+    "kexec_load",
+    "kexec_load_check",
+    "kexec_load_permitted",
+]
 
 _U32 = 0xFFFF_FFFF
 # ~KEXEC_ARCH_MASK in C: the mask is an unsigned int, so what is above 32 bits is never looked at.
 _FLAGS_MASK = ~KEXEC_ARCH_MASK & _U32
+# Plain numbers: operations of flags are slow.
+_ON_CRASH, _PRESERVE_CONTEXT = int(KexecFlags.ON_CRASH), int(KexecFlags.PRESERVE_CONTEXT)
+_HOTPLUG = int(KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT)
 
 
 def kexec_load_check(kernel: KernelState, nr_segments: int, flags: int, caller: Caller) -> None:
     """Who may load, and whether flags and count are legal: the errno depends on this order. Raises KexecError."""
-    _kexec_load_permitted(kernel, flags, caller)
+    kexec_load_permitted(kernel, flags, caller)
 
     refusal = kernel.security.kernel_load_data(caller)
     if refusal:
@@ -55,11 +65,10 @@ def kexec_load_check(kernel: KernelState, nr_segments: int, flags: int, caller: 
         )
     kernel.passed(rules.LOCKDOWN)
 
-    legal = int(kernel.profile.legal_flags(kexec_jump=kernel.facts.kexec_jump))  # ~ of a Flag knows no other bits
-    illegal = flags & _FLAGS_MASK & ~legal
+    illegal = flags & _FLAGS_MASK & ~kernel.kexec_flags
     if illegal:
         raise rules.LEGAL_FLAGS.refuse(
-            f"flags {illegal:#x} are not known to {kernel.profile.name}", addresses=(flags, legal)
+            f"flags {illegal:#x} are not known to {kernel.profile.name}", addresses=(flags, kernel.kexec_flags)
         )
     kernel.passed(rules.LEGAL_FLAGS)
 
@@ -71,7 +80,8 @@ def kexec_load_check(kernel: KernelState, nr_segments: int, flags: int, caller: 
     kernel.passed(rules.SEGMENT_COUNT)
 
 
-def _kexec_load_permitted(kernel: KernelState, flags: int, caller: Caller) -> None:
+def kexec_load_permitted(kernel: KernelState, flags: int, caller: Caller) -> None:
+    """Whether this caller may load at all; a limit is counted down. Raises KexecError."""
     if not caller.cap_sys_boot:
         raise rules.CAP_SYS_BOOT.refuse("the caller has no CAP_SYS_BOOT")
     kernel.passed(rules.CAP_SYS_BOOT)
@@ -81,7 +91,7 @@ def _kexec_load_permitted(kernel: KernelState, flags: int, caller: Caller) -> No
     if not kernel.profile.load_limits:
         return
     # The count goes down here, before anything else is looked at: a load that fails later has used one up.
-    name = "kexec_load_limit_panic" if flags & KexecFlags.ON_CRASH else "kexec_load_limit_reboot"
+    name = "kexec_load_limit_panic" if flags & _ON_CRASH else "kexec_load_limit_reboot"
     left: int = getattr(kernel, name)
     if left == 0:
         raise rules.LOAD_LIMIT.refuse(f"kernel.{name} is 0: no load of this kind is left")
@@ -163,9 +173,11 @@ def do_kexec_load(
     A crash image is freed before its successor is looked at, as both live in the same memory: a load that fails
     leaves no crash image. A normal image that is loaded stays until its successor is complete.
     """
-    with kernel.kexec_lock():
+    if not kernel.kexec_trylock():
+        raise rules.LOCK.refuse("another caller holds kexec's lock")
+    try:
         kernel.passed(rules.LOCK)
-        on_crash = bool(flags & KexecFlags.ON_CRASH)
+        on_crash = bool(flags & _ON_CRASH)
         if on_crash and kernel.kexec_crash_image is not None:
             kernel.crash.arch_kexec_unprotect_crashkres()
         if nr_segments == 0:
@@ -183,8 +195,7 @@ def do_kexec_load(
                 kernel.passed(rules.VMCOREINFO)
             for number in range(image.nr_segments):
                 kimage_load_segment(kernel, image, number, caller)
-            kernel.passed(rules.SOURCE_PAGES)
-            kernel.passed(rules.SOURCE_FAULT)
+            kernel.passed(rules.SOURCE_PAGES, rules.SOURCE_FAULT)
             kimage_terminate(kernel, image)
             machine_kexec_post_load(kernel, image)
             unused = _exchange(kernel, image, on_crash=on_crash)
@@ -192,6 +203,8 @@ def do_kexec_load(
             if on_crash and kernel.kexec_crash_image is not None:
                 kernel.crash.arch_kexec_protect_crashkres()
             kimage_free(kernel, unused)
+    finally:
+        kernel.kexec_unlock()
 
 
 def _exchange(kernel: KernelState, image: Kimage | None, *, on_crash: bool) -> Kimage | None:
@@ -206,7 +219,7 @@ def _exchange(kernel: KernelState, image: Kimage | None, *, on_crash: bool) -> K
 def _kimage_alloc_init(
     kernel: KernelState, entry: int, take_table: Callable[[], Sequence[Segment]], flags: int, caller: Caller
 ) -> Kimage:
-    on_crash = bool(flags & KexecFlags.ON_CRASH)
+    on_crash = bool(flags & _ON_CRASH)
     if on_crash:
         if not kernel.crash.start <= entry <= kernel.crash.last:
             raise rules.CRASH_ENTRY.refuse(
@@ -216,13 +229,13 @@ def _kimage_alloc_init(
             )
         kernel.passed(rules.CRASH_ENTRY)
     image = do_kimage_alloc_init(kernel, entry, list(take_table()))
-    image.preserve_context = bool(flags & KexecFlags.PRESERVE_CONTEXT)
+    image.preserve_context = bool(flags & _PRESERVE_CONTEXT)
     if on_crash:
         image.control_page = kernel.crash.start
         image.type = KimageType.CRASH
-        image.hotplug_support = bool(flags & (KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT))
+        image.hotplug_support = bool(flags & _HOTPLUG)
     sanity_check_segment_list(kernel, image)
-    kernel.pages.aim_at([(each.mem >> PAGE_SHIFT, each.end >> PAGE_SHIFT) for each in image.segment])
+    kernel.pages.aim_at(image.destinations)
     try:
         control_code_page = kimage_alloc_control_pages(kernel, image, kernel.profile.control_code_order, caller)
         if control_code_page is None:

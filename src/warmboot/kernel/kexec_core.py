@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+from array import array
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from warmboot.kernel import rules
 from warmboot.kernel.kimage import ENTRIES_PER_PAGE, Ind, Kimage, KimageType
-from warmboot.kernel.memory import Frames
 from warmboot.kernel.security import Caller
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "do_kimage_alloc_init",
     "kimage_alloc_control_pages",
-    "kimage_alloc_page",
+    "kimage_alloc_table_pages",
     "kimage_free",
     "kimage_load_segment",
     "kimage_terminate",
@@ -26,8 +26,9 @@ __all__ = [
 ]
 
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
-_NONE: Frames = np.empty(0, dtype=np.int64)
-_BATCH = 1 << 14  # pages that are allocated and copied at once
+_NO_DEST = -1  # KIMAGE_NO_DEST: contents that stay where they are
+# Plain numbers: operations of flags are slow.
+_DESTINATION, _INDIRECTION, _DONE, _SOURCE = map(int, Ind)
 
 
 def do_kimage_alloc_init(kernel: KernelState, entry: int, segments: list[Segment]) -> Kimage:
@@ -42,32 +43,30 @@ def sanity_check_segment_list(kernel: KernelState, image: Kimage) -> None:
     _check_sizes(kernel, image)
     if image.type is KimageType.CRASH:
         _check_crash_range(kernel, image)
+    image.find_destinations(kernel.memory_limit_frames - 1)  # the last one is no control page to Linux either
 
 
 def _check_addresses(kernel: KernelState, image: Kimage) -> None:
-    for number, each in enumerate(image.segment):
-        end = (each.mem + each.memsz) & _U64
-        where = (each.mem, each.memsz)
-        if each.mem > end:
+    limit = kernel.destination_memory_limit
+    for number, (_, _, mem, memsz, _) in enumerate(image.segment):
+        end = (mem + memsz) & _U64
+        if mem > end:
             raise rules.SEGMENT_WRAPS.refuse(
-                f"segment {number} from {each.mem:#x} with {each.memsz:#x} bytes passes the last address",
+                f"segment {number} from {mem:#x} with {memsz:#x} bytes passes the last address",
                 segment=number,
-                addresses=where,
+                addresses=(mem, memsz),
             )
-        if each.mem % PAGE_SIZE or end % PAGE_SIZE:
+        if (mem | end) % PAGE_SIZE:
             raise rules.PAGE_ALIGNMENT.refuse(
-                f"segment {number} from {each.mem:#x} to {end:#x} is not made of whole pages",
+                f"segment {number} from {mem:#x} to {end:#x} is not made of whole pages",
                 segment=number,
-                addresses=where,
+                addresses=(mem, memsz),
             )
-        if end >= kernel.destination_memory_limit:
+        if end >= limit:
             raise rules.DESTINATION_LIMIT.refuse(
-                f"segment {number} ends at {end:#x}, the limit is {kernel.destination_memory_limit:#x}",
-                segment=number,
-                addresses=where,
+                f"segment {number} ends at {end:#x}, the limit is {limit:#x}", segment=number, addresses=(mem, memsz)
             )
-    for rule in (rules.SEGMENT_WRAPS, rules.PAGE_ALIGNMENT, rules.DESTINATION_LIMIT):
-        kernel.passed(rule)
+    kernel.passed(rules.SEGMENT_WRAPS, rules.PAGE_ALIGNMENT, rules.DESTINATION_LIMIT)
 
 
 def _check_overlap(kernel: KernelState, image: Kimage) -> None:
@@ -124,39 +123,38 @@ def _check_crash_range(kernel: KernelState, image: Kimage) -> None:
 
 
 def kimage_alloc_control_pages(kernel: KernelState, image: Kimage, order: int, caller: Caller) -> int | None:
-    """The first of 2**order frames that no destination will overwrite, or None. Their contents are undefined."""
+    """The first of 2**order frames that no destination will overwrite, or None. Their contents are undefined.
+
+    Linux takes blocks until one is no destination and gives the others back; here they are passed over.
+    """
     if image.type is KimageType.CRASH:
         return _kimage_alloc_crash_control_pages(kernel, image, order)
-    return _kimage_alloc_normal_control_pages(kernel, image, order, caller)
+    first = None if caller.fatal_signal_pending() else kernel.pages.alloc_pages(order, image.borders)
+    if first is not None:
+        frames = range(first, first + (1 << order))
+        image.control_pages.append(frames)
+        image.taken.append(frames)
+    return first
 
 
-def _kimage_alloc_normal_control_pages(kernel: KernelState, image: Kimage, order: int, caller: Caller) -> int | None:
-    """Blocks are taken until one is no destination; the others are held meanwhile, or they would come again."""
-    count = 1 << order
-    held: list[Frames] = []
-    wanted = 1
-    try:
-        while True:
-            if order == 0:
-                frames = kernel.alloc_frames(wanted, caller)
-                wanted = min(2 * wanted, _BATCH)  # destinations come in runs
-            else:
-                block = kernel.alloc_pages(order, caller)
-                frames = _NONE if block is None else np.arange(block, block + count, dtype=np.int64)
-            if not len(frames):
-                return None
-            held.append(frames)
-            for first in frames[: len(frames) - count + 1][~image.are_destinations(frames)[: len(frames) - count + 1]]:
-                end = int(first) + count
-                if end < kernel.memory_limit_frames and not image.is_destination_range(
-                    int(first) << PAGE_SHIFT, (end << PAGE_SHIFT) - 1
-                ):
-                    held[-1] = frames[(frames < first) | (frames >= end)]
-                    image.control_pages.append((int(first), order))
-                    return int(first)
-    finally:
-        for frames in held:
-            kernel.pages.free_frames(frames)
+def kimage_alloc_table_pages(kernel: KernelState, image: Kimage, count: int, caller: Caller) -> list[range]:
+    """`count` times kimage_alloc_control_pages of order 0; fewer frames where memory runs out."""
+    found: list[range] = []
+    while count:
+        if image.type is KimageType.CRASH:
+            first = _kimage_alloc_crash_control_pages(kernel, image, 0)
+            frames = range(0) if first is None else range(first, first + 1)
+        elif caller.fatal_signal_pending():
+            break
+        else:
+            frames = kernel.pages.alloc_run_outside(count, image.borders)
+            image.control_pages.append(frames)
+            image.taken.append(frames)
+        if not frames:
+            break
+        found.append(frames)
+        count -= len(frames)
+    return found
 
 
 def _kimage_alloc_crash_control_pages(kernel: KernelState, image: Kimage, order: int) -> int | None:
@@ -172,121 +170,122 @@ def _kimage_alloc_crash_control_pages(kernel: KernelState, image: Kimage, order:
     return None
 
 
-def kimage_alloc_page(kernel: KernelState, image: Kimage, caller: Caller) -> int | None:
-    """A frame that is nobody's destination, for an indirection page; None where memory ran out."""
-    wanted = 1
-    while len(frames := kernel.alloc_frames(wanted, caller)):
-        usable, _ = _sort_frames(kernel, image, frames, 0, 0)
-        if len(usable):
-            kernel.pages.free_frames(usable[1:])
-            return int(usable[0])
-        wanted = min(2 * wanted, _BATCH)  # they come in runs
-    return None
+def _kimage_alloc_pages(kernel: KernelState, image: Kimage, dest: int, count: int, caller: Caller) -> range:
+    """1 to `count` frames in a row for contents that go to frame `dest` and those behind it; none: out of memory.
 
-
-def _alloc_source_pages(kernel: KernelState, image: Kimage, first: int, count: int, caller: Caller) -> Frames:
-    """Frames for the contents of `count` destinations from frame `first` on; fewer where memory runs out.
-
-    The invariant is that of Linux's kimage_alloc_page: a source is its own destination, or no destination at all.
-    Linux goes page by page and exchanges what turns out to be in the way; here a batch is settled at once.
+    Each is its own destination, or no destination at all, as by Linux's kimage_alloc_page, which goes page by page.
     """
-    frames = kernel.alloc_frames(count, caller)
-    simple = len(frames) == count and not len(image.dest_pages) and not image.are_destinations(frames).any()
-    if simple and int(frames.max(initial=0)) <= kernel.memory_limit_frames:
-        return frames
-    chosen = np.full(count, -1, dtype=np.int64)
-    mine = (image.dest_pages >= first) & (image.dest_pages < first + count)
-    chosen[image.dest_pages[mine] - first] = image.dest_pages[mine]
-    image.dest_pages = image.dest_pages[~mine]
-    spare = _NONE
-    while len(frames):
-        usable, own = _sort_frames(kernel, image, frames, first, count)
-        replaced = chosen[own - first]
-        chosen[own - first] = own
-        spare = np.concatenate([spare, usable, replaced[replaced >= 0]])
-        missing = np.flatnonzero(chosen < 0)
-        chosen[missing[: len(spare)]] = spare[: len(missing)]
-        missing, spare = missing[len(spare) :], spare[len(missing) :]
-        frames = kernel.alloc_frames(len(missing), caller) if len(missing) else _NONE
-    kernel.pages.free_frames(spare)
-    gaps = np.flatnonzero(chosen < 0)
-    if len(gaps):
-        chosen, beyond = chosen[: gaps[0]], chosen[gaps[0] :]
-        kernel.pages.free_frames(beyond[beyond >= 0])
-    return chosen
+    wanted = count
+    while True:
+        if image.dest_pages:
+            number = bisect_right(image.dest_pages, dest)
+            if number & 1:
+                return _take_kept(image, range(dest, min(image.dest_pages[number], dest + count)))
+            if number < len(image.dest_pages):
+                count = min(count, image.dest_pages[number] - dest)
+        if image.spare_pages:
+            frames = image.spare_pages.pop()
+            if len(frames) > count:
+                image.spare_pages.append(frames[count:])
+            return frames[:count]
+        if caller.fatal_signal_pending() or not (frames := kernel.pages.alloc_run(wanted, image.borders)):
+            return range(0)
+        number = bisect_right(image.borders, frames.start)
+        if not number & 1:
+            if len(frames) > count:
+                kernel.pages.put_back(frames[count:])
+                frames = frames[:count]
+            image.taken.append(frames)
+            return frames
+        image.taken.append(frames)
+        wanted = max(wanted, image.borders[number] - frames.stop)  # destinations come in runs
+        for number, (first, end) in enumerate(image.destinations):
+            if first <= frames.start < min(end, kernel.memory_limit_frames):
+                _keep_destinations(kernel, image, number, frames)
 
 
-def _sort_frames(kernel: KernelState, image: Kimage, frames: Frames, first: int, count: int) -> tuple[Frames, Frames]:
-    """Which of fresh `frames` can be a source of any page, and which are among the `count` destinations from `first`.
+def _take_kept(image: Kimage, frames: range) -> range:
+    _exchange_border(image.dest_pages, frames.start)
+    _exchange_border(image.dest_pages, frames.stop)
+    return frames
 
-    A frame that is the destination of a page loaded before becomes that page's source, and the one that this frees
-    is as good as a fresh one. A frame whose page is still to come is kept until then.
+
+def _exchange_border(borders: list[int], frame: int) -> None:
+    """Put a border where there is none, or take it away: both ends of frames that come or go, and may join others."""
+    number = bisect_left(borders, frame)
+    if borders[number : number + 1] == [frame]:
+        del borders[number]
+    else:
+        borders.insert(number, frame)
+
+
+def _keep_destinations(kernel: KernelState, image: Kimage, number: int, frames: range) -> None:
+    """`frames` are destinations of segment `number`: they will be, or become, the sources of their own pages.
+
+    A page that is loaded already moves there, and the frame that it leaves is as good as a fresh one.
     """
-    image.unusable_pages += frames[frames > kernel.memory_limit_frames].tolist()
-    frames = frames[frames <= kernel.memory_limit_frames]
-    destinations = image.are_destinations(frames)
-    usable = [frames[~destinations]]
-    frames = frames[destinations]
-    in_batch = (frames >= first) & (frames < first + count)
-    own, frames = frames[in_batch], frames[~in_batch]
-    for number, sources in enumerate(image.sources):
-        page = frames - (image.segment[number].mem >> PAGE_SHIFT)
-        inside = (page >= 0) & (page < len(sources))
-        inside[inside] = sources[page[inside]] >= 0
-        usable.append(_move_loaded(kernel, image, number, page[inside], frames[inside]))
-        frames = frames[~inside]
-    image.dest_pages = np.concatenate([image.dest_pages, frames])
-    return np.concatenate(usable), own
+    base = image.destinations[number][0]
+    sources = image.sources[number] if number < len(image.sources) else array("q")
+    page = frames.start - base
+    while frames and page < len(sources):
+        old, count = sources[page], 1
+        while count < len(frames) and page + count < len(sources) and sources[page + count] == old + count:
+            count += 1
+        kernel.memory.copy(frames.start << PAGE_SHIFT, old << PAGE_SHIFT, count << PAGE_SHIFT)
+        sources[page : page + count] = array("q", frames[:count])
+        entry = sum(1 + len(earlier) for earlier in image.sources[:number]) + 1 + page
+        _change_entries(kernel, image, entry, frames[:count])
+        image.spare_pages.append(range(old, old + count))
+        page, frames = page + count, frames[count:]
+    if frames:
+        _exchange_border(image.dest_pages, frames.start)
+        _exchange_border(image.dest_pages, frames.stop)
 
 
-def _move_loaded(kernel: KernelState, image: Kimage, number: int, pages: Frames, targets: Frames) -> Frames:
-    """Make `targets` the sources of loaded `pages` of segment `number`; returns the frames that were."""
-    old = image.sources[number][pages]
-    kernel.memory.copy_pages(targets, old)
-    image.sources[number][pages] = targets
-    entries = image.first_entry[number] + pages
-    indirection = np.array(image.indirection_pages, dtype=np.int64)[entries // ENTRIES_PER_PAGE]
-    addresses = (indirection << PAGE_SHIFT) + 8 * (entries % ENTRIES_PER_PAGE)
-    kernel.memory.scatter_words(addresses, targets << PAGE_SHIFT | Ind.SOURCE)
-    return old
+def _entries(frames: range) -> range:
+    """Page list entries that name `frames` as sources."""
+    return range(frames.start << PAGE_SHIFT | _SOURCE, frames.stop << PAGE_SHIFT | _SOURCE, PAGE_SIZE)
 
 
-def _kimage_add_entries(kernel: KernelState, image: Kimage, entries: Frames, caller: Caller) -> int:
-    """Put entries (kimage_entry_t) behind the page list; returns how many, fewer where memory ran out."""
-    done = 0
-    while done < len(entries):
-        slot = image.nr_entries % ENTRIES_PER_PAGE
-        if slot == 0 and not _add_indirection_page(kernel, image, caller):
-            break
-        part = entries[done : done + ENTRIES_PER_PAGE - slot]
-        kernel.memory.write_words(image.entry_address(image.nr_entries), part.astype(np.uint64))
-        image.nr_entries += len(part)
-        done += len(part)
-    return done
+def _change_entries(kernel: KernelState, image: Kimage, number: int, frames: range) -> None:
+    """Make `frames` the sources that the page list names from entry `number` on."""
+    while frames:
+        page, slot = divmod(number, ENTRIES_PER_PAGE)
+        part = frames[: ENTRIES_PER_PAGE - slot]
+        if page + 1 == len(image.indirection_pages):
+            image.entries[slot : slot + len(part)] = _entries(part)
+        else:
+            kernel.memory.write(image.entry_address(number), struct.pack(f"<{len(part)}Q", *_entries(part)))
+        number, frames = number + len(part), frames[len(part) :]
 
 
 def _add_indirection_page(kernel: KernelState, image: Kimage, caller: Caller) -> bool:
-    frame = kimage_alloc_page(kernel, image, caller)
-    if frame is None:
+    frames = _kimage_alloc_pages(kernel, image, _NO_DEST, 1, caller)
+    if not frames:
         return False
-    address = frame << PAGE_SHIFT
-    kernel.memory.clear(address, PAGE_SIZE)
+    indirection = frames.start << PAGE_SHIFT | _INDIRECTION
     if image.indirection_pages:
-        last_word = (image.indirection_pages[-1] << PAGE_SHIFT) + 8 * ENTRIES_PER_PAGE
-        kernel.memory.write_words(last_word, np.array([address | Ind.INDIRECTION], dtype=np.uint64))
+        _close_indirection_page(kernel, image, indirection)
     else:
-        image.head = address | Ind.INDIRECTION
-    image.indirection_pages.append(frame)
+        image.head = indirection
+    image.indirection_pages.append(frames.start)
+    image.room = ENTRIES_PER_PAGE
     return True
+
+
+def _close_indirection_page(kernel: KernelState, image: Kimage, last: int) -> None:
+    """Put the entries of the last indirection page into memory, with `last` behind them, and zeros."""
+    words = struct.pack(f"<{len(image.entries) + 1}Q", *image.entries, last)
+    kernel.memory.write(image.indirection_pages[-1] << PAGE_SHIFT, words.ljust(PAGE_SIZE, b"\0"))
+    image.entries.clear()
 
 
 def kimage_terminate(kernel: KernelState, image: Kimage) -> None:
     """Close the page list."""
-    if not image.nr_entries:
-        image.head = Ind.DONE
-        return
-    last = image.entry_address(image.nr_entries - 1)
-    kernel.memory.write_words(last + 8, np.array([Ind.DONE], dtype=np.uint64))
+    if image.indirection_pages:
+        _close_indirection_page(kernel, image, _DONE)
+    else:
+        image.head = _DONE
 
 
 def kimage_load_segment(kernel: KernelState, image: Kimage, number: int, caller: Caller) -> None:
@@ -302,51 +301,42 @@ def kimage_load_segment(kernel: KernelState, image: Kimage, number: int, caller:
 
 
 def _kimage_load_normal_segment(kernel: KernelState, image: Kimage, number: int, caller: Caller) -> None:
-    segment = image.segment[number]
-    first, nr_pages = segment.mem >> PAGE_SHIFT, segment.memsz >> PAGE_SHIFT
-    if not _kimage_add_entries(kernel, image, np.array([segment.mem | Ind.DESTINATION]), caller):
-        raise _out_of_memory(number, 0, nr_pages)
-    sources = np.full(nr_pages, -1, dtype=np.int64)
-    image.sources.append(sources)
-    image.first_entry.append(image.nr_entries)
-
-    done = 0
-    while done < nr_pages:
-        wanted = _batch(kernel, nr_pages - done)
-        frames = _alloc_source_pages(kernel, image, first + done, wanted, caller)
-        added = _kimage_add_entries(kernel, image, frames << PAGE_SHIFT | Ind.SOURCE, caller)
-        # An indirection page's allocation may have moved earlier pages, but not these: they come after it.
-        kernel.pages.free_frames(frames[added:])
-        frames = frames[:added]
-        sources[done : done + added] = frames
-        _copy_pages(kernel, segment, number, frames, done * PAGE_SIZE)
-        if added < wanted:
-            raise _out_of_memory(number, done + added, nr_pages)
-        done += added
-
-
-def _batch(kernel: KernelState, rest: int) -> int:
-    """How many of `rest` pages are loaded at once: as many as there is memory for, with their entries.
+    """A run of pages at a time, within one page of the page list.
 
     So a source that faults is found before memory runs out behind it, as by Linux, which goes page by page.
     """
-    wanted = min(_BATCH, rest)
-    while wanted > 1 and wanted + wanted // ENTRIES_PER_PAGE + 1 > kernel.pages.left:
-        wanted //= 2
-    return wanted
+    segment = image.segment[number]
+    first, nr_pages = segment.mem >> PAGE_SHIFT, segment.memsz >> PAGE_SHIFT
+    if not image.room and not _add_indirection_page(kernel, image, caller):
+        raise _out_of_memory(number, 0, nr_pages)
+    image.entries.append(segment.mem | _DESTINATION)
+    image.room -= 1
+    sources = array("q")
+    image.sources.append(sources)
+    done = 0
+    while done < nr_pages:
+        if not image.room and not _add_indirection_page(kernel, image, caller):
+            raise _out_of_memory(number, done, nr_pages)
+        frames = _kimage_alloc_pages(kernel, image, first + done, min(image.room, nr_pages - done), caller)
+        if not frames:
+            raise _out_of_memory(number, done, nr_pages)
+        image.entries += _entries(frames)
+        image.room -= len(frames)
+        sources.extend(frames)
+        _fill(kernel, segment, number, frames, done << PAGE_SHIFT)
+        done += len(frames)
+    image.nr_entries += 1 + nr_pages
 
 
-def _copy_pages(kernel: KernelState, segment: Segment, number: int, frames: Frames, offset: int) -> None:
+def _fill(kernel: KernelState, segment: Segment, number: int, frames: range, offset: int) -> None:
     """Fill `frames` with the source from byte `offset` on, then zeros."""
-    size = len(frames) * PAGE_SIZE
+    address, size = frames.start << PAGE_SHIFT, len(frames) << PAGE_SHIFT
     asked = max(0, min(segment.bufsz - offset, size))
     given = max(0, min(segment.buf.readable - offset, asked))
-    kernel.memory.copy_pages_from(frames, segment.buf, offset, given)
-    whole, rest = divmod(given, PAGE_SIZE)
-    if rest:
-        kernel.memory.clear((int(frames[whole]) << PAGE_SHIFT) + rest, PAGE_SIZE - rest)
-        whole += 1
-    kernel.memory.clear_pages(frames[whole:])
+    if given:
+        kernel.memory.copy_from(address, segment.buf, offset, given)
+    if given < size:
+        kernel.memory.clear(address + given, size - given)
     kernel.progress(size)
     if given < asked:
         raise _fault(segment, number)
@@ -365,12 +355,8 @@ def _kimage_load_crash_segment(kernel: KernelState, image: Kimage, number: int) 
 
 def kimage_free(kernel: KernelState, image: Kimage | None) -> None:
     """Give back every page of an image, however far its loading came."""
-    if image is None:
-        return
-    for frames in image.pages():
-        kernel.pages.free_frames(frames)
-    for first, order in image.control_pages:
-        kernel.pages.free_pages(first, order)
+    if image is not None:
+        kernel.pages.free_runs(image.taken)
 
 
 def _out_of_memory(number: int, page: int, nr_pages: int) -> rules.KexecError:

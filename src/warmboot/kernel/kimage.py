@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from array import array
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 
-import numpy as np
-
-from warmboot.kernel.memory import Frames
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
 __all__ = ["ENTRIES_PER_PAGE", "Ind", "Kimage", "KimageType"]
 
 ENTRIES_PER_PAGE = PAGE_SIZE // 8 - 1  # of an indirection page; its last word points to the next one
+_ALL_FRAMES = 1 << 52  # behind every frame of 64-bit addresses
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
-
-
-def _no_frames() -> Frames:
-    return np.empty(0, dtype=np.int64)
 
 
 class Ind(IntFlag):
@@ -51,17 +45,31 @@ class Kimage:
     head: int = 0  # kimage_entry_t
     nr_entries: int = 0  # in the page list, without indirections
     indirection_pages: list[int] = field(default_factory=list)
+    entries: list[int] = field(default_factory=list)  # of the last indirection page, until they are in memory
+    room: int = 0  # how many entries that page has room for
     control_page: int = _U64  # crash images: physical address from which the next control page is sought
     control_code_page: int = 0
     pgd: int = 0  # frame of the identity mapping's top table
     swap_page: int | None = None
-    control_pages: list[tuple[int, int]] = field(default_factory=list)  # first frame and order; normal images only
-    transition_pages: list[int] = field(default_factory=list)  # of the mapping of the relocation code's old address
-    dest_pages: Frames = field(default_factory=_no_frames)  # destinations that were allocated before their turn
-    unusable_pages: list[int] = field(default_factory=list)
     vmcoreinfo_page: int | None = None
-    sources: list[Frames] = field(default_factory=list)  # of each loaded segment: the frame behind each page, or -1
-    first_entry: list[int] = field(default_factory=list)  # of each loaded segment: its first source's entry number
+    control_pages: list[range] = field(default_factory=list)  # normal images only
+    transition_pages: list[range] = field(default_factory=list)  # of the mapping of the relocation code's old address
+    taken: list[range] = field(default_factory=list)  # all frames that came from the page allocator, in order
+    sources: list[array[int]] = field(default_factory=list)  # of each loaded segment: the frame behind each page
+    dest_pages: list[int] = field(default_factory=list)  # destinations allocated before their turn begin, end, begin ...
+    spare_pages: list[range] = field(default_factory=list)  # sources of pages that have become their own
+    destinations: list[tuple[int, int]] = field(default_factory=list)  # of each segment: first frame and end
+    borders: list[int] = field(default_factory=list)  # frames where what cannot be used begins, ends, begins, and so on
+
+    def find_destinations(self, limit: int) -> None:
+        """Fill in the destinations of the segments, which do not overlap; what is from frame `limit` on is no good."""
+        self.destinations = [(each.mem >> PAGE_SHIFT, (each.mem + each.memsz) >> PAGE_SHIFT) for each in self.segment]
+        borders = [frame for each in sorted(self.destinations) for frame in each]
+        if self.end_is_inclusive and borders[:2] == [0, 0]:
+            borders, limit = [], 0  # to Linux since 6.8 a segment of no bytes at 0 is everywhere
+        elif borders and borders[-1] > limit:
+            borders = [min(frame, limit) for frame in borders]
+        self.borders = [*borders, limit, _ALL_FRAMES]
 
     @property
     def nr_segments(self) -> int:
@@ -78,36 +86,12 @@ class Kimage:
                 return each
         return None
 
-    def is_destination_range(self, start: int, end: int) -> bool:
-        """kimage_is_destination_range, for bytes start to `end` inclusive."""
-        if self.end_is_inclusive:
-            return self.segment_overlapping(start, end) is not None
-        return any(end + 1 > each.mem and start < each.end for each in self.segment)
-
-    def are_destinations(self, frames: Frames) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Which of `frames` are some segment's destination."""
-        found = np.zeros(len(frames), dtype=np.bool_)
-        for each in self.segment:
-            if each.memsz:
-                found |= (frames >= each.mem >> PAGE_SHIFT) & (frames < each.end >> PAGE_SHIFT)
-            elif not each.mem and self.end_is_inclusive:
-                found[:] = True
-        return found
-
     def entry_address(self, number: int) -> int:
         """Physical address of entry `number` of the page list."""
         page, slot = divmod(number, ENTRIES_PER_PAGE)
         return (self.indirection_pages[page] << PAGE_SHIFT) + 8 * slot
 
-    def pages(self) -> Iterator[Frames]:
-        """Every frame that the image took from the page allocator."""
-        for frames in self.sources:
-            yield frames[frames >= 0]
-        yield self.dest_pages
-        singles = [*self.indirection_pages, *self.transition_pages, *self.unusable_pages]
-        yield np.array(singles, dtype=np.int64)
-
     @property
     def nr_pages(self) -> int:
         """Pages that the image took from the page allocator, control pages included."""
-        return sum(len(frames) for frames in self.pages()) + sum(1 << order for _, order in self.control_pages)
+        return sum(map(len, self.taken))

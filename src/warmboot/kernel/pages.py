@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import mmap
-from collections.abc import Callable, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
-from itertools import chain
+from itertools import product
 
-import numpy as np
-import numpy.typing as npt
-
-from warmboot.kernel.memory import Frames
 from warmboot.memmap import Range, merge, whole
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
 
 __all__ = ["PageAllocator", "Policy"]
 
 _NORESERVE = 0x4000
-_NONE: Frames = np.empty(0, dtype=np.int64)
-_BATCH = 1024  # candidates looked at in one step of a search for a block
+_FREE, _USED = b"\0", b"\1"
+_NONE = range(0)
+_NO_LIMIT = 1 << 62
 
 
 class Policy(StrEnum):
@@ -32,8 +31,8 @@ class Policy(StrEnum):
 class PageAllocator:
     """Hands out frames of RAM and takes them back; counts both, so that a leak shows.
 
-    `ram` are physical ranges, and so are `later`, which may be added one day. After `fail_after` more pages every
-    allocation fails, as when memory has run out.
+    `ram` are physical ranges, and so are `later`, which may be added one day. Frames are handed out in runs, as most
+    of what is done with a frame can be done with all of a run at once.
     """
 
     def __init__(
@@ -44,25 +43,28 @@ class PageAllocator:
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
     ) -> None:
-        self._ranges = [(each.start >> PAGE_SHIFT, each.end >> PAGE_SHIFT) for each in whole(merge(ram), PAGE_SIZE)]
-        self.nr_pages = sum(end - start for start, end in self._ranges)
-        self._walk_end = self.nr_pages
+        self._ranges = [_frames(each) for each in whole(merge(ram), PAGE_SIZE)]
+        self._spans = [(each.start, each.stop) for each in self._ranges]
+        self.nr_pages = sum(len(each) for each in self._ranges)
         self.policy = policy
-        self.fail_after: int | None = None
+        self._limit = _NO_LIMIT  # pages that may be handed out yet
         self.allocated = 0  # pages handed out and not taken back
-        self._aimed = _NONE  # frames that an adversarial allocator has yet to hand out before all others
         # One byte a frame, of which only what is looked at costs memory: a terabyte machine has 256 million.
         top = max((each.end >> PAGE_SHIFT for each in [*ram, *later]), default=0)
-        self._map = mmap.mmap(-1, max(top, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
-        self._used: npt.NDArray[np.bool_] = np.frombuffer(self._map, dtype=np.bool_)
-        # Frames in the order of the policy are those at positions 0, 1, 2, ... of a walk through all of them.
-        self._walk = (
-            _scattered_walk(self.nr_pages, seed) if policy is Policy.SCATTERED else _walk_from_the_middle(self.nr_pages)
+        self._map = mmap.mmap(-1, top + 1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)
+        for each in self._ranges:
+            self._map[each.stop] = 1  # no run goes on behind RAM
+        # Contiguous: all frames in the order of the policy; none is free before _next, a frame of piece _at or its end.
+        self._walk = _from_the_middle(self._ranges, self.nr_pages)
+        self._at, self._next, self._end = 0, self._walk[0].start, self._walk[0].stop
+        self._aimed: list[range] = []  # what an adversarial allocator hands out before all others, from the end
+        # Scattered: frames are at positions 0, 1, 2, ... of a walk; those taken back come before further ones.
+        self._scattered = (
+            _scattered_walk(self._ranges, self.nr_pages, seed) if policy is Policy.SCATTERED and self._ranges else None
         )
-        self._position = 0  # every frame before it was handed out, and is in use or recycled
-        self._recycled: list[Frames] = []  # frames taken back; some may be in use again
-        self._blocks: list[tuple[int, int]] = []  # blocks taken back: first frame and order
-        self._block_position = 0  # where the search for a block begins
+        self._position = 0
+        self._recycled: list[int] = []  # some may be in use again
+        self._blocks = 0  # positions from which a block was sought
 
     @property
     def free(self) -> int:
@@ -72,150 +74,203 @@ class PageAllocator:
     @property
     def left(self) -> int:
         """Pages that may be handed out before memory, or the arranged limit, is used up."""
-        return self.free if self.fail_after is None else min(self.fail_after, self.free)
+        free = self.nr_pages - self.allocated
+        return free if free < self._limit else self._limit
+
+    def fail_after(self, pages: int | None) -> None:
+        """Let every allocation fail after `pages` more, as when memory has run out; None: let none."""
+        self._limit = _NO_LIMIT if pages is None else pages
 
     def aim_at(self, destinations: Sequence[tuple[int, int]]) -> None:
         """Tell an adversarial allocator which frames (first, end) it should hand out first; others take no notice."""
         if self.policy is Policy.ADVERSARIAL:
-            frames = [np.arange(first, end, dtype=np.int64) for first, end in destinations]
-            self._aimed = self._owned(np.concatenate([_NONE, *frames]))[::-1]
+            both = product(destinations, self._ranges)
+            self._aimed = [range(max(first, each.start), min(end, each.stop)) for (first, end), each in both]
 
     def add(self, ram: Range) -> None:
         """Take over more RAM, whole pages below the highest that it had: what a crash reservation gives up."""
-        frames = np.arange(ram.start >> PAGE_SHIFT, ram.end >> PAGE_SHIFT, dtype=np.int64)
-        self._ranges.append((ram.start >> PAGE_SHIFT, ram.end >> PAGE_SHIFT))
+        frames = _frames(ram)
+        ranges = [Range(each.start << PAGE_SHIFT, each.stop << PAGE_SHIFT) for each in self._ranges]
+        self._ranges = [_frames(each) for each in merge([*ranges, ram])]
+        self._spans = [(each.start, each.stop) for each in self._ranges]
         self.nr_pages += len(frames)
-        self._recycled.append(frames)
+        self._walk.append(frames)
+        self._map[frames.start] = 0
+        if not any(frames.stop in each for each in self._ranges):
+            self._map[frames.stop] = 1
+        if self._scattered is not None:
+            self._recycled.extend(frames)
 
-    def alloc_pages(self, order: int) -> int | None:
-        """The first of 2**order frames, aligned to as many; None where there are none."""
-        if order == 0:
-            frames = self.alloc_frames(1)
-            return int(frames[0]) if len(frames) else None
+    def alloc_run(self, count: int, borders: Sequence[int] = ()) -> range:
+        """1 to `count` frames in a row that cross none of the `borders`; none where memory has run out.
+
+        Borders are frames in ascending order, each the first that is on the other side.
+        """
+        count = min(count, self.nr_pages - self.allocated, self._limit)
+        if count <= 0:
+            return _NONE
+        if self._scattered is None and not self._aimed:
+            first = self._map.find(_FREE, self._next, self._end)
+            if first < 0:
+                first = self._next_free()
+            self._next = first
+        else:
+            first, count = self._next_single(), 1
+        return self._take(first, count, borders)
+
+    def alloc_run_outside(self, count: int, borders: Sequence[int]) -> range:
+        """The same of frames that are outside: before the first border, behind the second, and so on."""
+        count = min(count, self.left)
+        first = self._block(1, borders) if count > 0 else None
+        return _NONE if first is None else self._take(first, count, borders)
+
+    def alloc_pages(self, order: int, borders: Sequence[int] = ()) -> int | None:
+        """The first of 2**order frames, aligned to as many, all outside `borders`; None where there are none."""
         count = 1 << order
-        if self._granted(count) < count:
-            return None
-        first = self._find_block(order)
+        first = self._block(count, borders) if count <= self.left else None
         if first is not None:
-            self._take(np.arange(first, first + count, dtype=np.int64))
+            self._take(first, count)
         return first
 
-    def alloc_frames(self, count: int) -> Frames:
-        """As `count` times alloc_pages(0): up to `count` frames, fewer where memory runs out."""
-        missing = self._granted(count)
-        found = []
-        while missing and len(self._aimed):
-            frames, self._aimed = self._aimed[:missing], self._aimed[missing:]
-            frames = frames[~self._used[frames]]
-            self._take(frames)
-            found.append(frames)
-            missing -= len(frames)
-        while missing and self._recycled:
-            frames = self._recycled.pop()
-            frames = frames[~self._used[frames]]
-            if len(frames) > missing:
-                self._recycled.append(frames[missing:])
-                frames = frames[:missing]
-            self._take(frames)
-            found.append(frames)
-            missing -= len(frames)
-        while missing and self._position < self._walk_end:
-            span = min(missing, self._walk_end - self._position)
-            frames = self._frames_at(self._walk(self._position, span))
-            self._position += span
-            frames = frames[~self._used[frames]]
-            self._take(frames)
-            found.append(frames)
-            missing -= len(frames)
-        return found[0] if len(found) == 1 else np.concatenate([_NONE, *found])
+    def _take(self, first: int, count: int, borders: Sequence[int] = ()) -> range:
+        """Of `count` frames from a free one on as many as are free and cross no border."""
+        stop = first + count
+        if count > 1:
+            used = self._map.find(_USED, first, stop)
+            if used >= 0:
+                stop = used
+            number = bisect_right(borders, first)
+            if number < len(borders) and borders[number] < stop:
+                stop = borders[number]
+            count = stop - first
+        self._map[first:stop] = _USED * count
+        self.allocated += count
+        self._limit -= count
+        return range(first, stop)
 
-    def free_frames(self, frames: Frames) -> None:
-        """Take frames back; each must be in use."""
-        if not len(frames):
-            return
-        if not self._used[frames].all():
-            raise ValueError("a frame is freed that is not in use")
-        self._used[frames] = False
-        self.allocated -= len(frames)
-        self._recycled.append(frames)
+    def free_runs(self, runs: Iterable[range]) -> None:
+        """Take frames back; each must be in use. Runs that follow one another go at once."""
+        first = stop = 0
+        for each in runs:
+            if each.start != stop:
+                self._free(first, stop)
+                first = each.start
+            stop = each.stop
+        self._free(first, stop)
+
+    def put_back(self, frames: range) -> None:
+        """Take frames back as if they had not been handed out."""
+        self._free(frames.start, frames.stop)
+        self._limit += len(frames)
 
     def free_pages(self, first: int, order: int = 0) -> None:
         """Take 2**order frames back."""
-        frames = np.arange(first, first + (1 << order), dtype=np.int64)
-        self.free_frames(frames)
-        if order:
-            self._blocks.append((first, order))
+        self._free(first, first + (1 << order))
 
-    def _granted(self, count: int) -> int:
-        return min(count, self.left)
+    def _free(self, first: int, stop: int) -> None:
+        if self._map.find(_FREE, first, stop) >= 0:
+            raise ValueError("a frame is freed that is not in use")
+        self._map[first:stop] = bytes(stop - first)
+        self.allocated -= stop - first
+        if self._scattered is not None:
+            self._recycled.extend(range(first, stop))
+            return
+        for number, piece in enumerate(self._walk[: self._at]):
+            if first < piece.stop and piece.start < stop:
+                self._go_on(number)
+                self._next = max(first, piece.start)
+                return
+        if first < self._next and self._walk[self._at].start < stop:
+            self._next = max(first, self._walk[self._at].start)
 
-    def _take(self, frames: Frames) -> None:
-        self._used[frames] = True
-        self.allocated += len(frames)
-        if self.fail_after is not None:
-            self.fail_after -= len(frames)
+    def _next_free(self) -> int:
+        """The first frame in the order of the walk that is free, of which there is one."""
+        while (first := self._map.find(_FREE, self._next, self._end)) < 0:
+            self._go_on(self._at + 1)
+        return first
 
-    def _owned(self, frames: Frames) -> Frames:
-        """Those of `frames` that are free frames of this allocator."""
-        inside = np.zeros(len(frames), dtype=np.bool_)
-        for start, end in self._ranges:
-            inside |= (frames >= start) & (frames < end)
-        frames = frames[inside]
-        return frames[~self._used[frames]]
+    def _go_on(self, number: int) -> None:
+        piece = self._walk[number]
+        self._at, self._next, self._end = number, piece.start, piece.stop
 
-    def _find_block(self, order: int) -> int | None:
-        """The first of 2**order free frames: aimed at, used before, or the next ones of the walk."""
-        count = 1 << order
-        aimed = self._aimed[self._aimed % count == 0][:_BATCH]
-        for first in aimed[~self._used[aimed]].tolist():
-            if self._all_free(first, count):
-                return int(first)
-        while self._blocks:
-            first, its_order = self._blocks.pop()
-            if its_order == order and self._all_free(first, count):
-                return first
-        # What was in use when the search passed it may be free by now.
-        for begin in chain(range(self._block_position, self._walk_end, _BATCH), range(0, self._block_position, _BATCH)):
-            candidates = self._frames_at(self._walk(begin, min(_BATCH, self._walk_end - begin)))
-            for frame in candidates[(candidates % count == 0) & ~self._used[candidates]].tolist():
-                if self._all_free(frame, count):
-                    self._block_position = begin
-                    return int(frame)
+    def _next_single(self) -> int:
+        """The next free frame of a policy that has no runs."""
+        frame = self._next_aimed()
+        if frame is not None:
+            return frame
+        return self._next_free() if self._scattered is None else self._next_scattered(self._scattered)
+
+    def _next_aimed(self) -> int | None:
+        while self._aimed:
+            frames = self._aimed.pop()
+            if frames:
+                self._aimed.append(frames[:-1])
+                frame = frames[-1]
+                if not self._map[frame]:
+                    return frame
         return None
 
-    def _all_free(self, first: int, count: int) -> bool:
-        return len(self._owned(np.arange(first, first + count, dtype=np.int64))) == count
+    def _next_scattered(self, walk: Callable[[int], int]) -> int:
+        while self._recycled:
+            frame = self._recycled.pop()
+            if not self._map[frame]:
+                return frame
+        while self._map[walk(self._position)]:
+            self._position += 1
+        return walk(self._position)
 
-    def _frames_at(self, positions: Frames) -> Frames:
-        """The frames at `positions` of all RAM laid end to end."""
-        frames = positions
-        base = 0
-        for start, end in self._ranges:
-            size = end - start
-            here = (positions >= base) & (positions < base + size)
-            frames = np.where(here, positions + (start - base), frames)
-            base += size
-        return frames
+    def _block(self, count: int, borders: Sequence[int]) -> int | None:
+        """The first of `count` free frames: the next ones of the policy, and then all of RAM."""
+        start, end = self._next, self._end
+        if self._scattered is not None:
+            start = self._scattered(self._blocks)
+            end = next(each.stop for each in self._ranges if start in each)
+            self._blocks += 1
+        free = _FREE * count
+        for begin, behind in ((start, end), *self._spans):
+            at = begin
+            while (at := self._map.find(free, at, behind)) >= 0:
+                first = at + -at % count
+                number = bisect_right(borders, first)
+                if number & 1:
+                    first = borders[number]
+                elif number < len(borders) and borders[number] < first + count:
+                    first = borders[number + 1]
+                if first == at:
+                    return first
+                at = first
+        return None
 
 
-def _walk_from_the_middle(total: int) -> Callable[[int, int], Frames]:
+def _frames(ram: Range) -> range:
+    return range(ram.start >> PAGE_SHIFT, ram.end >> PAGE_SHIFT)
+
+
+def _frame_at(ranges: Sequence[range], position: int) -> int:
+    """The frame at `position` of all RAM laid end to end."""
+    for each in ranges:
+        if position < len(each):
+            return each[position]
+        position -= len(each)
+    raise IndexError(position)
+
+
+def _from_the_middle(ranges: Sequence[range], total: int) -> list[range]:
     """Upwards from the middle: kernels are placed low and initrds high, and what is between is free."""
+    if not total:
+        return [_NONE]
+    middle = _frame_at(ranges, total // 2)
+    number = next(number for number, each in enumerate(ranges) if middle in each)
+    begun = ranges[number]
+    return [
+        *(range(middle, begun.stop), *ranges[number + 1 :]),
+        *(*ranges[:number], range(begun.start, middle)),
+    ]
 
-    def walk(position: int, count: int) -> Frames:
-        return (np.arange(position, position + count, dtype=np.int64) + total // 2) % max(total, 1)
 
-    return walk
-
-
-def _scattered_walk(total: int, seed: int) -> Callable[[int, int], Frames]:
-    """A permutation of all positions by a stride that has no divisor in common with their number."""
-    stride = max(1, int(total * 0.6180339887)) + seed * 2 % max(total, 1)
-    while np.gcd(stride, max(total, 1)) != 1:
+def _scattered_walk(ranges: Sequence[range], total: int, seed: int) -> Callable[[int], int]:
+    """A permutation of all frames by a stride that has no divisor in common with their number."""
+    stride = max(1, int(total * 0.6180339887)) + seed * 2 % total
+    while math.gcd(stride, total) != 1:
         stride += 1
-
-    def walk(position: int, count: int) -> Frames:
-        # Products stay below 2**63: positions and strides are below 2**31 frames, which is 8 TiB of RAM.
-        index = np.arange(position, position + count, dtype=np.int64)
-        return (index * stride + seed) % total
-
-    return walk
+    return lambda position: _frame_at(ranges, (position * stride + seed) % total)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
 from warmboot.errors import InputError
@@ -43,6 +42,11 @@ class Profile:
     # the control code buffer is two pages, the first of which is the table.
     pgd_in_control_code: bool = False
 
+    # The relocation code runs at its page's address in the direct mapping: 6.14. Before, in the kernel's text.
+    control_page_in_direct_map: bool = True
+    # The next kernel finds the descriptor table of the relocation code still loaded: 6.15. Before, none.
+    leaves_gdt: bool = True
+
     def legal_flags(self, *, kexec_jump: bool) -> KexecFlags:
         """KEXEC_FLAGS of include/linux/kexec.h; `kexec_jump` says whether the kernel has CONFIG_KEXEC_JUMP."""
         jump = KexecFlags.PRESERVE_CONTEXT if kexec_jump else KexecFlags(0)
@@ -59,8 +63,9 @@ def _profiles() -> list[Profile]:
 
     6.12, 6.1 and 5.10 are maintained for years: their profiles are those of their last stable releases.
     """
-    newest = Profile("linux-7.2", (6, 14))
-    linux_6_12 = replace(newest, name="linux-6.12", since=(6, 12))
+    newest = Profile("linux-7.2", (6, 15))
+    linux_6_14 = replace(newest, name="linux-6.14", since=(6, 14), leaves_gdt=False)
+    linux_6_12 = replace(linux_6_14, name="linux-6.12", since=(6, 12), control_page_in_direct_map=False)
     linux_6_11 = replace(linux_6_12, name="linux-6.11", since=(6, 11), pgd_in_control_code=True)
     linux_6_10 = replace(linux_6_11, name="linux-6.10", since=(6, 10), gbpages_only_when_full=False)
     linux_6_8 = replace(linux_6_10, name="linux-6.8", since=(6, 8), new_flags=KexecFlags.UPDATE_ELFCOREHDR)
@@ -82,7 +87,7 @@ def _profiles() -> list[Profile]:
         compat_table_fault_is_no_errno=False,
     )
     return [
-        *(newest, linux_6_12, linux_6_11, linux_6_10, linux_6_8, linux_6_6, linux_6_5, linux_6_3),
+        *(newest, linux_6_14, linux_6_12, linux_6_11, linux_6_10, linux_6_8, linux_6_6, linux_6_5, linux_6_3),
         *(linux_6_1, linux_5_15, linux_5_10),
     ]
 
@@ -95,12 +100,8 @@ def profile_for(facts: Facts) -> Profile:
 
     Raises InputError where `facts.release` is no release, or one before 5.10.
     """
-    match = re.match(r"(\d+)\.(\d+)", facts.release)
-    if match is None:
-        raise InputError(f"facts: {facts.release!r} is no kernel release", hint="give what 'uname -r' prints")
-    release = int(match[1]), int(match[2])
     for profile in PROFILES:
-        if profile.since <= release:
+        if profile.since <= facts.release_number:
             return profile
     raise InputError(
         f"facts: Linux {facts.release} is older than 5.10, the oldest release that is modelled",

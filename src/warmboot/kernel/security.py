@@ -63,4 +63,8 @@ class Security:
 
     def kernel_load_data(self, caller: Caller) -> int:
         """The first hook's refusal as a positive errno, or 0."""
-        return next((number for hook in self.hooks if (number := hook(caller))), 0)
+        for hook in self.hooks:
+            number = hook(caller)
+            if number:
+                return number
+        return 0

@@ -6,21 +6,19 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import numpy as np
-
 from warmboot.kernel import rules
+from warmboot.kernel.arch.x86_64.ident_map import IdentityMapping
 from warmboot.kernel.crash_core import CrashReservation
 from warmboot.kernel.kimage import Kimage
-from warmboot.kernel.memory import Frames, PhysicalMemory
+from warmboot.kernel.memory import PhysicalMemory
 from warmboot.kernel.pages import PageAllocator, Policy
 from warmboot.kernel.profile import Profile, profile_for
-from warmboot.kernel.security import Caller, Lockdown, LockdownMode, Security
+from warmboot.kernel.security import Lockdown, LockdownMode, Security
 from warmboot.memmap import Facts
 from warmboot.uapi import PAGE_SHIFT
 
 __all__ = ["KernelState"]
 
-_NO_FRAMES: Frames = np.empty(0, dtype=np.int64)
 # MAX_PHYSMEM_BITS of x86_64, with 4-level and with 5-level page tables
 _PHYSMEM_BITS, _PHYSMEM_BITS_LA57 = 46, 52
 
@@ -53,20 +51,23 @@ class KernelState:
         self.destination_memory_limit = maxmem - 1  # KEXEC_DESTINATION_MEMORY_LIMIT, a physical address
         self.memory_limit_frames = (maxmem - 1) >> PAGE_SHIFT  # the same for sources and control pages
 
+        self.identity_mapping: IdentityMapping | None = None  # of RAM, made at the first load
         self.kexec_image: Kimage | None = None
         self.kexec_crash_image: Kimage | None = None
         self.kexec_load_disabled = facts.kexec_load_disabled
         self.kexec_load_limit_reboot = facts.kexec_load_limit_reboot
         self.kexec_load_limit_panic = facts.kexec_load_limit_panic
         self._lock = threading.Lock()
+        self.kexec_flags = int(self.profile.legal_flags(kexec_jump=facts.kexec_jump))  # KEXEC_FLAGS
 
         self.on_check: Callable[[rules.Rule], None] | None = None
         self.on_progress: Callable[[int], None] | None = None
 
-    def passed(self, rule: rules.Rule) -> None:
-        """A request has passed `rule`."""
+    def passed(self, *passed: rules.Rule) -> None:
+        """A request has passed these rules."""
         if self.on_check is not None:
-            self.on_check(rule)
+            for rule in passed:
+                self.on_check(rule)
 
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""
@@ -90,11 +91,3 @@ class KernelState:
             yield
         finally:
             self.kexec_unlock()
-
-    def alloc_pages(self, order: int, caller: Caller) -> int | None:
-        """2**order pages, or None where memory has run out or the caller is being killed."""
-        return None if caller.fatal_signal_pending() else self.pages.alloc_pages(order)
-
-    def alloc_frames(self, count: int, caller: Caller) -> Frames:
-        """Up to `count` single pages, none where the caller is being killed."""
-        return _NO_FRAMES if caller.fatal_signal_pending() else self.pages.alloc_frames(count)

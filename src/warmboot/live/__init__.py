@@ -1,1 +1,1 @@
-"""This computer: what its /proc and /sys tell."""
+"""This computer: what its /proc and /sys tell, and its system calls for kexec."""

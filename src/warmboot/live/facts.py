@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from warmboot.errors import InputError
+from warmboot.live.firmware import rsdp
 from warmboot.memmap import Facts
 
 __all__ = ["read_facts"]
@@ -38,18 +39,12 @@ def read_facts(root: Path = Path("/")) -> Facts:
         ),
         la57="la57" in cpu_flags and "no5lvl" not in cmdline.split(),
         cpus=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
-        rsdp=_rsdp(root),
+        rsdp=rsdp(str(root)),
         gbpages="pdpe1gb" in cpu_flags and "nogbpages" not in cmdline.split(),
         kexec_load_disabled=_optional(root / "proc/sys/kernel/kexec_load_disabled") == "1",
         kexec_load_limit_reboot=_limit(root / "proc/sys/kernel/kexec_load_limit_reboot"),
         kexec_load_limit_panic=_limit(root / "proc/sys/kernel/kexec_load_limit_panic"),
     )
-
-
-def _rsdp(root: Path) -> int:
-    """Where EFI says that ACPI's root pointer is; 0 where there is no EFI, and the firmware's area is searched."""
-    match = re.search(r"^ACPI20=(0x[0-9a-f]+)", _optional(root / "sys/firmware/efi/systab"), re.MULTILINE)
-    return int(match[1], 16) if match else 0
 
 
 def _limit(path: Path) -> int:

@@ -27,7 +27,7 @@ from warmboot.machines.console import Console, ConsoleLine
 from warmboot.machines.layout import FIRMWARE_ROOM, MAX_LOW
 from warmboot.machines.qmp import Events, Outcome
 
-__all__ = ["ConsoleLine", "Outcome", "QemuMachine", "find_qemu"]
+__all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]
 
 _QEMU = "qemu-system-x86_64"
 _QEMU_VARIABLE = "WARMBOOT_QEMU"
@@ -215,7 +215,7 @@ class QemuMachine:
         passed.callback(os.close, stub)
         self._stderr = _memory_file("qemu-stderr", b"")
         self._held.callback(os.close, self._stderr)
-        ours, serial = _console_pipe(self._held, passed)
+        ours, serial = console_pipe(self._held, passed)
         self._events = Events(self._held)
 
         # QEMU outlives a parent that is killed: end of file on a character device means nothing to it. So
@@ -267,7 +267,7 @@ class QemuMachine:
         return RefusedError(f"QEMU ended before its firmware was done: {last}", hint=hint)
 
 
-def _console_pipe(held: ExitStack, theirs: ExitStack) -> tuple[BinaryIO, int]:
+def console_pipe(held: ExitStack, theirs: ExitStack) -> tuple[BinaryIO, int]:
     """A pipe for the serial port: our reading end, and QEMU's writing end, each closed by its stack.
 
     QEMU writes byte by byte and, where a byte does not fit, tries a few times and drops it. A socket has room for

@@ -12,7 +12,7 @@ from warmboot.errors import InputError
 from warmboot.memmap.iomem import Resource
 from warmboot.memmap.ranges import Range
 
-__all__ = ["E820Entry", "E820Type", "e820_of_iomem"]
+__all__ = ["E820_NAMES", "E820Entry", "E820Type", "e820_of_iomem"]
 
 _ENTRY = struct.Struct("<QQI")
 
@@ -31,7 +31,7 @@ class E820Type(IntEnum):
 
 
 # The names that Linux gives to e820 entries in /proc/iomem (arch/x86/kernel/e820.c).
-_NAMES = {
+E820_NAMES = {
     "System RAM": E820Type.RAM,
     "Reserved": E820Type.RESERVED,
     "reserved": E820Type.RESERVED,  # before 4.18
@@ -64,8 +64,8 @@ def e820_of_iomem(resources: Iterable[Resource]) -> list[E820Entry]:
     """
     entries: list[E820Entry] = []
     for each in resources:
-        if each.name in _NAMES and not (entries and entries[-1].range.contains(each.range)):
-            entries.append(E820Entry(each.range, _NAMES[each.name]))
+        if each.name in E820_NAMES and not (entries and entries[-1].range.contains(each.range)):
+            entries.append(E820Entry(each.range, E820_NAMES[each.name]))
     entries.sort(key=lambda entry: entry.range)
     for before, after in pairwise(entries):
         if before.range.overlaps(after.range):

@@ -188,6 +188,14 @@ class Facts:
             totalram_pages=max(1, self.totalram_pages - lost // PAGE_SIZE),
         )
 
+    @cached_property
+    def release_number(self) -> tuple[int, int]:
+        """The release as two numbers, such as 6 and 12. Raises InputError where `release` is none."""
+        match = re.match(r"(\d+)\.(\d+)", self.release)
+        if match is None:
+            raise InputError(f"facts: {self.release!r} is no kernel release", hint="give what 'uname -r' prints")
+        return int(match[1]), int(match[2])
+
     @property
     def lockdown_mode(self) -> str:
         """none, integrity or confidentiality; none where the kernel has no lockdown."""

@@ -6,6 +6,9 @@ what it reads and reads what it writes, one line each:
     k ABI ENTRY NR_SEGMENTS FLAGS TABLE AS [PLACE:SIZE:BUFSZ:MEM:MEMSZ]...     kexec_load
     s NAME VALUE            write a sysctl, the value in hexadecimal
     c VALUE                 write the size of the crash reservation, likewise
+    h (as for k)            a kexec_load that stops in the middle, at a source whose PLACE is `held`; no answer
+    r                       let it go on; the answer is that call's
+    e                       reboot by kexec
 
     f PATH TEXT             a file's text in hexadecimal, or - and an errno's name
     a RET LOADED CRASH_LOADED [SIZE]    the answer to the next operation; the size in hexadecimal
@@ -18,8 +21,10 @@ what it reads and reads what it writes, one line each:
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import errno
+import fcntl
 import os
 import struct
 
@@ -30,20 +35,34 @@ CODE = 0x8000_0000
 BUFFER, BUFFER_SIZE = 0x9000_0000, 64 << 20  # read only, zeros; what follows is not mapped
 EDGE, EDGE_SIZE = 0xA000_0000, 4 << 20  # likewise
 TABLE, TABLE_SIZE = 0xB000_0000, 1 << 20
+STACK = 0xB400_0000  # one page
+HELD = 0xB800_0000  # one page that nobody has, and of which userfaultfd tells who asks for it
 UNMAPPED = 0xC000_0000
 KERNEL = 0xFFFF_8000_0000_0000
 
 # long call(entry, nr_segments, segments, flags): mov r10, rcx; mov eax, __NR_kexec_load; syscall; ret
 CALL_64 = bytes.fromhex("4989ca b8f6000000 0f05 c3")
-# The same by int 0x80, which takes ebx, ecx, edx, esi: push rbx; mov ebx, edi; mov eax, ecx; mov ecx, esi;
-# mov esi, eax; mov eax, 283; int 0x80; pop rbx; ret
-CALL_32 = bytes.fromhex("53 89fb 89c8 89f1 89c6 b81b010000 cd80 5b c3")
+# The same by int 0x80, which takes ebx, ecx, edx, esi. Linux before 5.15 puts a table of its own on the caller's stack,
+# which it takes to lie below 4 GiB: push rbx; push r12; mov ebx, edi; mov eax, ecx; mov ecx, esi; mov esi, eax;
+# mov r12, rsp; mov esp, STACK + PAGE; mov eax, 283; int 0x80; mov rsp, r12; pop r12; pop rbx; ret
+CALL_32 = (
+    bytes.fromhex("53 4154 89fb 89c8 89f1 89c6 4989e4 bc")
+    + struct.pack("<I", STACK + PAGE)
+    + bytes.fromhex("b81b010000 cd80 4c89e4 415c 5b c3")
+)
 CALL_32_AT = 64
 
 PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
 MAP_PRIVATE_ANONYMOUS_FIXED_NOREPLACE = 0x100022
 NOBODY = 65534
 POWER_OFF = 0x4321FEDC
+KEXEC = 0x45584543
+
+# linux/userfaultfd.h
+NR_USERFAULTFD = 323
+UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 0xC018AA3F, 0xC020AA00, 0xC020AA04
+UFFD_API, MODE_MISSING, MESSAGE_SIZE = 0xAA, 1, 32
+MADV_DONTNEED = 4
 
 FACTS = (
     "proc/sys/kernel/osrelease",
@@ -96,6 +115,7 @@ def prepared_calls() -> tuple[Call, Call]:
     mapped(BUFFER, BUFFER_SIZE, PROT_READ)
     mapped(EDGE, EDGE_SIZE, PROT_READ)
     mapped(TABLE, TABLE_SIZE, PROT_READ | PROT_WRITE)
+    mapped(STACK, PAGE, PROT_READ | PROT_WRITE)
     ctypes.memmove(CODE, CALL_64, len(CALL_64))
     ctypes.memmove(CODE + CALL_32_AT, CALL_32, len(CALL_32))
     number = ctypes.c_uint64
@@ -111,7 +131,7 @@ def play_load(words: list[str], call_64: Call, call_32: Call) -> int:
     numbers = []
     for each in segments:
         place, size, bufsz, mem, memsz = each.split(":")
-        buf = {"mapped": BUFFER, "null": 0, "unmapped": UNMAPPED, "kernel": KERNEL}.get(place)
+        buf = {"mapped": BUFFER, "null": 0, "unmapped": UNMAPPED, "kernel": KERNEL, "held": HELD}.get(place)
         if buf is None:
             buf = EDGE + EDGE_SIZE - int(size)
         numbers += [buf, int(bufsz), int(mem), int(memsz)]
@@ -153,6 +173,39 @@ class Helper:
         while not answer.endswith(b"\n"):
             answer += os.read(self.from_helper, 64)
         return int(answer)
+
+
+class Held:
+    """A kexec_load that stands still inside the kernel, which holds kexec's lock: its source waits for a page."""
+
+    def __init__(self, calls: tuple[Call, Call]) -> None:
+        self.calls = calls
+        self.descriptor = libc.syscall(NR_USERFAULTFD, os.O_CLOEXEC)
+        if self.descriptor < 0:
+            raise OSError(ctypes.get_errno(), "userfaultfd")
+        fcntl.ioctl(self.descriptor, UFFDIO_API, struct.pack("3Q", UFFD_API, 0, 0))
+        mapped(HELD, PAGE, PROT_READ | PROT_WRITE)
+        fcntl.ioctl(self.descriptor, UFFDIO_REGISTER, struct.pack("4Q", HELD, PAGE, MODE_MISSING, 0))
+        self.done = _thread.allocate_lock()
+        self.ret = 0
+
+    def begin(self, words: list[str]) -> None:
+        """Start the call, and wait until it stands still."""
+        self.done.acquire()
+        _thread.start_new_thread(self.play, (words,))
+        os.read(self.descriptor, MESSAGE_SIZE)
+
+    def play(self, words: list[str]) -> None:
+        """The call, in a thread of its own."""
+        self.ret = play_load(words, *self.calls)
+        self.done.release()
+
+    def go_on(self) -> int:
+        """Give it its page; what the call returns."""
+        fcntl.ioctl(self.descriptor, UFFDIO_ZEROPAGE, struct.pack("4Q", HELD, PAGE, 0, 0))
+        with self.done:
+            libc.madvise(ctypes.c_void_p(HELD), ctypes.c_size_t(PAGE), MADV_DONTNEED)
+            return self.ret
 
 
 def write_file(path: str, value: bytes) -> int:
@@ -220,10 +273,19 @@ def play_all(tell: Tell) -> None:
     helper = Helper(calls)
     loaded, crash_loaded = opened(LOADED), opened(CRASH_LOADED)
     size_path = next((path for path in CRASH_SIZE if os.path.exists("/" + path)), CRASH_SIZE[-1])
+    held = None
     for line in open("/operations"):
         words = line.split()
         size = ""
-        if words[0] == "k":
+        if words[0] == "h":
+            held = held or Held(calls)
+            held.begin(words)
+            continue
+        if words[0] == "r" and held:
+            ret = held.go_on()
+        elif words[0] == "e":
+            ret = 0 if libc.reboot(KEXEC) == 0 else -ctypes.get_errno()
+        elif words[0] == "k":
             ret = helper.play(line) if words[6] == "nobody" else play_load(words, *calls)
         elif words[0] == "s":
             ret = write_file("/proc/sys/" + words[1].replace(".", "/"), bytes.fromhex("".join(words[2:])))

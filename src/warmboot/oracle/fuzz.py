@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from warmboot.kernel import Profile
-from warmboot.memmap import Facts, Range
+from warmboot.memmap import Facts
+from warmboot.oracle.coverage import Coverage, State
+from warmboot.oracle.deliberate import Schedule
 from warmboot.oracle.generate import Generator
 from warmboot.oracle.recorder import record
 from warmboot.oracle.replay import Disagreement, Player, replay
-from warmboot.oracle.trace import KexecLoad, Operation, rows_with_answers
+from warmboot.oracle.trace import Answer, KexecLoad, Operation, rows_with_answers
 from warmboot.uapi import KexecArch, KexecFlags
 
-__all__ = ["Target", "generated", "shrink"]
+__all__ = ["Target", "compare", "generated", "shrink"]
 
 _FRESH = (
     KexecLoad("x86_64", 0, int(KexecArch.X86_64), 0, ()),
@@ -32,8 +35,9 @@ class Target:
     append: str = ""
     profile: Profile | None = None
 
+    @cache  # noqa: B019 - a few small objects, and each costs a boot
     def facts(self) -> Facts:
-        """The facts of that machine. Raises GuestError."""
+        """The facts of that machine, asked for once. Raises GuestError."""
         return record(self.kernel, [], memory=self.memory, append=self.append)[0]
 
     def disagreements(self, operations: Sequence[Operation]) -> list[Disagreement | None]:
@@ -44,21 +48,37 @@ class Target:
 
 
 def generated(
-    facts: Facts, seed: int, count: int, profile: Profile | None = None, *, compat: bool = True
+    facts: Facts,
+    seed: int,
+    count: int,
+    profile: Profile | None = None,
+    *,
+    compat: bool = True,
+    schedule: Schedule | None = None,
 ) -> list[Operation]:
-    """`count` operations for that machine; the model is played along, as they depend on its state."""
+    """`count` operations for that machine; the model plays them meanwhile, as they depend on its state."""
     with Player(facts, profile) as player:
-
-        def crash_kernel() -> Range:
-            found = player.kernel.crash.crashk_res
-            return found if found is not None else Range(0, 0)
-
         operations = []
-        for each in Generator(facts, seed, crash_kernel, compat=compat).operations(count):
+        for each in Generator(player.kernel, seed, compat=compat, schedule=schedule).operations(count):
             operations.append(each)
-            if not isinstance(each, KexecLoad):
-                player.play(each)
+            player.play(each)
         return operations
+
+
+def compare(
+    facts: Facts, operations: Sequence[Operation], answers: Sequence[Answer], profile: Profile | None = None
+) -> tuple[list[Disagreement | None], Coverage]:
+    """Every answer against the model's, and of what kinds the calls were on which both agree."""
+    coverage = Coverage()
+    results = []
+    with Player(facts, profile) as player:
+        for row in rows_with_answers(operations, answers):
+            before = State.of(player.kernel)
+            [found] = replay(player, [row])
+            results.append(found)
+            if found is None and row.answer is not None:
+                coverage.add(before, row.operation, row.answer, player.error)
+    return results, coverage
 
 
 def shrink(target: Target, operations: Sequence[Operation]) -> list[Operation]:

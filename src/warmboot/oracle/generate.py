@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import islice
 from random import Random
 from typing import TypeAlias
 
-from warmboot.memmap import Facts, Range, subtract
+from warmboot.kernel import Kernel
+from warmboot.memmap import Range, subtract
+from warmboot.oracle.deliberate import FAR, KEPT_FREE, UNLOAD, UNLOAD_CRASH, Schedule, deliberate
 from warmboot.oracle.trace import (
     BUFFER_PLACES,
     EDGE_LIMIT,
@@ -26,10 +29,6 @@ __all__ = ["Generator"]
 _U32, _U64 = 0xFFFF_FFFF, 0xFFFF_FFFF_FFFF_FFFF
 _4G = 1 << 32
 _X86_64 = int(KexecArch.X86_64)
-_UNLOAD = KexecLoad("x86_64", 0, _X86_64, 0, ())
-_UNLOAD_CRASH = KexecLoad("x86_64", 0, _X86_64 | KexecFlags.ON_CRASH, 0, ())
-# Debian's kernels need about 100 MiB for themselves and the agent; what is beyond ends in the OOM killer.
-_KEPT_FREE = 160 << 20
 _SMALL = (1, 1, 1, 2, 2, 3, 4, 7, 16)  # pages of a segment
 _MEDIUM = (64, 511, 512, 513, 1024, 4096)
 
@@ -37,20 +36,23 @@ _Change: TypeAlias = Callable[[KexecLoad], KexecLoad]
 
 
 class Generator:
-    """An endless source of operations for a machine, the same for the same seed.
+    """A source of operations for `kernel`'s machine, the same for the same seed.
 
-    `crash_kernel` tells where the crash reservation is now, as shrinking moves its end.
+    Who takes them plays them on `kernel` as they come: where the reservation is and how large half of memory is
+    depends on that.
     """
 
-    def __init__(self, facts: Facts, seed: int, crash_kernel: Callable[[], Range], *, compat: bool = True) -> None:
+    def __init__(self, kernel: Kernel, seed: int, *, compat: bool = True, schedule: Schedule | None = None) -> None:
+        facts = kernel.facts
+        self._kernel = kernel
+        self._schedule = schedule or Schedule()
         self._random = Random(seed)
-        self._crash_kernel = crash_kernel
         self._compat = compat
         self._limit = 1 << (52 if facts.la57 else 46)
         self._half = facts.totalram_pages // 2
         self._ram = [each for each in facts.system_ram if each.size >= 1 << 20]
         self._holes = subtract([Range(0, self._limit)], facts.system_ram)
-        self._spare = facts.totalram_pages * PAGE_SIZE - _KEPT_FREE
+        self._spare = facts.totalram_pages * PAGE_SIZE - KEPT_FREE
         self._changes: list[_Change] = [
             *(self._flags, self._architecture, self._count, self._table, self._entry, self._caller, self._abi),
             *(self._misalign, self._resize, self._grow_source, self._overlap, self._far_away, self._source) * 2,
@@ -58,24 +60,32 @@ class Generator:
 
     def operations(self, count: int) -> Iterator[Operation]:
         """`count` operations; sysctls and shrinking come towards the end, as nothing takes them back."""
+        return islice(self._endless(count), count)
+
+    def _endless(self, count: int) -> Iterator[Operation]:
+        due = deliberate(self._kernel, count, self._schedule)
         made = 0
-        while made < count:
-            for each in self._some(made / count):
+        while True:
+            progress = made / count
+            for each in due.pop(0)[1]() if due and due[0][0] <= progress else self._some(progress):
                 yield each
                 made += 1
-                if made == count:
-                    return
+
+    def _crash_kernel(self) -> Range:
+        """Where the reservation is now, as shrinking moves its end."""
+        return self._kernel.crash.crashk_res or Range(0, 0)
 
     def _some(self, progress: float) -> list[Operation]:
         """The next operations; a large image is alone in memory."""
         dice = self._random.random()
         if dice < 0.004:
-            return [_UNLOAD, self._near_half(), _UNLOAD]
-        if progress > 0.3 and dice < 0.012:
+            return [UNLOAD, self._near_half(), UNLOAD]
+        schedule = self._schedule
+        if progress > schedule.shrinks and dice < 0.004 + schedule.shrinking:
             return self._shrinking(progress)
-        if progress > 0.8 and dice < 0.02:
-            return [self._sysctl(progress)]
-        if dice < 0.10:
+        if progress > schedule.limits and dice > 0.99:
+            return [self._sysctl()]
+        if dice > 0.90:
             return [self._unload()]
         call = self._crash_image() if self._random.random() < 0.4 else self._normal_image()
         if self._random.random() < 0.45:
@@ -182,7 +192,7 @@ class Generator:
             pages = self._half + 1
         parts = random.choice((1, 2, 3))
         segments = []
-        mem = 1 << 33
+        mem = FAR
         for number in range(parts):
             size = pages // parts + (pages % parts if number == 0 else 0)
             segments.append(TraceSegment(Buffer(), 1, mem, size * PAGE_SIZE))
@@ -191,7 +201,7 @@ class Generator:
 
     def _unload(self) -> KexecLoad:
         random = self._random
-        call = random.choice((_UNLOAD, _UNLOAD_CRASH))
+        call = random.choice((UNLOAD, UNLOAD_CRASH))
         if random.random() < 0.4:
             call = call._replace(
                 entry=self._number(), table=random.choice(TABLE_PLACES), segments=self._normal_image().segments
@@ -295,37 +305,26 @@ class Generator:
 
     def _shrinking(self, progress: float) -> list[Operation]:
         random = self._random
-        size = self._crash_kernel().size
-        wanted = random.choice(
-            (
-                size,
-                size + 1,
-                size - PAGE_SIZE,
-                size - 1,
-                size * 49 // 50,
-                size * 49 // 50 & ~0xFFF,
-                size - 3 * PAGE_SIZE,
-            )
-        )
+        size = self._kernel.crash.size
+        less = (size - PAGE_SIZE, size - 1, size * 49 // 50, size * 49 // 50 & ~0xFFF, size - 3 * PAGE_SIZE)
+        wanted = random.choice((size, size + 1, *less))
         if random.random() < 0.1:
             wanted = random.choice((size * 2, _U64 - PAGE_SIZE, 1 << 63, size // 2, size // 2 & ~0xFFF))
         if progress > 0.9 and random.random() < 0.1:
             wanted = random.choice((0, _U64, PAGE_SIZE))  # rounded up, the second is 0 too: no reservation is left
         text = random.choice((f"{wanted}", f"{wanted}\n", f"{wanted:#x}", f"{max(wanted, 0):#o}".replace("o", "")))
         if random.random() < 0.05:
-            text = random.choice(("-1", "abc", " 4096", "4096 ", "1 2", "0x", "+4096\n", "99999999999999999999999", ""))
+            texts = ("-1", "abc", f" {wanted}", f"{wanted} ", "1 2", "0x", f"+{wanted}\n", "9" * 23, "")
+            text = random.choice(texts)
         shrink = CrashSize(text)
-        return [shrink] if random.random() < 0.2 else [_UNLOAD_CRASH, shrink]
+        return [shrink] if random.random() < 0.2 else [UNLOAD_CRASH, shrink]
 
-    def _sysctl(self, progress: float) -> Sysctl:
+    def _sysctl(self) -> Sysctl:
         random = self._random
-        if random.random() < (0.6 if progress > 0.96 else 0.1):
-            value = random.choice(("1", "1\n", "0x1")) if progress > 0.96 else random.choice(("0", "2", "-1", "a", ""))
-            return Sysctl("kernel.kexec_load_disabled", value)
+        if random.random() < 0.2:
+            return Sysctl("kernel.kexec_load_disabled", random.choice(("0", "2", "-1", "a", "")))
         name = random.choice(("kernel.kexec_load_limit_reboot", "kernel.kexec_load_limit_panic"))
         if random.random() < 0.2:
             name = "kernel.kexec_load_limit"
-        value = random.choice(("100000", "10000", "1000", "500", "-1", "x", " 20000", "0x300", "400 5", "2147483648"))
-        if progress > 0.93:
-            value = str(random.choice((100, 20, 3, 1, 0)))
-        return Sysctl(name, value)
+        values = ("100000", "10000", "-1", "x", " 20000", "0x3000", "40000 5", "2147483648", "2147483647")
+        return Sysctl(name, random.choice(values))

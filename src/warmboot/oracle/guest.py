@@ -5,11 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import time
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,17 +16,18 @@ from typing import Self
 from warmboot.errors import InputError
 from warmboot.machines.accel import Accel, choose, cpu_model
 from warmboot.machines.console import Console
-from warmboot.machines.qemu import find_qemu
+from warmboot.machines.qemu import console_pipe, find_qemu
 
 __all__ = ["Guest", "GuestError"]
 
 _COMMAND_LINE = "console=ttyS0 quiet panic=-1 nokaslr"
 _LAST_WORDS = 40  # lines
+_PANIC = "Kernel panic"
 _PATIENCE = 2.0  # seconds that QEMU gets to end
 
 
 class GuestError(InputError):
-    """The kernel does not boot, or the guest dies or falls silent; `last_words` are the console's last lines."""
+    """The kernel does not boot, or the guest dies or falls silent: `what`, and the console's `last_words`."""
 
     def __init__(self, message: str, last_words: list[str]) -> None:
         told = "".join(f"\n  | {line}" for line in last_words) or "\n  | (nothing on the console)"
@@ -36,20 +35,33 @@ class GuestError(InputError):
             f"{message}; the console's last words:{told}",
             hint="see that the kernel boots in QEMU with an initramfs and console=ttyS0",
         )
+        self.what = message
         self.last_words = last_words
 
 
 class Guest:
     """One run of `kernel` with the cpio archives `initrds` and `memory` bytes. A context manager.
 
+    `options` are more of QEMU's, which inherits the files `fds`.
     If this process is killed, the kernel kills QEMU.
     """
 
-    def __init__(self, kernel: Path, initrds: list[bytes], *, memory: int, append: str = "") -> None:
+    def __init__(
+        self,
+        kernel: Path,
+        initrds: list[bytes],
+        *,
+        memory: int,
+        append: str = "",
+        options: Sequence[str] = (),
+        fds: Sequence[int] = (),
+    ) -> None:
         self._held = ExitStack()
+        self._options, self._fds = options, fds
         self._silent_since = time.monotonic()
         try:
-            self._start(kernel, initrds, memory, f"{_COMMAND_LINE} {append}".strip())
+            with ExitStack() as passed:
+                self._start(kernel, initrds, memory, f"{_COMMAND_LINE} {append}".strip(), passed)
         except BaseException:
             self._held.close()
             raise
@@ -84,14 +96,29 @@ class Guest:
                     return
                 raise GuestError(f"the guest has said nothing for {timeout:.0f} s", self.last_words())
 
-    def last_words(self) -> list[str]:
-        """The last lines of the console, or of QEMU where it complained."""
-        self._process.kill()
-        words = deque((line.text for line in self._console.lines(_PATIENCE) if line.text.strip()), _LAST_WORDS)
-        words += os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace").splitlines()
-        return list(words)
+    def send(self, line: str) -> None:
+        """Write a line to the second port. Raises GuestError where nobody is left to read it."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line.encode() + b"\n")
+        except BrokenPipeError:
+            raise GuestError("the guest has gone", self.last_words()) from None
 
-    def _start(self, kernel: Path, initrds: list[bytes], memory: int, command_line: str) -> None:
+    def console(self, timeout: float) -> Iterator[str]:
+        """Whole lines of the console, until it is closed or `timeout` seconds are over."""
+        return (line.text for line in self._console.lines(timeout) if line.complete)
+
+    def last_words(self) -> list[str]:
+        """The last lines of the console, or those of its panic, and of QEMU where it complained."""
+        self._process.kill()
+        words = [line.text for line in self._console.lines(_PATIENCE) if line.text.strip()]
+        start = max(0, len(words) - _LAST_WORDS)
+        start = next((number for number, text in enumerate(words[:start]) if _PANIC in text), start)
+        complaints = os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace").splitlines()
+        return words[start : start + _LAST_WORDS] + complaints
+
+    def _start(self, kernel: Path, initrds: list[bytes], memory: int, command_line: str, passed: ExitStack) -> None:
+        """Start QEMU; `passed` closes our copies of what only QEMU shall hold."""
         qemu = find_qemu()
         accel = choose(qemu)
         try:
@@ -101,10 +128,11 @@ class Guest:
         self._held.callback(os.close, kernel_fd)
         initrd_fd = self._memory_file("initrd", b"".join(initrds))
         self._stderr = self._memory_file("stderr", b"")
-        sockets = [socket.socketpair() for _ in range(2)]
+        ports = [console_pipe(self._held, passed) for _ in range(2)]
 
         # QEMU is killed by its inherited end of this pipe when we are gone: see machines/qemu.py.
         lifeline, writer = os.pipe()
+        passed.callback(os.close, lifeline)
         self._held.callback(os.close, writer)
         fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
@@ -115,21 +143,23 @@ class Guest:
         command += ["-accel", accel, "-cpu", model, "-machine", "pc,usb=off,vmport=off"]
         command += ["-smp", "1", "-m", f"{memory}B", "-append", command_line]
         command += ["-kernel", f"/proc/self/fd/{kernel_fd}", "-initrd", f"/proc/self/fd/{initrd_fd}"]
-        for number, (_, theirs) in enumerate(sockets):
-            command += ["-chardev", f"socket,id=s{number},fd={theirs.fileno()}", "-serial", f"chardev:s{number}"]
+        (_, console), (_, port) = ports
+        command += ["-chardev", f"file,id=s0,path=/proc/self/fd/{console}", "-serial", "chardev:s0"]
+        command += ["-chardev", "stdio,id=s1,signal=off", "-serial", "chardev:s1", *self._options]
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=port,
             stderr=self._stderr,
-            pass_fds=[kernel_fd, initrd_fd, lifeline, *(theirs.fileno() for _, theirs in sockets)],
+            pass_fds=[kernel_fd, initrd_fd, lifeline, console, *self._fds],
             start_new_session=True,
         )
+        assert self._process.stdin is not None
+        self._held.callback(self._process.stdin.close)
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
-        os.close(lifeline)
-        for _, theirs in sockets:
-            theirs.close()
-        self._console, self._port = (Console(ours, None) for ours, _ in sockets)
+        passed.close()  # before the readers start: they see the end when QEMU's copies are the only ones
+        self._console, self._port = (Console(ours, None) for ours, _ in ports)
         self._held.callback(self._console.close)
         self._held.callback(self._port.close)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
 from warmboot.errors import InputError
 from warmboot.live.facts import read_facts
@@ -13,9 +14,26 @@ from warmboot.oracle.guest import Guest, GuestError
 from warmboot.oracle.root import agent_layer, operations_layer, root_layer
 from warmboot.oracle.trace import Answer, CrashSize, KexecLoad, Operation, Sysctl
 
-__all__ = ["Recording", "agent_line", "record"]
+__all__ = ["Hold", "Playable", "Reboot", "Recording", "Release", "agent_line", "facts_told", "record"]
 
-_TIMEOUT = 60.0  # seconds without a word: a guest boots in four, and no call takes as long
+_TIMEOUT = 180.0  # seconds without a word: a guest boots in four, no call takes ten, but others may be at work too
+
+
+class Hold(NamedTuple):
+    """A kexec_load that stops inside the kernel, at a source whose place is `held`; it has no answer."""
+
+    call: KexecLoad
+
+
+class Release(NamedTuple):
+    """The held call goes on: its answer."""
+
+
+class Reboot(NamedTuple):
+    """reboot by kexec, to be played where it is refused."""
+
+
+Playable: TypeAlias = Operation | Hold | Release | Reboot  # the last three are in no trace
 
 
 class Recording:
@@ -24,7 +42,7 @@ class Recording:
     def __init__(
         self,
         kernel: Path,
-        operations: Sequence[Operation],
+        operations: Sequence[Playable],
         *,
         memory: int = 1 << 30,
         append: str = "",
@@ -45,28 +63,31 @@ class Recording:
     def _listen(self, guest: Guest) -> Iterator[Facts | Answer]:
         files: dict[str, str] = {}
         answered = 0
-        for line in guest.lines(self._timeout):
-            words = line.split()
-            match words[:1]:
-                case ["f"]:
-                    files[words[1]] = words[2]
-                case ["a"]:
-                    if not answered:
-                        yield _facts(files)
-                    answered += 1
-                    yield _answer(words)
-                case ["done"]:
-                    if not answered:
-                        yield _facts(files)
-                    return
-                case ["x"]:
-                    raise GuestError(f"the agent failed at operation {answered + 1}: {line[2:]}", guest.last_words())
-        where = f"died in operation {answered + 1}" if files else "ended before the agent could speak"
-        raise GuestError(f"{self._kernel.name}: the guest {where}", guest.last_words())
+        try:
+            for line in guest.lines(self._timeout):
+                words = line.split()
+                match words[:1]:
+                    case ["f"]:
+                        files[words[1]] = words[2]
+                    case ["a"]:
+                        if not answered:
+                            yield facts_told(files)
+                        answered += 1
+                        yield _answer(words)
+                    case ["done"]:
+                        if not answered:
+                            yield facts_told(files)
+                        return
+                    case ["x"]:
+                        raise GuestError(f"the agent failed: {line[2:]}", guest.last_words())
+            raise GuestError("the guest died", guest.last_words())
+        except GuestError as error:
+            where = f"in operation {answered + 1}" if files else "before the agent could speak"
+            raise GuestError(f"{self._kernel.name}: {error.what} {where}", error.last_words) from None
 
 
 def record(
-    kernel: Path, operations: Sequence[Operation], *, memory: int = 1 << 30, append: str = ""
+    kernel: Path, operations: Sequence[Playable], *, memory: int = 1 << 30, append: str = ""
 ) -> tuple[Facts, list[Answer]]:
     """Play all operations and wait for the end. Raises GuestError."""
     facts, *answers = Recording(kernel, operations, memory=memory, append=append).play()
@@ -74,7 +95,7 @@ def record(
     return facts, [each for each in answers if isinstance(each, Answer)]
 
 
-def agent_line(operation: Operation) -> str:
+def agent_line(operation: Playable) -> str:
     """An operation as the agent reads it."""
     match operation:
         case KexecLoad():
@@ -86,6 +107,12 @@ def agent_line(operation: Operation) -> str:
             return f"s {operation.name} {operation.value.encode().hex()}"
         case CrashSize():
             return f"c {operation.value.encode().hex()}"
+        case Hold():
+            return f"h{agent_line(operation.call)[1:]}"
+        case Release():
+            return "r"
+        case Reboot():
+            return "e"
 
 
 def _answer(words: list[str]) -> Answer:
@@ -97,7 +124,7 @@ def _text(told: str) -> str:
     return told.removeprefix("-") if told.startswith("-") else bytes.fromhex(told).decode("utf-8", "replace")
 
 
-def _facts(files: dict[str, str]) -> Facts:
+def facts_told(files: dict[str, str]) -> Facts:
     """The facts as this computer's would be read, from files laid out alike."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)

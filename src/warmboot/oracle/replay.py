@@ -11,7 +11,6 @@ from typing import Self
 from warmboot.kernel import Caller, Kernel, KexecError, PhysicalMemory, Profile
 from warmboot.kernel.kexec import compat_kexec_load, kexec_load
 from warmboot.memmap import Facts, Range
-from warmboot.oracle.ledger import Ledger
 from warmboot.oracle.trace import (
     MAPPED_LIMIT,
     Answer,
@@ -35,7 +34,7 @@ from warmboot.uapi import (
     page_align,
 )
 
-__all__ = ["Disagreement", "Player", "replay"]
+__all__ = ["Disagreement", "Player", "memory_of", "replay"]
 
 _4G = 1 << 32
 _ROOT = Caller()
@@ -55,13 +54,13 @@ class Disagreement:
 class Player:
     """The model of the machine that `facts` describe, playing operations one after another. A context manager.
 
-    Its memory forgets what is written, as no answer depends on it, unless `contents` are asked for.
+    `sources` are what lies behind each kind of buffer.
     """
 
-    def __init__(self, facts: Facts, profile: Profile | None = None, *, contents: bool = False) -> None:
-        self._memory = _memory_of(facts) if contents else Ledger()
+    def __init__(self, facts: Facts, profile: Profile | None = None) -> None:
+        self._memory = memory_of(facts)
         self._zeros = mmap.mmap(-1, MAPPED_LIMIT, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        self._sources: dict[Buffer, Source] = {
+        self.sources: dict[Buffer, Source] = {
             Buffer("mapped"): Readable.of(memoryview(self._zeros)),
             **{Buffer(at): Unreadable() for at in ("null", "unmapped", "kernel")},
         }
@@ -96,7 +95,11 @@ class Player:
             self.error = error
             ret = -error.errno
         if isinstance(operation, CrashSize):
-            size = str(self.kernel.read_crash_size())
+            size = self._crash_size()
+        return self.answer(ret, size)
+
+    def answer(self, ret: int, size: str | None = None) -> Answer:
+        """A return value, and the state as it is now."""
         kernel = self.kernel
         return Answer(
             ret,
@@ -104,6 +107,12 @@ class Player:
             "0" if kernel.kexec_crash_image is None else "1",
             size,
         )
+
+    def _crash_size(self) -> str:
+        try:
+            return str(self.kernel.read_crash_size())
+        except KexecError as error:
+            return error.errno_name
 
     def _load(self, call: KexecLoad) -> None:
         table = self._table(call)
@@ -121,13 +130,14 @@ class Player:
 
     def _segment(self, segment: TraceSegment) -> Segment:
         buf, bufsz, mem, memsz = segment
-        source = self._sources.get(buf)
+        source = self.sources.get(buf)
         if source is None:
-            source = self._sources[buf] = Readable.of(memoryview(self._zeros)[: buf.size])
+            source = self.sources[buf] = Readable.of(memoryview(self._zeros)[: buf.size])
         return Segment(source, bufsz, mem, memsz)
 
 
-def _memory_of(facts: Facts) -> PhysicalMemory:
+def memory_of(facts: Facts) -> PhysicalMemory:
+    """Empty memory as that machine has it. A context manager."""
     low = max((each.end for each in facts.system_ram if each.start < _4G), default=PAGE_SIZE)
     high = max((each.end for each in facts.system_ram if each.start >= _4G), default=_4G)
     return PhysicalMemory([Range(0, page_align(low)), Range(_4G, page_align(high))])

@@ -16,7 +16,7 @@ from pathlib import Path
 from warmboot.debian import Suite, cache_folder, cpio, unpack
 from warmboot.debian.cache import is_stored, locked, store
 
-__all__ = ["agent_layer", "operations_layer", "root_layer"]
+__all__ = ["agent_layer", "operations_layer", "root_layer", "witness_layer"]
 
 log = logging.getLogger("warmboot.debian")
 
@@ -58,8 +58,29 @@ def root_layer(cache: Path | None = None) -> bytes:
 
 def agent_layer() -> bytes:
     """The part with the agent as /init."""
-    agent = resources.files("warmboot.oracle").joinpath("agent.py").read_bytes()
-    return _compressed([cpio.file("init", _INIT + agent, 0o755)])
+    return _compressed([_init("agent")])
+
+
+def witness_layer(payload: bytes, pattern: bytes) -> bytes:
+    """The part with the witness agent as /init, the agent as a module of it, and the files it loads from."""
+    package = f"{_PYTHON}/warmboot"
+    entries = [
+        _init("witness_agent"),
+        cpio.file(f"{package}/__init__.py", b""),
+        cpio.file(f"{package}/oracle/__init__.py", b""),
+        cpio.file(f"{package}/oracle/agent.py", _source("agent")),
+        cpio.file("payload", payload),
+        cpio.file("pattern", pattern),
+    ]
+    return gzip.compress(cpio.archive(entries), 1, mtime=0)
+
+
+def _init(agent: str) -> cpio.Entry:
+    return cpio.file("init", _INIT + _source(agent), 0o755)
+
+
+def _source(module: str) -> bytes:
+    return resources.files("warmboot.oracle").joinpath(f"{module}.py").read_bytes()
 
 
 def operations_layer(lines: Iterable[str]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, NamedTuple, TypeAlias
 
 from warmboot.errors import InputError
@@ -97,8 +97,7 @@ class Answer(NamedTuple):
     kexec_crash_size: str | None = None  # after a crash_size only
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One line of a trace: an operation, with its answer where it was recorded."""
 
     line: int  # counted from 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from warmboot.errors import RefusedError
-from warmboot.memmap import Range, subtract
+from warmboot.memmap.ranges import Range, subtract
 
 __all__ = ["Space"]
 
@@ -15,6 +15,11 @@ class Space:
 
     def __init__(self, ram: Iterable[Range], taken: Iterable[Range] = ()) -> None:
         self.free = subtract(ram, taken)
+
+    @property
+    def end(self) -> int:
+        """The address behind the highest free byte, 0 where nothing is free."""
+        return max((each.end for each in self.free), default=0)
 
     def take(self, where: Range) -> Range:
         """Take exactly this range, which must be free."""

@@ -68,23 +68,12 @@ region_count:	.quad	0
 regions:	.zero	16 * REGIONS	# physical address, bytes (a multiple of 64)
 # end of TABLE
 
+.include "serial.inc.S"
+.include "sha256.inc.S"
+.include "report.inc.S"
+
 begin:
-	mov	registers[rip], rax
-	mov	registers[rip + 8], rbx
-	mov	registers[rip + 16], rcx
-	mov	registers[rip + 24], rdx
-	mov	registers[rip + 32], rsi
-	mov	registers[rip + 40], rdi
-	mov	registers[rip + 48], rbp
-	mov	registers[rip + 56], rsp
-	mov	registers[rip + 64], r8
-	mov	registers[rip + 72], r9
-	mov	registers[rip + 80], r10
-	mov	registers[rip + 88], r11
-	mov	registers[rip + 96], r12
-	mov	registers[rip + 104], r13
-	mov	registers[rip + 112], r14
-	mov	registers[rip + 120], r15
+	SAVE_GENERAL registers
 	lea	rax, entry_64[rip]
 	mov	registers[rip + 128], rax
 	mov	rax, cr0
@@ -102,15 +91,7 @@ begin:
 	lea	rbx, register_names[rip]
 	lea	rbp, registers[rip]
 	mov	r12d, 20
-1:	mov	rsi, rbx
-	call	put_text
-	mov	rbx, rsi
-	mov	rax, [rbp]
-	mov	ecx, 16
-	call	put_hex
-	add	rbp, 8
-	dec	r12d
-	jnz	1b
+	call	put_registers
 
 	lea	rsi, text_memory[rip]
 	call	put_text
@@ -119,17 +100,9 @@ begin:
 	add	rbx, E820_TABLE
 2:	test	r12d, r12d
 	jz	3f
-	lea	rsi, text_range[rip]
-	call	put_text
 	mov	rax, [rbx]
-	mov	ecx, 16
-	call	put_hex
-	mov	al, '-'
-	call	put_char
-	mov	rax, [rbx]
-	add	rax, [rbx + 8]
-	mov	ecx, 16
-	call	put_hex
+	mov	rdx, [rbx + 8]
+	call	put_range
 	lea	rsi, text_type[rip]
 	call	put_text
 	mov	eax, [rbx + 16]
@@ -146,36 +119,7 @@ begin:
 	mov	remaining[rip], rax
 4:	cmp	qword ptr remaining[rip], 0
 	je	6f
-	lea	rsi, text_range[rip]
-	call	put_text
-	mov	rax, [rbp]
-	mov	ecx, 16
-	call	put_hex
-	mov	al, '-'
-	call	put_char
-	mov	rax, [rbp]
-	add	rax, [rbp + 8]
-	mov	ecx, 16
-	call	put_hex
-	mov	al, ' '
-	call	put_char
-	lea	rdi, digest[rip]
-	call	sha256_start
-	mov	rsi, [rbp]
-	mov	rcx, [rbp + 8]
-	shr	rcx, 6
-	call	sha256_blocks
-	lea	rdi, digest[rip]
-	mov	rdx, [rbp + 8]
-	call	sha256_finish
-	lea	rbx, digest[rip]
-	mov	r12d, 8
-5:	mov	eax, [rbx]
-	mov	ecx, 8
-	call	put_hex
-	add	rbx, 4
-	dec	r12d
-	jnz	5b
+	call	put_range_digest
 	add	rbp, 16
 	dec	qword ptr remaining[rip]
 	jmp	4b
@@ -196,9 +140,6 @@ register_names:
 .irp name, "rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", "r8 ", "r9 ", "r10", "r11", "r12", "r13", "r14", "r15", "rip", "cr0", "cr3", "cr4"
 	.asciz	"\n  \name "
 .endr
-
-.include "serial.inc.S"
-.include "sha256.inc.S"
 
 	.balign	64			# digests are over whole blocks: what is written below must not lie in one
 end_of_file:

@@ -1,30 +1,58 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The purgatory: what runs between the old kernel and the new one. It checks a SHA-256 over everything else that
-# was loaded; where that is right it enters the new kernel as the 64-bit boot protocol asks, where it is not it
-# says so on the serial port and stops.
+# The purgatory: what runs between the old kernel and the new one. It checks a SHA-256 over each piece of what was
+# loaded; where all are right it enters the new kernel, in 64-bit mode or in 32-bit protected mode; where one is not it
+# says so and stops.
 #
-# It is position independent. The parameters at PARAMETERS are filled in by placement (purgatory/__init__.py
-# holds the same layout); the digest covers neither them nor any other byte of the purgatory.
+# It is position independent, and must lie below 4 GiB if it is to leave 64-bit mode or 5-level paging. The parameters
+# at PARAMETERS and the table at its end are filled in by placement (purgatory/__init__.py holds the same layout); no
+# digest covers the purgatory itself.
 
 .intel_syntax noprefix
 .code64
 
-.set CR4_OSFXSR, 0x200
+.set ENTRY_32BIT, 1			# flags
+.set LEAVE_5_LEVEL, 2
+.set CONSOLE_SERIAL, 4
+.set CONSOLE_VGA, 8
+.set RESET_VGA, 16
+
 .set CR0_CLEAR, 0xc			# TS, EM
+.set CR0_PG, 0x80000000
+.set CR4_MCE, 0x40
+.set CR4_OSFXSR, 0x200
+.set CR4_LA57, 0x1000
+.set EFER, 0xc0000080
+.set EFER_LME, 0x100
+.set OTHER_CS, 0x08
 .set BOOT_CS, 0x10
 .set BOOT_DS, 0x18
-.set REGIONS, 16
+.set CODE_32, 0x00cf9b000000ffff
+.set CODE_64, 0x00af9b000000ffff
+.set DATA, 0x00cf93000000ffff
+.set ADDRESS, 0x000ffffffffff000
+.set REGION_SHA256, 16
+.set REGION_SIZE, 48
 
 purgatory_start:
 	jmp	begin
 	.balign	16, 0
 
 # PARAMETERS, at byte 16
-kernel_entry:	.quad	0		# physical address that is jumped to
-boot_params:	.quad	0		# physical address, for rsi
-sha256_expected: .zero	32
 region_count:	.quad	0		# 0: nothing is checked
-regions:	.zero	16 * REGIONS	# physical address, bytes (a multiple of 64)
+flags:		.long	0
+serial_port:	.long	0x3f8
+serial_divisor:	.long	0		# of 115200 baud; 0 leaves the rate as it is
+		.long	0
+entry:		.quad	0		# physical address that is jumped to; with what follows, the stack of a 32-bit entry
+stack_argument:	.quad	0
+entry_rax:	.quad	0
+entry_rbx:	.quad	0
+entry_rsi:	.quad	0
+entry_rdi:	.quad	0
+jump_back_text:	.quad	0		# physical address: where the way back to the old kernel is told; 0: nowhere
+backup_from:	.quad	0		# physical address, bytes, physical address: memory that the new kernel will use
+backup_size:	.quad	0
+backup_to:	.quad	0
 # end of PARAMETERS
 
 begin:
@@ -32,65 +60,43 @@ begin:
 	cld
 	mov	saved_rsp[rip], rsp
 	lea	rsp, stack_top[rip]
-
-	cmp	qword ptr region_count[rip], 0
-	je	enter_kernel
-	mov	rax, cr0
-	mov	saved_cr0[rip], rax
-	and	eax, ~CR0_CLEAR
-	mov	cr0, rax
+	mov	dword ptr serial_is_set_up[rip], 0
+	mov	dword ptr vga_column[rip], 0
+	test	dword ptr flags[rip], RESET_VGA
+	jz	1f
+	call	reset_vga
+1:	cmp	qword ptr region_count[rip], 0
+	je	1f
+	call	check_regions
+1:	mov	rcx, backup_size[rip]
+	mov	rsi, backup_from[rip]
+	mov	rdi, backup_to[rip]
+	rep movsb
+	cmp	qword ptr jump_back_text[rip], 0
+	je	1f
+	call	tell_way_back
+1:	lea	rsi, text_entering[rip]
+	call	put_text
+	test	dword ptr flags[rip], ENTRY_32BIT
+	jnz	enter_32
+	test	dword ptr flags[rip], LEAVE_5_LEVEL
+	jz	enter_64
 	mov	rax, cr4
-	mov	saved_cr4[rip], rax
-	or	eax, CR4_OSFXSR
-	mov	cr4, rax
+	test	eax, CR4_LA57
+	jz	enter_64
+	call	leave_5_level
 
-	lea	rdi, sha256_actual[rip]
-	call	sha256_start
-	lea	rbp, regions[rip]
-next_region:
-	mov	rsi, [rbp]
-	mov	rcx, [rbp + 8]
-	add	bytes_checked[rip], rcx
-	shr	rcx, 6
-	lea	rdi, sha256_actual[rip]
-	call	sha256_blocks
-	add	rbp, 16
-	dec	qword ptr region_count[rip]
-	jnz	next_region
-	lea	rdi, sha256_actual[rip]
-	mov	rdx, bytes_checked[rip]
-	call	sha256_finish
-	lea	rsi, sha256_actual[rip]
-	lea	rdi, sha256_expected[rip]
-	call	sha256_compare
-	jne	digest_differs
-
-	mov	rax, saved_cr4[rip]
-	mov	cr4, rax
-	mov	rax, saved_cr0[rip]
-	mov	cr0, rax
-
-# The protocol: flat segments with these selectors, interrupts off, rsi at the parameters.
-enter_kernel:
-	lea	rax, gdt[rip]
-	mov	gdt_address[rip], rax
-	lgdt	gdt_limit[rip]
-	mov	eax, BOOT_DS
-	mov	ds, eax
-	mov	es, eax
-	mov	ss, eax
-	mov	fs, eax
-	mov	gs, eax
-	push	BOOT_CS
-	lea	rax, 1f[rip]
-	push	rax
-	retfq
-1:	mov	rsp, saved_rsp[rip]
-	xor	eax, eax
-	xor	ebx, ebx
+# The 64-bit protocol: flat segments with these selectors, interrupts off.
+enter_64:
+	mov	rax, CODE_64
+	call	load_segments
+	mov	rsp, saved_rsp[rip]
+	mov	rax, entry_rax[rip]
+	mov	rbx, entry_rbx[rip]
+	mov	rsi, entry_rsi[rip]
+	mov	rdi, entry_rdi[rip]
 	xor	ecx, ecx
 	xor	edx, edx
-	xor	edi, edi
 	xor	ebp, ebp
 	xor	r8d, r8d
 	xor	r9d, r9d
@@ -100,13 +106,143 @@ enter_kernel:
 	xor	r13d, r13d
 	xor	r14d, r14d
 	xor	r15d, r15d
-	mov	rsi, boot_params[rip]
-	jmp	kernel_entry[rip]
+	jmp	entry[rip]
 
+# The 32-bit protocols: the same segments with 32-bit code, paging and long mode off, interrupts off. The stack is
+# [return address 0] [stack_argument], as a function with one argument finds it.
+enter_32:
+	mov	rax, CODE_32
+	call	load_segments
+.code32
+	mov	eax, cr0
+	and	eax, ~CR0_PG
+	mov	cr0, eax
+	mov	ecx, EFER
+	rdmsr
+	and	eax, ~EFER_LME
+	wrmsr
+	mov	eax, cr4
+	and	eax, CR4_MCE
+	mov	cr4, eax
+	mov	eax, [ebp + entry_rax - purgatory_start]
+	mov	ebx, [ebp + entry_rbx - purgatory_start]
+	mov	esi, [ebp + entry_rsi - purgatory_start]
+	mov	edi, [ebp + entry_rdi - purgatory_start]
+	xor	ecx, ecx
+	xor	edx, edx
+	lea	esp, [ebp + entry - purgatory_start]
+	xor	ebp, ebp
+	ret
+.code64
+
+# rax: the descriptor for BOOT_CS, which is loaded as the others are. rbp is the purgatory's start on return.
+# Clobbers rax.
+load_segments:
+	mov	gdt_code[rip], rax
+	lea	rbp, purgatory_start[rip]
+	lea	rax, gdt[rip]
+	mov	gdt_address[rip], rax
+	lgdt	gdt_limit[rip]
+	mov	eax, BOOT_DS
+	mov	ds, eax
+	mov	es, eax
+	mov	ss, eax
+	mov	fs, eax
+	mov	gs, eax
+	pop	rax
+	push	BOOT_CS
+	push	rax
+	retfq
+
+# Only with paging off can the number of levels be changed. The first entry of the top table is the top table of 4
+# levels; it may lie where 32-bit code cannot name it, hence the copy. Clobbers rax, rbx, rcx, rbp, rsi, rdi.
+leave_5_level:
+	mov	rbx, ADDRESS
+	mov	rsi, cr3
+	and	rsi, rbx
+	mov	rsi, [rsi]
+	and	rsi, rbx
+	lea	rdi, top_table[rip]
+	mov	ebx, edi
+	mov	ecx, 4096 / 8
+	rep movsq
+	mov	rax, CODE_64
+	call	load_segments
+	push	OTHER_CS
+	lea	rax, 1f[rip]
+	push	rax
+	retfq
+.code32
+1:	mov	eax, cr0
+	and	eax, ~CR0_PG
+	mov	cr0, eax
+	mov	eax, cr4
+	and	eax, ~CR4_LA57
+	mov	cr4, eax
+	mov	cr3, ebx
+	mov	eax, cr0
+	or	eax, CR0_PG
+	mov	cr0, eax
+	push	BOOT_CS
+	lea	eax, [ebp + 1f - purgatory_start]
+	push	eax
+	retf
+.code64
+1:	ret
+
+# Returns where every region is as it should be. Clobbers everything but rsp.
+check_regions:
+	mov	rax, cr0
+	mov	saved_cr0[rip], rax
+	and	eax, ~CR0_CLEAR
+	mov	cr0, rax
+	mov	rax, cr4
+	mov	saved_cr4[rip], rax
+	or	eax, CR4_OSFXSR
+	mov	cr4, rax
+	lea	rsi, text_checking[rip]
+	call	put_text
+	mov	rax, region_count[rip]
+	mov	regions_left[rip], rax
+	lea	rbp, regions[rip]
+1:	lea	rdi, sha256_actual[rip]
+	call	sha256_start
+	mov	rsi, [rbp]
+	mov	rcx, [rbp + 8]
+	shr	rcx, 6
+	call	sha256_blocks
+	mov	rdx, [rbp + 8]
+	call	sha256_finish
+	lea	rsi, sha256_actual[rip]
+	lea	rdi, [rbp + REGION_SHA256]
+	call	sha256_compare
+	jne	digest_differs
+	add	rbp, REGION_SIZE
+	dec	qword ptr regions_left[rip]
+	jnz	1b
+	mov	rax, saved_cr4[rip]
+	mov	cr4, rax
+	mov	rax, saved_cr0[rip]
+	mov	cr0, rax
+	ret
+
+# rbp: the region. This is told on the serial port, asked for or not.
 digest_differs:
+	or	dword ptr flags[rip], CONSOLE_SERIAL
 	lea	rsi, text_differs[rip]
 	call	put_text
-	lea	rbp, sha256_expected[rip]
+	mov	rax, [rbp]
+	mov	ecx, 16
+	call	put_hex
+	mov	al, '-'
+	call	put_char
+	mov	rax, [rbp]
+	add	rax, [rbp + 8]
+	mov	ecx, 16
+	call	put_hex
+	lea	rsi, text_should_be[rip]
+	call	put_text
+	add	rbp, REGION_SHA256
 	call	put_digest
 	lea	rsi, text_but_is[rip]
 	call	put_text
@@ -129,23 +265,58 @@ put_digest:
 	jnz	1b
 	ret
 
-text_differs:	.asciz	"\r\nwarmboot purgatory: the loaded image is damaged\r\n  SHA-256 should be "
+# Appends to the command line the address to which the new kernel may return, which the old one has pushed.
+tell_way_back:
+	mov	rdi, jump_back_text[rip]
+	lea	rsi, text_way_back[rip]
+	mov	ecx, text_way_back_end - text_way_back
+	rep movsb
+	mov	rax, saved_rsp[rip]
+	mov	rdx, [rax]
+	mov	ecx, 16
+1:	rol	rdx, 4
+	mov	eax, edx
+	and	eax, 15
+	cmp	al, 10
+	jb	2f
+	add	al, 'a' - '0' - 10
+2:	add	al, '0'
+	stosb
+	dec	ecx
+	jnz	1b
+	mov	byte ptr [rdi], 0
+	ret
+
+text_checking:	.asciz	"\r\nwarmboot: checking what was loaded\r\n"
+text_entering:	.asciz	"warmboot: entering the new kernel\r\n"
+text_differs:	.asciz	"\r\nwarmboot purgatory: the loaded image is damaged at "
+text_should_be:	.asciz	"\r\n  SHA-256 should be "
 text_but_is:	.asciz	"\r\n  SHA-256 is        "
 text_stopped:	.asciz	"\r\n  stopped before the new kernel; reset the machine\r\n"
+text_way_back:	.ascii	" kexec_jump_back_entry=0x"
+text_way_back_end:
 
-.include "serial.inc.S"
+.include "console.inc.S"
+.include "vga.inc.S"
 .include "sha256.inc.S"
 
-# What is written lies in a page of its own: an emulator translates code anew when something beside it is written.
+# What is written lies in pages of its own: an emulator translates code anew when something beside it is written.
 	.balign	4096
-gdt:		.quad	0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff
+top_table:	.zero	4096
+gdt:		.quad	0, CODE_32
+gdt_code:	.quad	0, DATA
 gdt_limit:	.word	4 * 8 - 1
 gdt_address:	.quad	0
 	.balign	8
 sha256_actual:	.zero	32
-bytes_checked:	.quad	0
+regions_left:	.quad	0
 saved_rsp:	.quad	0
 saved_cr0:	.quad	0
 saved_cr4:	.quad	0
-	.zero	256
+serial_is_set_up: .long	0
+vga_column:	.long	0
+	.zero	512
 stack_top:
+
+	.balign	16
+regions:				# for each: physical address, bytes (a multiple of 64), SHA-256 as eight words

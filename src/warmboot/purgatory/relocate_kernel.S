@@ -5,7 +5,8 @@
 # It is position independent, runs from one page, and its stack is the end of that page: the last 1024 bytes
 # are its own, the old kernel's stack pointer may be just below them.
 # At entry: interrupts off, rdi = the list's head (a kimage_entry_t), rsi = physical address of the identity page
-# tables, rdx = the image's start, rcx = physical address of the swap page, r8 bit 0 = preserve_context.
+# tables, rdx = the image's start, rcx = physical address of the swap page, r8 bit 0 = preserve_context, bit 1 = the
+# image finds the segments' descriptor table loaded (else only what was loaded from it).
 # All addresses are physical and identity mapped before and after cr3 is loaded.
 # With preserve_context pages are exchanged, the image is called, and what it returns in rax is returned
 # here, after the pages have been exchanged back.
@@ -19,6 +20,9 @@
 .set IND_DONE, 2
 .set IND_SOURCE, 3
 .set FLAG_PRESERVE_CONTEXT, 1
+.set FLAG_LEAVE_GDT, 2
+.set KERNEL_CS, 0x10
+.set KERNEL_DS, 0x18
 .set CR0_PE_PG, 0x80000001
 .set CR0_CLEAR, 0x5000c			# AM, WP, TS, EM
 .set CR4_PAE, 0x20
@@ -68,13 +72,29 @@ returned:				# at byte 16: where a preserve_context image's return to the old ke
 	mov	saved_head[rip], rdi
 	mov	saved_swap[rip], rcx
 	mov	saved_flags[rip], r8
+	sgdt	saved_gdtr[rip]
+	sidt	saved_idtr[rip]
 
 	push	0				# zero flags: interrupts off, direction up
 	popfq
 	mov	cr3, rsi
 	lea	rsp, relocate_kernel[rip + PAGE_SIZE]
+	push	0				# where a kernel would return to
 	push	rdx				# the start, for the final ret
 
+	lea	rax, gdt[rip]
+	mov	gdtr[rip + 2], rax
+	lgdt	gdtr[rip]
+	lidt	no_table[rip]
+	mov	eax, KERNEL_DS
+.irp register, ds, es, ss, fs, gs
+	mov	\register, eax
+.endr
+	lea	rax, 1f[rip]
+	push	KERNEL_CS
+	push	rax
+	retfq
+1:
 	mov	rax, cr4			# 5-level paging cannot be left from here, all else is reset
 	and	eax, CR4_LA57
 	or	eax, CR4_PAE
@@ -90,7 +110,10 @@ returned:				# at byte 16: where a preserve_context image's return to the old ke
 
 	test	byte ptr saved_flags[rip], FLAG_PRESERVE_CONTEXT
 	jnz	call_and_return
-	xor	eax, eax
+	test	byte ptr saved_flags[rip], FLAG_LEAVE_GDT
+	jnz	1f
+	lgdt	no_table[rip]
+1:	xor	eax, eax
 	xor	ebx, ebx
 	xor	ecx, ecx
 	xor	edx, edx
@@ -121,6 +144,8 @@ call_and_return:
 	mov	cr4, rdx
 	mov	rdx, saved_cr3[rip]
 	mov	cr3, rdx
+	lgdt	saved_gdtr[rip]
+	lidt	saved_idtr[rip]
 	mov	rsp, saved_rsp[rip]
 	popfq
 	pop	r15
@@ -183,3 +208,15 @@ saved_cr4:	.quad	0
 saved_head:	.quad	0
 saved_swap:	.quad	0
 saved_flags:	.quad	0
+saved_gdtr:	.zero	10
+saved_idtr:	.zero	10
+gdtr:	.word	gdt_end - gdt - 1
+	.quad	0
+no_table:
+	.zero	10
+	.balign	8
+gdt:	.quad	0
+	.quad	0x00cf9b000000ffff		# 32-bit code; as the others, marked as accessed: nothing is written here
+	.quad	0x00af9b000000ffff		# KERNEL_CS
+	.quad	0x00cf93000000ffff		# KERNEL_DS
+gdt_end:

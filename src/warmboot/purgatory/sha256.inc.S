@@ -6,10 +6,14 @@
 # thing that is slow under every emulator, and this code makes none inside a block.
 # The caller has set CR4.OSFXSR, without which xmm registers fault.
 #
-# The code is there twice: with rorx for processors that have BMI2, and with ror. Under emulation a ror that
-# follows any instruction that sets flags costs as much as ten others, so each has as few of them as can be.
+# The code is there three times: with the processor's SHA instructions, with rorx for processors that have BMI2, and
+# with ror. Under emulation a ror that follows any instruction that sets flags costs as much as ten others, so the two
+# without SHA instructions have as few of them as can be.
 
+.set CPUID_1_ECX_SSSE3, 9
+.set CPUID_1_ECX_SSE4_1, 19
 .set CPUID_7_EBX_BMI2, 8
+.set CPUID_7_EBX_SHA, 29
 
 # target = xor of source rotated right by three counts; other is clobbered.
 .macro XOR_OF_ROTATIONS bmi2 target other source first second third
@@ -169,20 +173,37 @@ sha256_blocks:
 	cpuid
 	cmp	eax, 7
 	jb	1f
+	mov	eax, 1
+	cpuid
+	mov	r8d, ecx
 	mov	eax, 7
 	xor	ecx, ecx
 	cpuid
-	shr	ebx, CPUID_7_EBX_BMI2
-	jmp	2f
-1:	xor	ebx, ebx
-2:	pop	rcx
+	pop	rcx
 	pop	rdi
-	test	ebx, 1
-	jnz	sha256_blocks_bmi2
+	mov	eax, ebx
+	shr	eax, CPUID_7_EBX_SHA
+	mov	edx, r8d
+	shr	edx, CPUID_1_ECX_SSSE3
+	shr	r8d, CPUID_1_ECX_SSE4_1
+	and	eax, edx
+	and	eax, r8d
+	test	eax, 1
+	jnz	sha256_blocks_sha_ni
+	bt	ebx, CPUID_7_EBX_BMI2
+	jc	sha256_blocks_bmi2
+	jmp	sha256_blocks_plain
+1:	pop	rcx
+	pop	rdi
+	jmp	sha256_blocks_plain
+
+.include "sha256_ni.inc.S"
 
 .irp bmi2, 0, 1
 .if \bmi2
 sha256_blocks_bmi2:
+.else
+sha256_blocks_plain:
 .endif
 	test	rcx, rcx
 	jz	2f
@@ -223,14 +244,20 @@ sha256_start:
 	ret
 
 # rdi: the hash value after whole blocks. rdx: how many bytes went in, a multiple of 64.
-# Closes the message with its padding and length. Clobbers as sha256_blocks does.
+# Closes the message with its padding and length, a block on the stack. Clobbers as sha256_blocks does.
 sha256_finish:
-	lea	rsi, sha256_padding[rip]	# written once a message
 	shl	rdx, 3
 	bswap	rdx
-	mov	[rsi + 56], rdx
+	push	rdx
+.rept 6
+	push	0
+.endr
+	push	0x80
+	mov	rsi, rsp
 	mov	ecx, 1
-	jmp	sha256_blocks
+	call	sha256_blocks
+	add	rsp, 64
+	ret
 
 # rsi: two digests of eight words lie at rsi and rdi. ZF is set where they are the same. Clobbers rcx, rsi, rdi.
 sha256_compare:
@@ -239,9 +266,6 @@ sha256_compare:
 	ret
 
 	.balign	8
-sha256_padding:
-	.byte	0x80
-	.zero	63
 sha256_initial:
 	.long	0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a
 	.long	0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19

@@ -1,102 +1,24 @@
-"""A rehearsal as it happens, for a person: each stage with its figures, then the verdict."""
+"""What a rehearsal's stages show."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from warmboot.errors import ExitStatus
-from warmboot.kernel import Rule
-from warmboot.rehearsal import Outcome, Rehearsal, Stage
-from warmboot.report.text import Progress, Terminal, size_text, table
+from warmboot.report.stages import inspect_lines, segment_lines
+from warmboot.report.text import size_text
+from warmboot.stages import Stage
 
-__all__ = ["TextReport", "inspect_lines"]
+__all__ = ["REHEARSAL_LINES"]
 
-_NAME = 10  # width of the column in which a stage's name stands
 _REGISTERS_A_LINE = 4
 
 
-class TextReport:
-    """An Observer that prints. With `show_console` the new kernel's lines are among its own."""
-
-    def __init__(self, *, show_console: bool = True) -> None:
-        self._terminal = Terminal()
-        self._progress = Progress()
-        self._show_console = show_console
-        self._name = ""
-
-    def begins(self, name: str) -> None:
-        self._progress.begin()
-        self._name = name
-
-    def progress(self, name: str, done: int, total: int) -> None:
-        self._progress.show(name, done, total)
-
-    def check(self, rule: Rule) -> None:
-        self._progress.clear()
-        self._show([f"{self._terminal.good('passed')}   {rule.name}"])
-
-    def console(self, text: str) -> None:
-        if self._name:
-            self._show(["the new kernel's console:" if self._show_console else "under way"])
-        if self._show_console:
-            self._terminal.line(self._terminal.faint(f"  | {text}"))
-
-    def ends(self, stage: Stage) -> None:
-        self._progress.clear()
-        if stage.outcome is Outcome.PASSED:
-            self._show(_LINES[stage.name](stage))
-            return
-        colour = self._terminal.faint if stage.outcome is Outcome.NOT_TRIED else self._terminal.bad
-        errno = f" {stage.figures['errno']} by {stage.figures['rule']}" if "errno" in stage.figures else ""
-        self._show([f"{colour(stage.outcome)}{errno}: {stage.problem}"])
-
-    def verdict(self, rehearsal: Rehearsal) -> None:
-        """The last line, and what helps where it is not good."""
-        self._progress.clear()
-        passed = rehearsal.exit_status is ExitStatus.DONE
-        colour = self._terminal.good if passed else self._terminal.bad
-        self._name = "verdict"
-        self._show([colour(rehearsal.verdict)] + ([f"try: {rehearsal.hint}"] if rehearsal.hint else []))
-
-    def close(self) -> None:
-        """Leave no unfinished line on the terminal."""
-        self._progress.clear()
-
-    def _show(self, lines: list[str]) -> None:
-        for line in lines:
-            name = self._terminal.bold(self._name) if self._name else ""
-            self._terminal.line(f"{name}{' ' * (_NAME - len(self._name))}{line}")
-            self._name = ""
-
-
-def inspect_lines(stage: Stage) -> list[str]:
-    """What a kernel file is, in a few lines."""
-    figures = stage.figures
-    where = "anywhere, also above 4 GiB" if figures["above_4g"] else "below 4 GiB"
-    if not figures["relocatable"]:
-        where = "only there"
-    return [
-        f"{figures['file']}",
-        f"{figures['format']} {figures['version'].split(' ')[0]}, boot protocol {figures['protocol']},"
-        f" {figures['compression']} inside",
-        f"{size_text(figures['bytes'])} to load, needs {size_text(figures['init_size'])},"
-        f" prefers {figures['pref_address']:#x}, can run {where}",
-        f"aligned to {size_text(figures['kernel_alignment'])}, command line up to {figures['cmdline_size']} bytes",
-    ]
-
-
 def _place(stage: Stage) -> list[str]:
-    rows = [("segment", "physical address", "memory", "of it loaded")]
-    for each in stage.figures["segments"]:
-        end = each["mem"] + each["memsz"] - 1
-        rows.append(
-            (each["name"], f"{each['mem']:#011x}-{end:#011x}", size_text(each["memsz"]), size_text(each["bufsz"]))
-        )
     figures = stage.figures
     added = f" ({figures['command_line_added']} added, to see the boot)" if figures["command_line_added"] else ""
     return [
-        *table(rows, right=(2, 3)),
+        *segment_lines(figures["segments"]),
         f"entry {figures['entry']:#x} in the purgatory, which enters the kernel at {figures['kernel_entry']:#x}",
         f"command line: {figures['command_line'] or '(empty)'}{added}",
         *(f"differs from the facts: {each}" for each in figures["differs_from_facts"]),
@@ -148,7 +70,7 @@ def _boot(stage: Stage) -> list[str]:
     ]
 
 
-_LINES: dict[str, Callable[[Stage], list[str]]] = {
+REHEARSAL_LINES: dict[str, Callable[[Stage], list[str]]] = {
     "inspect": inspect_lines,
     "place": _place,
     "permit": _permit,

@@ -12,7 +12,7 @@ from warmboot.uapi.kexec import (
     KexecFlags,
     page_align,
 )
-from warmboot.uapi.request import LoadRequest, Segment, SegmentTable
+from warmboot.uapi.request import KexecFileRequest, LoadRequest, Segment, SegmentTable
 from warmboot.uapi.source import Joined, Readable, Source, Unreadable
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Joined",
     "KexecArch",
     "KexecFileFlags",
+    "KexecFileRequest",
     "KexecFlags",
     "LoadRequest",
     "Readable",

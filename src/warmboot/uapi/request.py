@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
+from typing import NamedTuple
 
 from warmboot.uapi.kexec import KexecArch
 from warmboot.uapi.source import Source, Unreadable
 
-__all__ = ["LoadRequest", "Segment", "SegmentTable"]
+__all__ = ["KexecFileRequest", "LoadRequest", "Segment", "SegmentTable"]
 
 _U32 = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """struct kexec_segment: `bufsz` bytes of `buf` go to physical address `mem`, `memsz` bytes are taken there."""
 
     buf: Source
@@ -37,8 +36,7 @@ class Segment:
 _ZERO = Segment(Unreadable(), 0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class SegmentTable:
+class SegmentTable(NamedTuple):
     """The caller's array of segments: entries behind the last one read as zeros, `readable` bytes until a fault."""
 
     entries: Sequence[Segment]
@@ -47,7 +45,9 @@ class SegmentTable:
     def take(self, count: int) -> list[Segment]:
         """The first `count` entries."""
         entries = list(self.entries[:count])
-        return entries + list(islice(repeat(_ZERO), count - len(entries)))
+        while len(entries) < count:
+            entries.append(_ZERO)
+        return entries
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +67,13 @@ class LoadRequest:
     def memsz(self) -> int:
         """Bytes that the image takes in physical memory."""
         return sum(segment.memsz for segment in self.segments)
+
+
+class KexecFileRequest(NamedTuple):
+    """What kexec_file_load is given: the kernel file's bytes, the initrd's size in bytes, the command line with its
+    final zero, and KexecFileFlags."""
+
+    kernel: memoryview
+    initrd_size: int
+    command_line: bytes
+    flags: int = 0

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
+import struct
+from collections.abc import Sequence
 
 from warmboot.kernel.memory import PhysicalMemory
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
@@ -13,33 +12,37 @@ __all__ = ["IdentityMapping"]
 
 _TABLE = 0x63  # PRESENT RW ACCESSED DIRTY: _KERNPG_TABLE
 _LARGE = 0x1E3  # the same with PSE and GLOBAL, executable: __PAGE_KERNEL_LARGE_EXEC
-_ADDRESS = 0x000F_FFFF_FFFF_F000
 _PMD_SHIFT, _PUD_SHIFT = 21, 30
 _ENTRIES = 512
+_ENTRY = struct.Struct("<Q")
 
 
 class IdentityMapping:
-    """One set of tables under the top table in frame `pgd`, whose contents are cleared.
+    """One set of tables that can be put into any frames; table 0 is the top one.
 
-    `alloc` gives the frame of a table, or raises; `gbpages` says whether 1 GiB pages exist, `only_full` whether
-    they are used only for a range that covers all of one (see Profile.gbpages_only_when_full).
+    `gbpages` says whether 1 GiB pages exist, `only_full` whether they are used only for a range that covers all of
+    one (see Profile.gbpages_only_when_full).
     """
 
-    def __init__(
-        self, memory: PhysicalMemory, pgd: int, alloc: Callable[[], int], *, la57: bool, gbpages: bool, only_full: bool
-    ) -> None:
-        self._memory = memory
-        self._alloc = alloc
+    def __init__(self, *, la57: bool, gbpages: bool, only_full: bool) -> None:
         self._top_shift = 48 if la57 else 39
+        self.nr_tables = 1  # frames that the tables take
+        self.nr_page_tables = 4 if la57 else 3  # frames that the tables take which map one 4 KiB page besides
         self._gbpages = gbpages
         self._only_full = only_full
-        self._pgd = pgd
-        self._tables: dict[tuple[int, int], int] = {}  # (shift, address of what it maps): frame
+        self._contents = bytearray(PAGE_SIZE)  # of all tables, but for the entries that point to a table
+        self._links: list[tuple[int, int]] = []  # where in them such an entry is, in bytes, and the table's number
+        self._tables: dict[tuple[int, int], int] = {}  # (shift, address of what it maps): number
         self._gigabytes: set[int] = set()  # addresses, in units of 1 GiB, that one entry maps
-        memory.clear(pgd << PAGE_SHIFT, PAGE_SIZE)
+        self._added: list[tuple[int, int]] = []
+
+    def covers(self, start: int, end: int) -> bool:
+        """Whether physical bytes `start` up to `end` are in one range that was added."""
+        return any(begin <= start and end <= behind for begin, behind in self._added)
 
     def add(self, start: int, end: int) -> None:
         """Map physical bytes `start` up to `end`; what is mapped already stays."""
+        self._added.append((start, end))
         address = start
         while address < end:
             behind = min(end, ((address >> _PUD_SHIFT) + 1) << _PUD_SHIFT)
@@ -48,54 +51,65 @@ class IdentityMapping:
 
     def _add_within_pud(self, start: int, end: int) -> None:
         """Map a range that does not cross a boundary of 1 GiB."""
-        pud_table = self._table_for(start, _PUD_SHIFT)
-        base = start >> _PUD_SHIFT << _PUD_SHIFT
+        table, shift = 0, self._top_shift
+        while shift > _PUD_SHIFT:
+            table = self._next(table, start, shift)
+            shift -= 9
         gigabyte = start >> _PUD_SHIFT
         if gigabyte in self._gigabytes:
             return
+        base = gigabyte << _PUD_SHIFT
         full = start == base and end - start == 1 << _PUD_SHIFT
-        mapped = (_PUD_SHIFT, gigabyte) in self._tables
-        if self._gbpages and not mapped and (full or not self._only_full):
+        if self._gbpages and (_PUD_SHIFT, gigabyte) not in self._tables and (full or not self._only_full):
             self._gigabytes.add(gigabyte)
-            self._set(pud_table, start, _PUD_SHIFT, base | _LARGE)
+            _ENTRY.pack_into(self._contents, _offset(table, start, _PUD_SHIFT), base | _LARGE)
             return
-        pmd_table = self._next(pud_table, start, _PUD_SHIFT)
-        first, last = (start - base) >> _PMD_SHIFT, (end - 1 - base) >> _PMD_SHIFT
-        pages = np.arange(first, last + 1, dtype=np.uint64) << np.uint64(_PMD_SHIFT)
-        self._memory.write_words((pmd_table << PAGE_SHIFT) + 8 * first, pages + np.uint64(base) | np.uint64(_LARGE))
-
-    def add_page(self, virtual: int, physical: int) -> None:
-        """Map one 4 KiB page at physical address `physical` to the virtual address `virtual`."""
-        pud_table = self._table_for(virtual, _PUD_SHIFT)
-        pmd_table = self._next(pud_table, virtual, _PUD_SHIFT)
-        pte_table = self._next(pmd_table, virtual, _PMD_SHIFT)
-        self._set(pte_table, virtual, PAGE_SHIFT, physical | _TABLE)
-
-    def allocate_from(self, alloc: Callable[[], int]) -> None:
-        """Take the frames of further tables from `alloc`."""
-        self._alloc = alloc
-
-    def _table_for(self, address: int, shift: int) -> int:
-        """The frame of the table whose entries map 2**shift bytes each, for `address`."""
-        table, level = self._pgd, self._top_shift
-        while level > shift:
-            table = self._next(table, address, level)
-            level -= 9
-        return table
+        table = self._next(table, start, _PUD_SHIFT)
+        first, last = start >> _PMD_SHIFT << _PMD_SHIFT, end - 1 >> _PMD_SHIFT << _PMD_SHIFT
+        pages = range(first | _LARGE, (last | _LARGE) + 1, 1 << _PMD_SHIFT)
+        struct.pack_into(f"<{len(pages)}Q", self._contents, _offset(table, first, _PMD_SHIFT), *pages)
 
     def _next(self, table: int, address: int, shift: int) -> int:
         """The table one level down, made where there is none."""
         key = shift, address >> shift
         found = self._tables.get(key)
         if found is None:
-            found = self._alloc()
-            self._memory.clear(found << PAGE_SHIFT, PAGE_SIZE)
-            self._tables[key] = found
-            self._set(table, address, shift, found << PAGE_SHIFT | _TABLE)
+            found = self._tables[key] = self.nr_tables
+            self._contents += bytes(PAGE_SIZE)
+            self._links.append((_offset(table, address, shift), found))
+            self.nr_tables += 1
         return found
 
-    def _slot(self, table: int, address: int, shift: int) -> int:
-        return (table << PAGE_SHIFT) + 8 * ((address >> shift) % _ENTRIES)
+    def write(
+        self,
+        memory: PhysicalMemory,
+        tables: Sequence[range],
+        page_tables: Sequence[range] = (),
+        virtual: int = 0,
+        physical: int = 0,
+    ) -> None:
+        """Put the tables into the frames of `tables`, and into `page_tables` those that map one 4 KiB page besides.
 
-    def _set(self, table: int, address: int, shift: int, entry: int) -> None:
-        self._memory.write(self._slot(table, address, shift), entry.to_bytes(8, "little"))
+        That is the page at physical address `physical`, mapped to the virtual address `virtual`, which no physical
+        address equals: no table of its own serves anything else.
+        """
+        addresses = [frame << PAGE_SHIFT for run in (*tables, *page_tables) for frame in run]
+        contents = self._contents + bytes((len(addresses) - self.nr_tables) * PAGE_SIZE)
+        for at, table in self._links:
+            _ENTRY.pack_into(contents, at, addresses[table] | _TABLE)
+        if page_tables:
+            at, shift = 0, self._top_shift
+            for number in range(self.nr_tables, len(addresses)):
+                _ENTRY.pack_into(contents, at + (virtual >> shift) % _ENTRIES * 8, addresses[number] | _TABLE)
+                at, shift = number * PAGE_SIZE, shift - 9
+            _ENTRY.pack_into(contents, at + (virtual >> PAGE_SHIFT) % _ENTRIES * 8, physical | _TABLE)
+        rest = memoryview(contents)
+        for run in (*tables, *page_tables):
+            size = len(run) * PAGE_SIZE
+            memory.write(run.start << PAGE_SHIFT, rest[:size])
+            rest = rest[size:]
+
+
+def _offset(table: int, address: int, shift: int) -> int:
+    """Where, in bytes from the first table on, the entry for `address` is in a table of entries of 2**shift bytes."""
+    return table * PAGE_SIZE + (address >> shift) % _ENTRIES * 8

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from warmboot.cpu import CpuState
 from warmboot.kernel import rules
 from warmboot.kernel.arch.x86_64.ident_map import IdentityMapping
-from warmboot.kernel.kexec_core import kimage_alloc_control_pages
+from warmboot.kernel.kexec_core import kimage_alloc_table_pages
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.security import Caller
 from warmboot.memmap import E820Type, Range, merge
 from warmboot.purgatory import RELOCATE_RETURNED, RELOCATE_STACK, stub
-from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
+from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
 if TYPE_CHECKING:
     from warmboot.kernel.state import KernelState
 
-__all__ = ["RELOCATE_KERNEL", "machine_kexec", "machine_kexec_post_load", "machine_kexec_prepare"]
+__all__ = [
+    "PAGE_OFFSET",
+    "PAGE_OFFSET_LA57",
+    "RELOCATE_KERNEL",
+    "machine_kexec",
+    "machine_kexec_post_load",
+    "machine_kexec_prepare",
+]
 
-# Where the running kernel has its relocation code in its own address space: near the start of its text, as without
-# KASLR. The identity tables map the control page there too, so that the code keeps running when cr3 changes.
+# Where the running kernel has its relocation code in its own address space: near the start of its text, or where the
+# direct mapping has the control page (see Profile.control_page_in_direct_map); as without KASLR. The identity tables
+# map the control page there too, so that the code keeps running when cr3 changes.
 RELOCATE_KERNEL = 0xFFFF_FFFF_8108_0000
+PAGE_OFFSET, PAGE_OFFSET_LA57 = 0xFFFF_8880_0000_0000, 0xFF11_0000_0000_0000
 
 # Linux maps all of this, RAM or not: init_mem_mapping.
 _ISA = Range(0, 1 << 20)
@@ -29,38 +39,49 @@ _ISA = Range(0, 1 << 20)
 
 def machine_kexec_prepare(kernel: KernelState, image: Kimage, caller: Caller) -> None:
     """Map all RAM, all segments and ACPI's tables onto themselves, by control pages. Raises KexecError: ENOMEM."""
-
-    def control_page() -> int:
-        frame = kimage_alloc_control_pages(kernel, image, 0, caller)
-        if frame is None:
-            raise rules.PAGE_TABLES.refuse("no room for the page tables of the identity mapping")
-        return frame
-
-    def any_page() -> int:
-        frame = kernel.pages.alloc_pages(0)  # not by kimage_alloc_pages: no signal stops it
-        if frame is None:
+    mapping = _identity_mapping(kernel, image)
+    code = image.control_code_page
+    tables = [range(code, code + 1)] if kernel.profile.pgd_in_control_code else []
+    tables += kimage_alloc_table_pages(kernel, image, mapping.nr_tables - len(tables), caller)
+    if sum(map(len, tables)) < mapping.nr_tables:
+        raise rules.PAGE_TABLES.refuse("no room for the page tables of the identity mapping")
+    image.pgd = tables[0].start
+    missing = mapping.nr_page_tables
+    while missing:
+        frames = kernel.pages.alloc_run(missing)  # no signal stops it
+        if not frames:
             raise rules.PAGE_TABLES.refuse("no room for the page tables of the relocation code")
-        image.transition_pages.append(frame)
-        return frame
+        image.taken.append(frames)
+        image.transition_pages.append(frames)
+        missing -= len(frames)
+    code = _control_code(kernel, image)
+    direct = (PAGE_OFFSET_LA57 if kernel.facts.la57 else PAGE_OFFSET) + code
+    virtual = direct if kernel.profile.control_page_in_direct_map else RELOCATE_KERNEL
+    mapping.write(kernel.memory, tables, image.transition_pages, virtual, code)
 
-    image.pgd = image.control_code_page if kernel.profile.pgd_in_control_code else control_page()
+
+def _identity_mapping(kernel: KernelState, image: Kimage) -> IdentityMapping:
+    """The tables for `image`: those of RAM and ACPI's tables, made once, unless a segment lies elsewhere."""
+    if kernel.identity_mapping is None:
+        kernel.identity_mapping = _mapping_with(kernel, [])
+    for each in image.segment:
+        if not kernel.identity_mapping.covers(each.mem, each.mem + each.memsz):
+            return _mapping_with(kernel, image.segment)
+    return kernel.identity_mapping
+
+
+def _mapping_with(kernel: KernelState, segments: Sequence[Segment]) -> IdentityMapping:
     mapping = IdentityMapping(
-        kernel.memory,
-        image.pgd,
-        control_page,
-        la57=kernel.facts.la57,
-        gbpages=kernel.facts.gbpages,
-        only_full=kernel.profile.gbpages_only_when_full,
+        la57=kernel.facts.la57, gbpages=kernel.facts.gbpages, only_full=kernel.profile.gbpages_only_when_full
     )
     for ram in merge([_ISA, *kernel.facts.system_ram]):  # pfn_mapped, which a 1 GiB page may cover whole
         mapping.add(ram.start, ram.end)
-    for segment in image.segment:
+    for segment in segments:
         mapping.add(segment.mem, segment.end)
     for entry in kernel.facts.e820:
         if entry.type in (E820Type.ACPI, E820Type.NVS):
             mapping.add(entry.range.start, entry.range.end)
-    mapping.allocate_from(any_page)
-    mapping.add_page(RELOCATE_KERNEL, _control_code(kernel, image))
+    return mapping
 
 
 def machine_kexec_post_load(kernel: KernelState, image: Kimage) -> None:
@@ -86,8 +107,9 @@ def machine_kexec(kernel: KernelState, image: Kimage) -> CpuState:
         rsi=image.pgd << PAGE_SHIFT,
         rdx=image.start,
         rcx=(image.swap_page or 0) << PAGE_SHIFT,
-        r8=int(image.preserve_context),
+        r8=int(image.preserve_context) | int(kernel.profile.leaves_gdt) << 1,
         cr4=0x1020 if kernel.facts.la57 else 0x20,
+        efer=0xD01,  # NX LMA LME SCE: as Linux runs, and as nothing on the way changes it
     )
 
 

@@ -1,0 +1,83 @@
+"""`warmboot exec`: start the loaded kernel on this computer."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+
+from warmboot.errors import InputError, RefusedError
+from warmboot.live import status
+from warmboot.live.services import kexec_command
+
+__all__ = ["add_parser", "run"]
+
+_DESCRIPTION = """\
+Start the kernel that is loaded, without firmware. Where systemd runs, services are stopped and
+file systems unmounted first, by `systemctl kexec`; elsewhere, or with --now, file systems are
+synced and the network is taken down, and whatever still runs is lost.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `exec`."""
+    parser = subparsers.add_parser(
+        "exec",
+        help="start the loaded kernel on this computer",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--now", action="store_true", help="at once: services are not stopped")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start it. Raises RefusedError where nothing is loaded or the kernel refuses."""
+    _check_loaded()
+    command = None if args.now else kexec_command()
+    if not args.yes and not _confirmed(command):
+        print("nothing was done")
+        return 1
+    if command is not None:
+        sys.stdout.flush()
+        os.execv(command[0], command)
+    _start()
+    return 1
+
+
+def _check_loaded() -> None:
+    loaded = status.loaded()
+    if loaded is None:
+        raise RefusedError(
+            "this kernel has no kexec, or /sys is not mounted", hint="boot a kernel with CONFIG_KEXEC, as Debian's are"
+        )
+    if not loaded:
+        raise RefusedError("no kernel is loaded", hint="load one first: warmboot load KERNEL --initrd INITRD")
+    if os.geteuid() != 0:
+        raise RefusedError("only root may start another kernel", hint="run it as root")
+
+
+def _confirmed(command: tuple[str, ...] | None) -> bool:
+    if not sys.stdin.isatty():
+        raise InputError("there is no terminal to ask at", hint="say --yes if you mean it")
+    how = f"Services are stopped first ({' '.join(command)})." if command else "Services are NOT stopped first."
+    print(f"{socket.gethostname()} leaves Linux {os.uname().release} for the loaded kernel. {how}")
+    return input("Type yes to go on: ").strip().lower() == "yes"
+
+
+def _start() -> None:
+    from warmboot.live.calls import LiveError, reboot_kexec, sync  # noqa: PLC0415 - loads the C library
+    from warmboot.live.network import interfaces_down  # noqa: PLC0415
+
+    sync()
+    for name, error in interfaces_down():
+        print(f"warmboot: {name} stays up: {error.strerror}", file=sys.stderr)
+    try:
+        reboot_kexec()
+    except LiveError as error:
+        raise RefusedError(
+            f"the kernel refuses: {error}; the network interfaces have been taken down",
+            hint="see the kernel's log (dmesg), and bring the network up again",
+        ) from None

@@ -1,0 +1,48 @@
+"""`warmboot unload`: forget what is loaded on this computer."""
+
+from __future__ import annotations
+
+import argparse
+
+from warmboot.errors import RefusedError
+from warmboot.live import status
+
+__all__ = ["add_parser", "run"]
+
+_ON_CRASH = 1  # KEXEC_ON_CRASH, and the file call's is 2
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `unload`."""
+    parser = subparsers.add_parser(
+        "unload",
+        help="forget the kernel that is loaded",
+        description="Unload the kernel that a reboot by kexec would start, or with --panic the crash kernel.",
+    )
+    parser.add_argument("--panic", action="store_true", help="the crash kernel")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Unload. Raises RefusedError where the kernel refuses."""
+    from warmboot.live.calls import LiveError, kexec_file_unload, kexec_unload  # noqa: PLC0415 - loads the C library
+
+    what = "crash image" if args.panic else "image"
+    before = status.crash_loaded() if args.panic else status.loaded()
+    try:
+        kexec_unload(_ON_CRASH if args.panic else 0)
+    except LiveError as first:
+        try:  # lockdown forbids the first call even for this
+            kexec_file_unload(2 * _ON_CRASH if args.panic else 0)
+        except LiveError:
+            raise RefusedError(f"the {what} cannot be unloaded: {first}", hint=_hint(first.errno)) from None
+    print(f"the {what} is unloaded" if before else f"no {what} was loaded")
+    return 0
+
+
+def _hint(errno: int | None) -> str:
+    return {
+        1: "run it as root; where kernel.kexec_load_disabled is 1 nothing can be unloaded either",
+        16: "another load or kexec is under way: try again",
+        38: "the running kernel is built without kexec (CONFIG_KEXEC)",
+    }.get(errno or 0, "see the kernel's log: dmesg")

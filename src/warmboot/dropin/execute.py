@@ -1,0 +1,103 @@
+"""What follows a load: the system's shutdown, or sync, interfaces down, and the jump."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from warmboot.dropin.failure import explain
+from warmboot.dropin.stop import EFAILED, Stop
+from warmboot.live.calls import LiveError, reboot_kexec, sync
+from warmboot.live.status import loaded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.dropin.command import Command
+
+__all__ = ["finish"]
+
+
+def finish(command: Command) -> int:
+    """0, or a negative number of stop.py; it does not return where another kernel starts. Raises Stop."""
+    if command.shutdown or command.exec:
+        _check_loaded()
+    if command.shutdown:
+        return _shut_down()
+    if command.sync and not command.has("no-sync"):
+        sync()
+    if command.exec:
+        # kexec-tools does this after -e -l as well, where nothing is started and the network would only be lost.
+        if not command.has("no-ifdown"):
+            _interfaces_down()
+        return _exec()
+    if command.jump_back_helper:
+        return _load_jump_back_helper(command)
+    return 0
+
+
+def _check_loaded() -> None:
+    """Nothing must be stopped for a jump that cannot come. Raises Stop."""
+    there = loaded()
+    # Without /sys nobody knows; the call will tell. With it, a kernel that has neither file has no kexec.
+    if there is False or (there is None and os.access("/sys/kernel", os.F_OK)):
+        raise Stop(1, "Nothing has been loaded!\n" + (_NO_KEXEC if there is None else _LOAD_FIRST))
+
+
+_LOAD_FIRST = "kexec: load a kernel first: kexec -l KERNEL --initrd=FILE --reuse-cmdline\n"
+_NO_KEXEC = "kexec: the running kernel has no /sys/kernel/kexec/loaded: it was built without kexec\n"
+
+
+def _shut_down() -> int:
+    from warmboot.live.services import shutdown_commands  # noqa: PLC0415 - only this way out needs it
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    number = 0
+    for path, *arguments in shutdown_commands():
+        try:
+            os.execv(path, ["shutdown", *arguments])
+        except OSError as error:
+            number = error.errno or number
+    sys.stderr.write(f"shutdown: {os.strerror(number)}\nkexec: the kernel is loaded; reboot, or kexec -e, starts it\n")
+    return EFAILED
+
+
+def _interfaces_down() -> None:
+    """What cannot be taken down is told, and does not stop us: kexec-tools goes on too."""
+    from warmboot.live.network import interfaces_down  # noqa: PLC0415
+
+    try:
+        for name, error in interfaces_down():
+            sys.stderr.write(f"ifdown: shutdown {name}: {error.strerror}\n")
+    except OSError as error:
+        sys.stderr.write(f"ifdown: if_nameindex: {error.strerror}\n")
+
+
+def _exec() -> int:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        reboot_kexec()
+    except LiveError as error:
+        sys.stderr.write(f"kexec failed: {error.strerror}\n")
+        explain(error)
+    return EFAILED
+
+
+def _load_jump_back_helper(command: Command) -> int:
+    from warmboot.live.calls import kexec_load  # noqa: PLC0415
+    from warmboot.uapi import LoadRequest, Segment, Unreadable  # noqa: PLC0415
+
+    if loaded():
+        sys.stderr.write("There is kexec kernel loaded, make sure you are in kexeced kernel.\n")
+        return EFAILED
+    if not command.entry:
+        sys.stderr.write("Please specify jump back entry in command line\n")
+        return EFAILED
+    try:
+        kexec_load(LoadRequest(command.entry, (Segment(Unreadable(), 0, 0, 0),), command.flags))
+    except LiveError as error:
+        sys.stderr.write(f"load jump back kernel failed: {error.strerror}\n")
+        explain(error)
+        return EFAILED
+    return 0

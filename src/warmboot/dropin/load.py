@@ -1,0 +1,71 @@
+"""Load a kernel: by the file call where that is asked for and can do it, else placed here, by kexec_load."""
+
+from __future__ import annotations
+
+from warmboot.dropin.files import File, open_file
+from warmboot.dropin.options import FILE_TYPES
+from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
+from warmboot.errors import RefusedError, WarmbootError
+from warmboot.images import WrongKindError, identify_bytes
+from warmboot.images.probe import matching_kinds
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.dropin.command import Command
+    from warmboot.images import Image
+
+__all__ = ["load"]
+
+_BY_FILE = frozenset({"bzImage64", "uki"})  # what kexec_file_load understands on x86_64, the second once unwrapped
+
+
+def load(command: Command) -> int:
+    """0, or a negative number of stop.py. Raises Stop."""
+    if not command.operands:
+        raise Stop(EFAILED, "No kernel specified\n", usage=True)
+    kernel = open_file(command.operands[0])
+    if command.file_call:
+        image = _identify(kernel, None)  # kexec-tools takes no notice of --type here
+        result = _load_by_file(command, kernel, image)
+        if result != EFALLBACK or not command.fallback:
+            return result
+        if command.has("type"):
+            image = _identify(kernel, command.last("type"))
+    else:
+        image = _identify(kernel, command.last("type"))
+    from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
+
+    return load_segments(command, kernel.path, image)
+
+
+def _load_by_file(command: Command, kernel: File, image: Image) -> int:
+    """EFALLBACK also where nothing was tried, as kexec_file_load cannot take it. Raises Stop where nothing else may."""
+    if image.kind in _BY_FILE and not (command.fallback and command.has("entry-32bit")):
+        from warmboot.dropin.load_file import load_file  # noqa: PLC0415
+
+        try:
+            return load_file(command, kernel, image)
+        except WarmbootError as error:  # no memory for what must be unpacked
+            raise Stop(EFAILED, f"Cannot load {kernel.path}\nkexec: {error}\nkexec: try: {error.hint}\n") from None
+    if command.fallback:
+        return EFALLBACK
+    raise Stop(
+        1,
+        f"Cannot load {kernel.path}\n"
+        f"kexec: it is of type {image.kind}, and kexec_file_load takes bzImage64 only on x86_64: use -c, or -a\n",
+    )
+
+
+def _identify(kernel: File, kind: str | None) -> Image:
+    """Raises Stop."""
+    if kind is not None and kind not in FILE_TYPES:
+        raise Stop(EFAILED, f"Unsupported kernel type {kind}\nkexec: known are {', '.join(FILE_TYPES)}\n")
+    try:
+        return identify_bytes(kernel.data, kernel.path, kind)
+    except WrongKindError as error:
+        raise Stop(EFAILED, f"Wrong file type {kind}, file matches type {error.matches}\n") from None
+    except WarmbootError as error:
+        # Damaged: kexec-tools takes a packed file that it cannot unpack for one that it does not know.
+        is_known = isinstance(error, RefusedError) or next(matching_kinds(kernel.data), None)
+        said = "Cannot load" if is_known else "Cannot determine the file type of"
+        raise Stop(EFAILED, f"{said} {kernel.path}\nkexec: {error}\nkexec: try: {error.hint}\n") from None

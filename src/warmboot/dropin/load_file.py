@@ -1,0 +1,110 @@
+"""Loading by kexec_file_load: the kernel reads the files, places and checks them."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from warmboot.dropin.failure import explain, print_not_available
+from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.stop import EFAILED, EFALLBACK
+from warmboot.images import anonymous_file
+from warmboot.live.calls import LiveError, kexec_file_load
+from warmboot.uapi import KexecFileRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from warmboot.dropin.command import Command
+    from warmboot.dropin.files import File
+    from warmboot.images import Image
+
+__all__ = ["load_file"]
+
+_KEXEC_FILE_DEBUG = 0x8
+_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP = 22, 8, 38, 95
+# After these kexec_load may still succeed; after a wrong signature or without the right to load it must not be tried.
+_FALL_BACK = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
+
+# What only a placement by user space can do; kexec-tools ignores these without a word here.
+_NOT_BY_FILE = frozenset(
+    (
+        *("type", "mem-min", "mem-max", "entry", "no-checks", "noefi", "dtb", "pass-memmap-cmdline"),
+        *("serial", "serial-baud", "console-vga", "console-serial", "reset-vga", "reuse-video-type"),
+    )
+)
+
+
+def load_file(command: Command, kernel: File, image: Image) -> int:
+    """0, or a negative number of stop.py. Raises Stop."""
+    options = LoaderOptions(command, image.kind)
+    inner, initrds, line = unpacked(image)
+    if options.real_mode or options.entry_32bit:
+        sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
+        return _cannot_load(kernel)
+    opened: list[int] = []
+    try:
+        kernel_fd = kernel.fd
+        if inner is not image or image.wrapping or not kernel.mapped:
+            kernel_fd = anonymous_file(inner.file)
+            opened.append(kernel_fd)
+        initrd_fd = None
+        if options.initrd is not None:
+            try:
+                initrd_fd = os.open(options.initrd, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                sys.stderr.write(f"Could not open initrd file {options.initrd}:{error.strerror}\n")
+                return _cannot_load(kernel)
+        elif initrds:
+            initrd_fd = _in_one_file(initrds)
+        if initrd_fd is not None:
+            opened.append(initrd_fd)
+        return _call(command, kernel_fd, initrd_fd, os.fsencode(options.command_line(line)), inner.file)
+    finally:
+        for fd in opened:
+            os.close(fd)
+
+
+def _cannot_load(kernel: File) -> int:
+    sys.stderr.write(f"Cannot load {kernel.path}\n")
+    return EFAILED
+
+
+def _in_one_file(parts: Sequence[memoryview]) -> int:
+    from warmboot.images.file import write_all  # noqa: PLC0415
+    from warmboot.uapi import Joined  # noqa: PLC0415
+
+    joined = Joined(parts)
+    fd = anonymous_file(name="initrd")
+    for piece in joined.pieces(0, joined.readable):
+        write_all(fd, piece, "initrd")
+    return fd
+
+
+def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, kernel: memoryview) -> int:
+    flags = command.file_flags
+    while True:
+        try:
+            kexec_file_load(kernel_fd, initrd_fd, line, flags)
+        except LiveError as error:
+            if error.errno == _EINVAL and flags & _KEXEC_FILE_DEBUG:
+                flags &= ~_KEXEC_FILE_DEBUG  # unknown before Linux 6.8: -d must not change what is done
+                continue
+            size = 0 if initrd_fd is None else os.fstat(initrd_fd).st_size
+            return _refused(command, error, KexecFileRequest(kernel, size, line + b"\0", flags))
+        for meaning, _, typed in command.given:
+            if meaning in _NOT_BY_FILE:
+                sys.stderr.write(f"kexec: {typed} has no effect on kexec_file_load: use -c for it\n")
+        return 0
+
+
+def _refused(command: Command, error: LiveError, request: KexecFileRequest) -> int:
+    if error.errno in _FALL_BACK:
+        if not command.fallback:
+            print_not_available()
+            explain(error, request)
+        return EFALLBACK
+    sys.stderr.write(f"kexec_file_load failed: {error.strerror}\n")
+    explain(error, request)
+    return EFAILED

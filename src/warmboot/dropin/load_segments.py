@@ -1,0 +1,118 @@
+"""Loading by kexec_load: everything is placed and digested here, and the kernel copies it."""
+
+from __future__ import annotations
+
+import sys
+
+from warmboot.dropin.command import KEXEC_PRESERVE_CONTEXT
+from warmboot.dropin.failure import explain, print_load_failure, print_segments
+from warmboot.dropin.files import open_file
+from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.stop import EFAILED, Stop
+from warmboot.errors import InputError, WarmbootError
+from warmboot.live.buffers import Buffers
+from warmboot.live.calls import LiveError, kexec_load
+from warmboot.live.computer import read_computer
+from warmboot.live.firmware import read_firmware
+from warmboot.placement import Module, place
+from warmboot.purgatory import Console
+from warmboot.uapi import LoadRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.dropin.command import Command
+    from warmboot.images import Image
+    from warmboot.live.computer import Computer
+
+__all__ = ["load_segments"]
+
+
+def load_segments(command: Command, path: str, image: Image) -> int:
+    """0, or a negative number of stop.py. Raises Stop."""
+    try:
+        computer = read_computer()
+    except WarmbootError as error:
+        raise Stop(EFAILED, f"Could not get memory layout\n{_told(error)}") from None
+    options = LoaderOptions(command, image.kind)
+    if options.real_mode:
+        raise Stop(EFAILED, f"Cannot load {path}\n{_NO_REAL_MODE}")
+    try:
+        request = _place(command, options, image, computer)
+    except InputError as error:
+        raise Stop(EFAILED, f"Cannot load {path}\n{_told(error)}") from None
+    except WarmbootError as error:  # no room for it: kexec-tools ends at once there
+        raise Stop(1, f"locate_hole failed\n{_told(error)}") from None
+    return _call(command, request)
+
+
+_NO_REAL_MODE = (
+    "kexec: --real-mode is not supported: firmware's interrupts, which real-mode code calls, do not outlive the "
+    "running kernel\nkexec: try: leave it out\n"
+)
+
+
+def _place(command: Command, options: LoaderOptions, image: Image, computer: Computer) -> LoadRequest:
+    """The request. Raises InputError, RefusedError, Stop."""
+    kernel, initrds, line = unpacked(image)
+    if options.initrd is not None:
+        initrds = (open_file(options.initrd).data,)
+    console = Console(
+        serial=command.has("console-serial"),
+        vga=command.has("console-vga"),
+        reset_vga=command.has("reset-vga"),
+        serial_port=command.serial,
+        serial_baud=command.serial_baud,
+    )
+    crash = None
+    if command.on_crash:
+        if not computer.crash_kernel:
+            raise InputError("/proc/iomem shows no addresses", hint="run it as root")
+        from warmboot.live.crash import read_dump_facts  # noqa: PLC0415
+        from warmboot.placement.crash import CrashDump  # noqa: PLC0415
+
+        crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.has("pass-memmap-cmdline"))
+    placement = place(
+        kernel,
+        computer,
+        initrds=initrds,
+        command_line=options.command_line(line),
+        modules=[_module(each) for each in options.modules],
+        firmware=read_firmware(noefi=command.has("noefi"), reuse_video_type=command.has("reuse-video-type")),
+        mem_min=command.mem_min,
+        mem_max=command.mem_max,
+        digest=not command.skip_checks,
+        entry_32bit=options.entry_32bit or image.kind == "bzImage",
+        elf_style=options.elf_style,
+        dtb=open_file(options.dtb).data if options.dtb is not None else None,
+        crash=crash,
+        console=console,
+        preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
+    )
+    request = placement.request
+    return LoadRequest(command.entry or request.entry, request.segments, request.flags | command.flags)
+
+
+def _module(words: str) -> Module:
+    """A multiboot module: its file, unpacked; the whole is its command line."""
+    from warmboot.images import decompressed  # noqa: PLC0415 - other kernels have no modules
+
+    path = words.partition(" ")[0]
+    return Module(decompressed(open_file(path).data, path), words)
+
+
+def _call(command: Command, request: LoadRequest) -> int:
+    with Buffers(request.segments) as buffers:
+        if command.debug:
+            sys.stderr.write(f"kexec_load: entry = {request.entry:#x} flags = {request.flags:#x}\n")
+            print_segments(request, buffers.addresses)
+        try:
+            kexec_load(request, buffers)
+        except LiveError as error:
+            print_load_failure(error, request)
+            explain(error, request)
+            return EFAILED
+    return 0
+
+
+def _told(error: WarmbootError) -> str:
+    return f"kexec: {error}\nkexec: try: {error.hint}\n"

@@ -1,0 +1,104 @@
+"""The third walk: what the file's type takes of the options, and the command line that results."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from warmboot.dropin.command import Command
+from warmboot.dropin.options import LOADER, TAKEN_BY
+from warmboot.dropin.stop import Stop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.images import Image
+
+__all__ = ["LoaderOptions", "check_reuse_initrd", "unpacked"]
+
+_RETAINED = "/sys/firmware/initrd"  # the initrd of this boot, with retain_initrd (Linux 6.10)
+
+
+class LoaderOptions:
+    """What the kernel gets besides itself. Raises Stop."""
+
+    def __init__(self, command: Command, kind: str) -> None:
+        self._command = command
+        self._kind = kind
+        self.initrd = command.last("initrd") or None
+        if self.initrd is None and command.reuse_initrd:
+            self.initrd = _RETAINED
+        self.dtb = command.last("dtb")
+        self.modules = [argument for meaning, argument, _ in command.given if meaning == "module"]
+        self.entry_32bit = command.has("entry-32bit")
+        self.real_mode = command.has("real-mode")
+        self.elf_style = next((m[5:] for m, _, _ in reversed(command.given) if m.startswith("args-")), "elf")
+        self._ignore_what_is_not_taken()
+
+    def _ignore_what_is_not_taken(self) -> None:
+        """An option for another type is told and has no effect, as in kexec-tools."""
+        for meaning, _, typed in self._command.given:
+            if meaning in _LOADER_MEANINGS and meaning not in TAKEN_BY[self._kind]:
+                sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{typed}'\n")
+                sys.stderr.write(f"kexec: it is of no use for a kernel of type {self._kind}, and is ignored\n")
+        taken = TAKEN_BY[self._kind]
+        self.initrd = self.initrd if "initrd" in taken else None
+        self.dtb = self.dtb if "dtb" in taken else None
+        self.modules = self.modules if "module" in taken else []
+        self.entry_32bit = self.entry_32bit and "entry-32bit" in taken
+        self.real_mode = self.real_mode and "real-mode" in taken
+        if self.initrd is not None and self._kind.startswith("elf") and self.elf_style == "elf":
+            raise Stop(
+                1,
+                "Ramdisks not supported with generic elf arguments\n"
+                "kexec: try: --args-linux, which is how a vmlinux wants it\n",
+            )
+
+    def command_line(self, embedded: str | None = None) -> str:
+        """--reuse-cmdline's, a space, --append's; `embedded`, a unified image's own, where neither is given.
+
+        A multiboot kernel's begins with its file's name, as the specification has it.
+        """
+        from warmboot.live.cmdline import concatenated, reused  # noqa: PLC0415 - not needed where it is given
+
+        line = self._command.last("append")
+        if self._command.has("reuse-cmdline"):
+            try:
+                line = concatenated(reused(panic=self._command.on_crash), line)
+            except OSError:
+                raise Stop(1, "Failed to read /proc/cmdline\n") from None
+        if line is None:
+            line = embedded
+        if self._kind.startswith("multiboot"):
+            line = concatenated(self._command.operands[0], line)
+        return line or ""
+
+
+def unpacked(image: Image) -> tuple[Image, tuple[memoryview, ...], str | None]:
+    """The kernel, and a unified image's own initrds and command line."""
+    if image.kind != "uki":
+        return image, (), None
+    from warmboot.images import Uki  # noqa: PLC0415 - only now is its module there anyway
+
+    assert isinstance(image, Uki)
+    return image.linux, image.initrds, image.command_line
+
+
+def check_reuse_initrd() -> None:
+    """--reuseinitrd: whether this boot kept its initrd, and tells it. Raises Stop."""
+    from warmboot.live.cmdline import running  # noqa: PLC0415
+
+    try:
+        kept = "retain_initrd" in running()
+    except OSError:
+        raise Stop(1, "Failed to read /proc/cmdline\n") from None
+    if not kept:
+        raise Stop(1, "unrecoverable error: current boot didn't retain the initrd for reuse.\n")
+    if not os.access(_RETAINED, os.R_OK):
+        raise Stop(
+            1,
+            "--reuseinitrd not implemented on this architecture\n"
+            f"kexec: the running kernel has no {_RETAINED}, which came with Linux 6.10: give the file by --initrd\n",
+        )
+
+
+_LOADER_MEANINGS = frozenset(meaning for _, _, meaning in LOADER)

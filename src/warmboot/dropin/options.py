@@ -1,0 +1,124 @@
+"""The options of kexec-tools 2.0.32 for x86_64, in its order, and which file types take which of them.
+
+The order counts: the message about an ambiguous option lists the candidates in it. The third field of an option is what
+it means: options of one meaning are the same.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ARCHITECTURE",
+    "EXTRA",
+    "FILE_TYPES",
+    "GENERAL",
+    "LOADER",
+    "LOADING_ONLY",
+    "SHORT",
+    "SHORT_MEANINGS",
+    "TAKEN_BY",
+]
+
+SHORT = "h?vdfixyluet:pscaS"
+
+SHORT_MEANINGS = {
+    "h": "help",
+    "v": "version",
+    "d": "debug",
+    "f": "force",
+    "i": "no-checks",
+    "x": "no-ifdown",
+    "y": "no-sync",
+    "l": "load",
+    "u": "unload",
+    "e": "exec",
+    "t": "type",
+    "p": "load-panic",
+    "s": "kexec-file-syscall",
+    "c": "kexec-syscall",
+    "a": "kexec-syscall-auto",
+    "S": "status",
+}
+
+GENERAL = (
+    ("help", False, "help"),
+    ("version", False, "version"),
+    ("force", False, "force"),
+    ("no-checks", False, "no-checks"),
+    ("no-ifdown", False, "no-ifdown"),
+    ("no-sync", False, "no-sync"),
+    ("load", False, "load"),
+    ("unload", False, "unload"),
+    ("exec", False, "exec"),
+    ("exec-live-update", False, "exec-live-update"),
+    ("load-preserve-context", False, "load-preserve-context"),
+    ("load-jump-back-helper", False, "load-jump-back-helper"),
+    ("load-live-update", False, "load-live-update"),
+    ("entry", True, "entry"),
+    ("type", True, "type"),
+    ("load-panic", False, "load-panic"),
+    ("mem-min", True, "mem-min"),
+    ("mem-max", True, "mem-max"),
+    ("reuseinitrd", False, "reuseinitrd"),
+    ("kexec-file-syscall", False, "kexec-file-syscall"),
+    ("kexec-syscall", False, "kexec-syscall"),
+    ("kexec-syscall-auto", False, "kexec-syscall-auto"),
+    ("debug", False, "debug"),
+    ("status", False, "status"),
+    ("print-ckr-size", False, "print-ckr-size"),
+    ("hotplug", False, "hotplug"),
+)
+
+ARCHITECTURE = (
+    ("reset-vga", False, "reset-vga"),
+    ("serial", True, "serial"),
+    ("serial-baud", True, "serial-baud"),
+    ("console-vga", False, "console-vga"),
+    ("console-serial", False, "console-serial"),
+    ("elf32-core-headers", False, "elf32-core-headers"),  # not in --help; taken and without effect
+    ("elf64-core-headers", False, "elf64-core-headers"),  # the same
+    ("pass-memmap-cmdline", False, "pass-memmap-cmdline"),
+    ("noefi", False, "noefi"),
+    ("reuse-video-type", False, "reuse-video-type"),
+)
+
+LOADER = (
+    ("command-line", True, "append"),
+    ("append", True, "append"),
+    ("reuse-cmdline", False, "reuse-cmdline"),
+    ("initrd", True, "initrd"),
+    ("ramdisk", True, "initrd"),
+    ("args-elf", False, "args-elf"),
+    ("args-linux", False, "args-linux"),
+    ("args-none", False, "args-none"),
+    ("module", True, "module"),
+    ("real-mode", False, "real-mode"),
+    ("entry-32bit", False, "entry-32bit"),
+    ("dtb", True, "dtb"),
+)
+
+# Flags of the file call that kexec-tools 2.0.32 has no option for; named as its developers' patches name them.
+EXTRA = (
+    ("no-cma", False, "no-cma"),
+    ("force-dtb", False, "force-dtb"),
+)
+
+# Wrong usage where no kernel is to be loaded.
+LOADING_ONLY = frozenset({meaning for _, _, meaning in LOADER} | {"pass-memmap-cmdline", "noefi", "reuse-video-type"})
+
+_COMMAND_LINE = frozenset({"append", "reuse-cmdline"})
+_ELF = _COMMAND_LINE | {"initrd", "args-elf", "args-linux", "args-none"}
+_BZIMAGE = _COMMAND_LINE | {"initrd", "real-mode", "dtb"}
+
+# In the order in which a file is probed.
+TAKEN_BY = {
+    "multiboot2-x86": _COMMAND_LINE | {"module"},
+    "elf-x86_64": _ELF,
+    "multiboot-x86": _COMMAND_LINE | {"module"},
+    "elf-x86": _ELF,
+    "bzImage64": _BZIMAGE | {"entry-32bit"},  # kexec-tools takes --dtb for bzImage only
+    "bzImage": _BZIMAGE,
+    "beoboot-x86": frozenset({"real-mode"}),
+    "nbi-x86": frozenset(),
+    "uki": _BZIMAGE | {"entry-32bit"},
+}
+FILE_TYPES = tuple(TAKEN_BY)

@@ -1,0 +1,133 @@
+"""This computer as a host: where its memory is, by the rule of kexec-tools.
+
+The memory map is firmware's own, /sys/firmware/memmap, as it was before the running kernel took its part of it. Where
+`add_efi_memmap` on the running command line has added to that map, where Xen lies below, or where the kernel has no
+such folder (CONFIG_FIRMWARE_MEMMAP), it is that of /proc/iomem.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from warmboot.errors import InputError
+from warmboot.live import iomem
+from warmboot.live.files import exists, folder, read, text, under
+from warmboot.live.firmware import rsdp
+from warmboot.memmap.e820 import E820_NAMES, E820Entry, E820Type
+from warmboot.memmap.ranges import Range, subtract
+
+__all__ = ["Computer", "firmware_memmap", "iomem_memmap", "la57", "memory_map", "on_xen", "read_computer"]
+
+_MEMMAP = "sys/firmware/memmap"
+_END_OF_INTERRUPT_TABLE = 0x400  # the real mode's, which a kernel may still call the firmware with
+_HINT = "run it on Linux, as root, with /proc and /sys mounted"
+
+
+@dataclass(frozen=True, slots=True)
+class Computer:
+    """What placement asks of a host (placement.host.Host). All addresses are physical."""
+
+    e820: Sequence[E820Entry]  # sorted by start
+    crash_kernel: Sequence[Range]  # lowest first; crash kernels go to the last
+    la57: bool  # whether the running kernel uses 5-level page tables
+    rsdp: int  # the ACPI root pointer, 0 where it has to be searched for
+
+    @property
+    def system_ram(self) -> Sequence[Range]:
+        """RAM, without what another entry of the map says of it."""
+        ram = (each.range for each in self.e820 if each.type is E820Type.RAM)
+        return subtract(ram, (each.range for each in self.e820 if each.type is not E820Type.RAM))
+
+
+def read_computer(root: str = "/") -> Computer:
+    """This computer; `root` is where proc/ and sys/ are found. Raises InputError where its memory cannot be read."""
+    try:
+        crash = [Range(start, end) for start, end in iomem.crash_kernel(root) if end > 1]
+        return Computer(memory_map(root), crash, la57(root), rsdp(root))
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read: {error.strerror}", hint=_HINT) from None
+
+
+def memory_map(root: str = "/") -> list[E820Entry]:
+    """The memory map, sorted by start. Raises OSError, or InputError where there is no RAM in it."""
+    added = b"add_efi_memmap" in (_optional(under(root, "proc/cmdline")) or b"")
+    firmwares = not added and not on_xen(root) and exists(under(root, _MEMMAP))
+    entries = (firmware_memmap(root) if firmwares else None) or iomem_memmap(root)
+    for number, each in enumerate(entries):
+        if each.type is E820Type.RAM and each.range.start < _END_OF_INTERRUPT_TABLE < each.range.end:
+            entries[number] = E820Entry(Range(_END_OF_INTERRUPT_TABLE, each.range.end), each.type)
+            break
+    if not any(each.type is E820Type.RAM for each in entries):
+        raise InputError("/proc/iomem: no System RAM", hint="run it as root: others see no addresses")
+    return entries
+
+
+def firmware_memmap(root: str = "/") -> list[E820Entry] | None:
+    """What /sys/firmware/memmap tells, sorted, or None where an entry cannot be understood."""
+    entries = []
+    base = under(root, _MEMMAP)
+    for name in folder(base):
+        start, end, kind = (_optional(f"{base}/{name}/{each}") for each in ("start", "end", "type"))
+        try:
+            where = Range(int(start or b"", 0), int(end or b"", 0) + 1)
+        except ValueError:
+            return None
+        if kind is None:
+            return None
+        # What has no name here is nobody's: reserved.
+        entries.append(E820Entry(where, E820_NAMES.get(kind.strip().decode("ascii", "replace"), E820Type.RESERVED)))
+    return _without_overlaps(sorted(entries, key=lambda each: each.range))
+
+
+def iomem_memmap(root: str = "/") -> list[E820Entry]:
+    """What /proc/iomem tells, at any depth, in its order. Raises OSError."""
+    return [
+        E820Entry(Range(start, end), E820_NAMES[name])
+        for start, end, name in iomem.resources(root)
+        if end > 1 and name in E820_NAMES
+    ]
+
+
+def _without_overlaps(entries: Iterable[E820Entry]) -> list[E820Entry]:
+    """Sorted entries, of which two neighbours of one type no longer share a byte: memory that is plugged in anew is
+    added to the map a second time."""
+    left: list[E820Entry] = []
+    for each in entries:
+        if left and each.type is left[-1].type and each.range.start < left[-1].range.end:
+            last = left[-1].range
+            if each.range.start == last.start:
+                left[-1] = max(left[-1], each, key=lambda one: one.range.end)
+            elif each.range.end > last.end:
+                left.append(E820Entry(Range(last.end, each.range.end), each.type))
+        else:
+            left.append(each)
+    return left
+
+
+def on_xen(root: str = "/") -> bool:
+    """Whether Xen runs this computer and the kernel is its paravirtual guest, whose memory is not the machine's."""
+    return exists(under(root, "proc/xen")) and text(under(root, "sys/hypervisor/guest_type")) == "PV"
+
+
+def la57(root: str = "/") -> bool:
+    """Whether the running kernel uses 5-level page tables: it hides the flag where it does not (Linux 4.17).
+
+    Only the first processor is looked at: the file takes long where there are hundreds. Raises OSError.
+    """
+    first, _, _ = read(under(root, "proc/cpuinfo"), until=b"\n\n").partition(b"\n\n")
+    flags = next((line for line in first.split(b"\n") if line.startswith(b"flags")), b"")
+    return b"la57" in flags.split()
+
+
+def _optional(path: str) -> bytes | None:
+    """An attribute's content: one read, as there are hundreds."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        return os.read(fd, 4096)
+    finally:
+        os.close(fd)

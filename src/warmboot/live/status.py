@@ -1,0 +1,43 @@
+"""What the running kernel tells of loaded images: /sys/kernel/kexec/* since Linux 6.19, /sys/kernel/kexec_* before.
+
+Each answer is None where neither file can be read, as in a kernel without kexec.
+"""
+
+from __future__ import annotations
+
+from warmboot.live.files import number, under
+
+__all__ = ["crash_elfcorehdr_size", "crash_loaded", "crash_size", "loaded"]
+
+
+def loaded(root: str = "/") -> bool | None:
+    """Whether an image is loaded that a reboot by kexec would start."""
+    return _flag(root, "kexec/loaded", "kexec_loaded")
+
+
+def crash_loaded(root: str = "/") -> bool | None:
+    """Whether an image is loaded that a crash would start."""
+    return _flag(root, "kexec/crash_loaded", "kexec_crash_loaded")
+
+
+def crash_size(root: str = "/") -> int | None:
+    """Bytes that are reserved for crash kernels."""
+    return _first(root, "kexec/crash_size", "kexec_crash_size")
+
+
+def crash_elfcorehdr_size(root: str = "/") -> int | None:
+    """Bytes that an elfcorehdr needs to grow with the machine; with CONFIG_CRASH_HOTPLUG only, since Linux 6.6."""
+    return _first(root, "kexec/crash_elfcorehdr_size", "crash_elfcorehdr_size")
+
+
+def _first(root: str, *names: str) -> int | None:
+    for name in names:
+        found = number(under(root, f"sys/kernel/{name}"))
+        if found is not None:
+            return found
+    return None
+
+
+def _flag(root: str, *names: str) -> bool | None:
+    found = _first(root, *names)
+    return None if found is None else bool(found)

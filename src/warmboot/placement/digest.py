@@ -1,0 +1,91 @@
+"""The digests that the purgatory compares: SHA-256 over the segments piece by piece, on all processors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+from warmboot.purgatory import BLOCK, Region
+from warmboot.uapi import Segment
+from warmboot.uapi.buffer import let_go
+
+__all__ = ["digest_of", "digest_regions"]
+
+_PIECE = 4 << 20  # bytes: large enough for a thread's work, small enough to keep all of them busy
+_MOST_PIECES = 512  # beyond that pieces become larger
+_ALONE = 8 << 20  # bytes: no thread is started for less
+
+_Piece = tuple[Segment, int, int]  # the segment, an offset in it, bytes from there
+
+
+def digest_of(segment: Segment, offset: int, size: int) -> bytes:
+    """SHA-256 of `size` bytes of a segment as they will lie in memory: with zeros behind what its source has."""
+    digest = hashlib.sha256()
+    held = max(0, min(size, segment.bufsz - offset))
+    for piece in segment.buf.pieces(offset, held):
+        digest.update(piece)
+        let_go(piece)
+    digest.update(bytes(size - held))
+    return digest.digest()
+
+
+def digest_regions(segments: Iterable[Segment]) -> list[Region]:
+    """The regions, in the order of the segments; each is a multiple of BLOCK, the last of a segment filled with zeros.
+
+    Nothing is copied. hashlib lets other threads run while it works, so that pieces are hashed in parallel.
+    """
+    segments = list(segments)
+    total = sum(each.bufsz for each in segments)
+    pieces = list(_pieces(segments, max(_PIECE, -(-total // _MOST_PIECES // BLOCK) * BLOCK)))
+    digests: list[bytes] = [b""] * len(pieces)
+    waiting = iter(range(len(pieces)))  # next() of it is atomic
+
+    def work() -> None:
+        try:
+            for number in waiting:
+                digests[number] = digest_of(*pieces[number])
+        finally:
+            for _ in waiting:  # where one fails, the others need not go on
+                pass
+
+    helpers = min(len(os.sched_getaffinity(0)), len(pieces)) - 1 if total >= _ALONE else 0
+    if helpers:
+        _in_parallel(work, helpers)
+    else:
+        work()
+    return [
+        Region(segment.mem + offset, size, digest)
+        for (segment, offset, size), digest in zip(pieces, digests, strict=True)
+    ]
+
+
+def _pieces(segments: Iterable[Segment], most: int) -> Iterator[_Piece]:
+    for segment in segments:
+        padded = -(-segment.bufsz // BLOCK) * BLOCK
+        for offset in range(0, padded, most):
+            yield segment, offset, min(most, padded - offset)
+
+
+def _in_parallel(work: Callable[[], None], helpers: int) -> None:
+    """Run `work` in so many threads besides this one. Raises what any of them raised."""
+    import threading  # noqa: PLC0415 - only for large images
+
+    failed: list[BaseException] = []
+
+    def helper() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=helper, daemon=True) for _ in range(helpers)]
+    for each in threads:
+        each.start()
+    try:
+        work()
+    finally:
+        for each in threads:
+            each.join()
+    for error in failed:
+        raise error

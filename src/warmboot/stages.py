@@ -1,0 +1,121 @@
+"""Stages: what a long command does one after the other, each with its outcome and figures, for a person or a script."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from warmboot.errors import ExitStatus, WarmbootError
+from warmboot.kernel import KexecError, Rule
+from warmboot.uapi import Segment
+
+__all__ = ["Observer", "Outcome", "Result", "Silent", "Stage", "Stages"]
+
+
+class Outcome(StrEnum):
+    """How a stage ended."""
+
+    PASSED = "passed"
+    REFUSED = "refused"
+    FAILED = "failed"
+    NOT_TRIED = "not tried"
+
+
+@dataclass(slots=True)
+class Stage:
+    """One stage, with the figures that it is about; `problem` and `hint` say why it did not pass."""
+
+    name: str
+    outcome: Outcome = Outcome.PASSED
+    seconds: float = 0.0
+    figures: dict[str, Any] = field(default_factory=dict)
+    problem: str = ""
+    hint: str = ""
+
+
+@dataclass(slots=True)
+class Result:
+    """All stages that were come to, and the verdict: one sentence."""
+
+    stages: list[Stage] = field(default_factory=list)
+    verdict: str = ""
+    hint: str = ""
+    exit_status: ExitStatus = ExitStatus.DONE
+
+    def stage(self, name: str) -> Stage | None:
+        """The stage of that name, if it was come to."""
+        return next((each for each in self.stages if each.name == name), None)
+
+
+class Observer(Protocol):
+    """Whoever wants to see the stages as they happen."""
+
+    def begins(self, name: str) -> None:
+        """A stage begins."""
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """`done` of `total` bytes of a stage are done."""
+
+    def check(self, rule: Rule) -> None:
+        """The kernel made a check, and the request passed it."""
+
+    def console(self, text: str) -> None:
+        """A line of the booting kernel, in a rehearsal."""
+
+    def ends(self, stage: Stage) -> None:
+        """A stage ends."""
+
+
+class Silent:
+    """An observer for --json: everything is in the result."""
+
+    def begins(self, name: str) -> None: ...
+    def progress(self, name: str, done: int, total: int) -> None: ...
+    def check(self, rule: Rule) -> None: ...
+    def console(self, text: str) -> None: ...
+    def ends(self, stage: Stage) -> None: ...
+
+
+class Stages:
+    """Makes stages, one at a time, and tells the observer of each.
+
+    `segments` are those of the request, once there is one: the kernel knows segments by number alone.
+    """
+
+    def __init__(self, result: Result, observer: Observer) -> None:
+        self._result = result
+        self._observer = observer
+        self.segments: Sequence[Segment] = ()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Stage]:
+        """A stage that ends with this block; a refusal in it is the stage's outcome. Wrong input is raised."""
+        stage = Stage(name)
+        self._observer.begins(name)
+        began = time.monotonic()
+        try:
+            yield stage
+        except WarmbootError as error:
+            if error.exit_status is ExitStatus.USAGE:
+                raise
+            self.refuse(stage, error)
+        stage.seconds = time.monotonic() - began
+        self._result.stages.append(stage)
+        self._observer.ends(stage)
+
+    def refuse(self, stage: Stage, error: WarmbootError) -> None:
+        """The stage ends with this refusal."""
+        stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, str(error), error.hint
+        if isinstance(error, KexecError):
+            stage.problem = self._with_name(error)
+            stage.figures |= {"errno": error.errno_name, "rule": error.rule.name, "segment": error.segment}
+
+    def _with_name(self, error: KexecError) -> str:
+        if error.segment is None or error.segment >= len(self.segments):
+            return str(error)
+        number, name = f"segment {error.segment}", self.segments[error.segment].name
+        return str(error).replace(number, f"{number} ({name})", 1)
