@@ -62,7 +62,8 @@ warmboot() { /opt/warmboot/warmboot "$@"; }
 # The whole initial RAM disk once more: what the next kernel gets.
 pack() { (cat /stage/base; cd / && find stage | cpio -o -H newc 2>/dev/null) >/tmp/initrd; }
 memory=$(sed -n "s/^MemTotal: *//p" /proc/meminfo | tr -d " ")
-say "up release=$(uname -r) efi=$efi acpi=$acpi cpus=$(nproc) memory=$memory"
+told=$(tr " " , </proc/cmdline)
+say "up release=$(uname -r) efi=$efi acpi=$acpi cpus=$(nproc) memory=$memory line=$told"
 if [ -e /stage/hops/$hop ]; then . /stage/hops/$hop; else say "end"; fi
 poweroff -f
 """.replace("BOOT", BOOT)

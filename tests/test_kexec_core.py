@@ -240,7 +240,7 @@ def test_destinations_of_others_are_all_that_memory_has() -> None:
 
         def aim(pages: int, rule: Rule) -> None:
             if rule == rules.PAGE_TABLES:  # control pages are done with
-                kernel.pages.aim_at([(each.mem // PAGE_SIZE, each.end // PAGE_SIZE) for each in (one, other)])
+                kernel.pages.aim_at([range(each.mem // PAGE_SIZE, each.end // PAGE_SIZE) for each in (one, other)])
                 kernel.pages.fail_after(pages)
 
         for pages in range(200):

@@ -99,7 +99,7 @@ class Checked:
                 assert first % count == 0
                 self.take(list(range(first, first + count)), number % 4)
         elif operation == "aim":
-            self.pages.aim_at([(number, number + 50)])
+            self.pages.aim_at([range(number, number + 50)])
         elif self.pieces:
             frames, order = self.pieces.pop(number % len(self.pieces))
             self.used -= set(frames)
@@ -134,7 +134,7 @@ def test_no_frame_is_handed_out_twice(
 @pytest.mark.parametrize("order", [1, 2, 5])
 def test_blocks_come_until_there_are_none(policy: Policy, order: int) -> None:
     pages = PageAllocator([Range(MIB, 9 * MIB)], policy=policy)
-    pages.aim_at([(MIB // PAGE_SIZE + 3, 2 * MIB // PAGE_SIZE)])
+    pages.aim_at([range(MIB // PAGE_SIZE + 3, 2 * MIB // PAGE_SIZE)])
     for _ in range(2):
         blocks = []
         while (first := pages.alloc_pages(order)) is not None:
@@ -153,7 +153,7 @@ def test_policies_differ_in_what_comes_first() -> None:
     assert scattered != alloc_frames(PageAllocator(ram, policy=Policy.SCATTERED, seed=2), 100)
     for policy in Policy:
         pages = PageAllocator(ram, policy=policy)
-        pages.aim_at([(300, 350), (0, 1), (900, 950)])  # frame 0 is no RAM
+        pages.aim_at([range(300, 350), range(1), range(900, 950)])  # frame 0 is no RAM
         first = set(alloc_frames(pages, 100))
         assert (first == {*range(300, 350), *range(900, 950)}) is (policy is Policy.ADVERSARIAL)
 

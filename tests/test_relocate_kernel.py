@@ -126,7 +126,7 @@ def test_preserve_context_comes_back(policy: Policy, release: str, la57: bool) -
         assert image is not None
         # Pages that are their own destination are the image's, and nothing of the old kernel's is in them.
         kept = [CHANGED + page * PAGE_SIZE for page in range(pages)]
-        kept = [at for at, frame in zip(kept, image.sources[1].tolist(), strict=True) if at >> PAGE_SHIFT != frame]
+        kept = [at for at, frame in zip(kept, image.sources[1], strict=True) if at >> PAGE_SHIFT != frame]
         for number, at in enumerate(kept):
             memory.write(at, struct.pack("<QQ", number, ~number & 0xFFFF_FFFF) + b"the old kernel's")
         before = {at: memory.read(at, PAGE_SIZE) for at in kept}

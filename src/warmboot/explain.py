@@ -57,18 +57,24 @@ def _ask_the_model(request: LoadRequest | KexecFileRequest, number: int) -> list
     try:
         with Machine(read_facts()) as machine:
             permit(machine.kernel, request)
+            if number == errno.EPERM and machine.kernel.security.lockdown.locked_down_kexec():
+                # What the model cannot know: which keys the kernel trusts.
+                return ["the kernel is locked down, and trusts no key that the file is signed with", _SIGNED]
     except KexecError as refusal:
         if refusal.errno != number:
             return []
-        where = "" if refusal.segment is None else f"segment {refusal.segment}: "
-        return [f"{where}{refusal} (rule {refusal.rule.name}, {refusal.rule.source})", f"try: {refusal.hint}"]
+        told = refusal.told(getattr(request, "segments", ()))
+        return [f"{told} (rule {refusal.rule.name}, {refusal.rule.source})", f"try: {refusal.hint}"]
     except WarmbootError:
         return []
     return []
 
 
 _NOT_ROOT = "try: run it as root (CAP_SYS_BOOT); see sysctl kernel.kexec_load_disabled, which stays 1 until a reboot"
-_SIGNED = "try: a kernel signed by a key that the running kernel trusts, loaded by -s"
+_SIGNED = (
+    "try: a kernel signed by a key that the running kernel trusts (/proc/keys: .builtin_trusted_keys, "
+    ".secondary_trusted_keys, .platform), loaded by -s"
+)
 _PLAIN = {
     errno.EPERM: [
         "not root, or loading is switched off (kernel.kexec_load_disabled, kernel.kexec_load_limit_*), or the kernel "

@@ -111,11 +111,5 @@ class Stages:
         """The stage ends with this refusal."""
         stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, str(error), error.hint
         if isinstance(error, KexecError):
-            stage.problem = self._with_name(error)
+            stage.problem = error.told(self.segments)
             stage.figures |= {"errno": error.errno_name, "rule": error.rule.name, "segment": error.segment}
-
-    def _with_name(self, error: KexecError) -> str:
-        if error.segment is None or error.segment >= len(self.segments):
-            return str(error)
-        number, name = f"segment {error.segment}", self.segments[error.segment].name
-        return str(error).replace(number, f"{number} ({name})", 1)

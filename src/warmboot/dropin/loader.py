@@ -54,10 +54,7 @@ class LoaderOptions:
             )
 
     def command_line(self, embedded: str | None = None) -> str:
-        """--reuse-cmdline's, a space, --append's; `embedded`, a unified image's own, where neither is given.
-
-        A multiboot kernel's begins with its file's name, as the specification has it.
-        """
+        """--reuse-cmdline's, a space, --append's; `embedded`, a unified image's own, where neither is given."""
         from warmboot.live.cmdline import concatenated, reused  # noqa: PLC0415 - not needed where it is given
 
         line = self._command.last("append")
@@ -68,8 +65,6 @@ class LoaderOptions:
                 raise Stop(1, "Failed to read /proc/cmdline\n") from None
         if line is None:
             line = embedded
-        if self._kind.startswith("multiboot"):
-            line = concatenated(self._command.operands[0], line)
         return line or ""
 
 

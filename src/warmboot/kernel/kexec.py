@@ -235,7 +235,7 @@ def _kimage_alloc_init(
         image.type = KimageType.CRASH
         image.hotplug_support = bool(flags & _HOTPLUG)
     sanity_check_segment_list(kernel, image)
-    kernel.pages.aim_at(image.destinations)
+    kernel.pages.aim_at(image.destinations())
     try:
         control_code_page = kimage_alloc_control_pages(kernel, image, kernel.profile.control_code_order, caller)
         if control_code_page is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from array import array
 from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ __all__ = [
 ]
 
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
+_NOTHING = range(0)
 _NO_DEST = -1  # KIMAGE_NO_DEST: contents that stay where they are
 # Plain numbers: operations of flags are slow.
 _DESTINATION, _INDIRECTION, _DONE, _SOURCE = map(int, Ind)
@@ -43,7 +43,7 @@ def sanity_check_segment_list(kernel: KernelState, image: Kimage) -> None:
     _check_sizes(kernel, image)
     if image.type is KimageType.CRASH:
         _check_crash_range(kernel, image)
-    image.find_destinations(kernel.memory_limit_frames - 1)  # the last one is no control page to Linux either
+    image.find_borders(kernel.memory_limit_frames - 1)  # the last one is no control page to Linux either
 
 
 def _check_addresses(kernel: KernelState, image: Kimage) -> None:
@@ -171,12 +171,12 @@ def _kimage_alloc_crash_control_pages(kernel: KernelState, image: Kimage, order:
 
 
 def _kimage_alloc_pages(kernel: KernelState, image: Kimage, dest: int, count: int, caller: Caller) -> range:
-    """1 to `count` frames in a row for contents that go to frame `dest` and those behind it; none: out of memory.
+    """1 to `count` frames in a row for contents that go to frame `dest` and those behind it; none: no memory, no count.
 
     Each is its own destination, or no destination at all, as by Linux's kimage_alloc_page, which goes page by page.
     """
     wanted = count
-    while True:
+    while count:
         if image.dest_pages:
             number = bisect_right(image.dest_pages, dest)
             if number & 1:
@@ -189,7 +189,7 @@ def _kimage_alloc_pages(kernel: KernelState, image: Kimage, dest: int, count: in
                 image.spare_pages.append(frames[count:])
             return frames[:count]
         if caller.fatal_signal_pending() or not (frames := kernel.pages.alloc_run(wanted, image.borders)):
-            return range(0)
+            return _NOTHING
         number = bisect_right(image.borders, frames.start)
         if not number & 1:
             if len(frames) > count:
@@ -199,9 +199,10 @@ def _kimage_alloc_pages(kernel: KernelState, image: Kimage, dest: int, count: in
             return frames
         image.taken.append(frames)
         wanted = max(wanted, image.borders[number] - frames.stop)  # destinations come in runs
-        for number, (first, end) in enumerate(image.destinations):
-            if first <= frames.start < min(end, kernel.memory_limit_frames):
+        for number, each in enumerate(image.destinations()):
+            if frames.start in each and frames.start < kernel.memory_limit_frames:
                 _keep_destinations(kernel, image, number, frames)
+    return _NOTHING
 
 
 def _take_kept(image: Kimage, frames: range) -> range:
@@ -224,19 +225,17 @@ def _keep_destinations(kernel: KernelState, image: Kimage, number: int, frames: 
 
     A page that is loaded already moves there, and the frame that it leaves is as good as a fresh one.
     """
-    base = image.destinations[number][0]
-    sources = image.sources[number] if number < len(image.sources) else array("q")
-    page = frames.start - base
-    while frames and page < len(sources):
-        old, count = sources[page], 1
-        while count < len(frames) and page + count < len(sources) and sources[page + count] == old + count:
+    entries = image.entries
+    at = image.first_entry(number) + frames.start - (image.segment[number].mem >> PAGE_SHIFT)
+    while frames and at < len(entries):
+        old, count = entries[at], 1
+        while count < len(frames) and at + count < len(entries) and entries[at + count] == old + count * PAGE_SIZE:
             count += 1
+        old >>= PAGE_SHIFT
         kernel.memory.copy(frames.start << PAGE_SHIFT, old << PAGE_SHIFT, count << PAGE_SHIFT)
-        sources[page : page + count] = array("q", frames[:count])
-        entry = sum(1 + len(earlier) for earlier in image.sources[:number]) + 1 + page
-        _change_entries(kernel, image, entry, frames[:count])
+        _change_entries(kernel, image, at, frames[:count])
         image.spare_pages.append(range(old, old + count))
-        page, frames = page + count, frames[count:]
+        at, frames = at + count, frames[count:]
     if frames:
         _exchange_border(image.dest_pages, frames.start)
         _exchange_border(image.dest_pages, frames.stop)
@@ -249,35 +248,37 @@ def _entries(frames: range) -> range:
 
 def _change_entries(kernel: KernelState, image: Kimage, number: int, frames: range) -> None:
     """Make `frames` the sources that the page list names from entry `number` on."""
-    while frames:
-        page, slot = divmod(number, ENTRIES_PER_PAGE)
-        part = frames[: ENTRIES_PER_PAGE - slot]
-        if page + 1 == len(image.indirection_pages):
-            image.entries[slot : slot + len(part)] = _entries(part)
-        else:
-            kernel.memory.write(image.entry_address(number), struct.pack(f"<{len(part)}Q", *_entries(part)))
-        number, frames = number + len(part), frames[len(part) :]
+    end = number + len(frames)
+    image.entries[number:end] = array("Q", _entries(frames))
+    in_memory = min(end, ENTRIES_PER_PAGE * (len(image.indirection_pages) - 1))
+    while number < in_memory:
+        behind = min(in_memory, number + ENTRIES_PER_PAGE - number % ENTRIES_PER_PAGE)
+        kernel.memory.write(image.entry_address(number), image.entries[number:behind].tobytes())
+        number = behind
 
 
-def _add_indirection_page(kernel: KernelState, image: Kimage, caller: Caller) -> bool:
+def _room(kernel: KernelState, image: Kimage, caller: Caller) -> int:
+    """How many entries fit into the last indirection page, or else into a new one; 0 where memory has run out."""
+    room = ENTRIES_PER_PAGE * len(image.indirection_pages) - len(image.entries)
+    if room:
+        return room
     frames = _kimage_alloc_pages(kernel, image, _NO_DEST, 1, caller)
     if not frames:
-        return False
+        return 0
     indirection = frames.start << PAGE_SHIFT | _INDIRECTION
     if image.indirection_pages:
         _close_indirection_page(kernel, image, indirection)
     else:
         image.head = indirection
     image.indirection_pages.append(frames.start)
-    image.room = ENTRIES_PER_PAGE
-    return True
+    return ENTRIES_PER_PAGE
 
 
 def _close_indirection_page(kernel: KernelState, image: Kimage, last: int) -> None:
     """Put the entries of the last indirection page into memory, with `last` behind them, and zeros."""
-    words = struct.pack(f"<{len(image.entries) + 1}Q", *image.entries, last)
+    begin = ENTRIES_PER_PAGE * (len(image.indirection_pages) - 1)
+    words = image.entries[begin:].tobytes() + last.to_bytes(8, "little")
     kernel.memory.write(image.indirection_pages[-1] << PAGE_SHIFT, words.ljust(PAGE_SIZE, b"\0"))
-    image.entries.clear()
 
 
 def kimage_terminate(kernel: KernelState, image: Kimage) -> None:
@@ -307,50 +308,38 @@ def _kimage_load_normal_segment(kernel: KernelState, image: Kimage, number: int,
     """
     segment = image.segment[number]
     first, nr_pages = segment.mem >> PAGE_SHIFT, segment.memsz >> PAGE_SHIFT
-    if not image.room and not _add_indirection_page(kernel, image, caller):
+    readable = min(segment.buf.readable, segment.bufsz)
+    room = _room(kernel, image, caller)
+    if not room:
         raise _out_of_memory(number, 0, nr_pages)
     image.entries.append(segment.mem | _DESTINATION)
-    image.room -= 1
-    sources = array("q")
-    image.sources.append(sources)
+    room -= 1
     done = 0
     while done < nr_pages:
-        if not image.room and not _add_indirection_page(kernel, image, caller):
-            raise _out_of_memory(number, done, nr_pages)
-        frames = _kimage_alloc_pages(kernel, image, first + done, min(image.room, nr_pages - done), caller)
+        room = room or _room(kernel, image, caller)
+        frames = _kimage_alloc_pages(kernel, image, first + done, min(room, nr_pages - done), caller)
         if not frames:
             raise _out_of_memory(number, done, nr_pages)
-        image.entries += _entries(frames)
-        image.room -= len(frames)
-        sources.extend(frames)
-        _fill(kernel, segment, number, frames, done << PAGE_SHIFT)
-        done += len(frames)
-    image.nr_entries += 1 + nr_pages
-
-
-def _fill(kernel: KernelState, segment: Segment, number: int, frames: range, offset: int) -> None:
-    """Fill `frames` with the source from byte `offset` on, then zeros."""
-    address, size = frames.start << PAGE_SHIFT, len(frames) << PAGE_SHIFT
-    asked = max(0, min(segment.bufsz - offset, size))
-    given = max(0, min(segment.buf.readable - offset, asked))
-    if given:
-        kernel.memory.copy_from(address, segment.buf, offset, given)
-    if given < size:
-        kernel.memory.clear(address + given, size - given)
-    kernel.progress(size)
-    if given < asked:
-        raise _fault(segment, number)
+        image.entries.extend(_entries(frames))
+        count = len(frames)
+        offset, size = done << PAGE_SHIFT, count << PAGE_SHIFT
+        given = max(0, min(readable - offset, size))
+        kernel.memory.copy_from(frames.start << PAGE_SHIFT, segment.buf, offset, given, size - given)
+        kernel.progress(size)
+        if readable < segment.bufsz and readable < offset + size:
+            raise _fault(segment, number)
+        room -= count
+        done += count
 
 
 def _kimage_load_crash_segment(kernel: KernelState, image: Kimage, number: int) -> None:
     segment = image.segment[number]
     kernel.crash.check_writable()
     given = min(segment.bufsz, segment.buf.readable)
-    kernel.memory.copy_from(segment.mem, segment.buf, 0, given, kernel.progress)
+    zeros = segment.memsz - given if given == segment.bufsz else 0
+    kernel.memory.copy_from(segment.mem, segment.buf, 0, given, zeros, kernel.progress)
     if given < segment.bufsz:
         raise _fault(segment, number)
-    kernel.memory.clear(segment.mem + given, segment.memsz - given)
-    kernel.progress(segment.memsz - given)
 
 
 def kimage_free(kernel: KernelState, image: Kimage | None) -> None:

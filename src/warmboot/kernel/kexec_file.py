@@ -37,7 +37,7 @@ SIGNATURE = Rule(
     "kernel_signature",
     errno.EPERM,
     "kimage_validate_signature",
-    "give a kernel signed by a key that the running kernel trusts (see keyctl list %:.builtin_trusted_keys)",
+    "give a kernel signed by a key that the running kernel trusts (/proc/keys: .builtin_trusted_keys, .platform)",
 )
 COMMAND_LINE_END = Rule(
     "command_line_end", errno.EINVAL, "kimage_file_prepare_segments", "the command line must end with a zero byte"

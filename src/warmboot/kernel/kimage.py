@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
+from itertools import islice
 
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
@@ -31,6 +33,10 @@ class KimageType(IntEnum):
     CRASH = 1
 
 
+def _no_entries() -> array[int]:
+    return array("Q")
+
+
 @dataclass(slots=True, eq=False)
 class Kimage:
     """An image. Pages are frame numbers; lists that Linux keeps through struct page are lists of frames here."""
@@ -43,10 +49,9 @@ class Kimage:
     end_is_inclusive: bool = True  # see Profile.destination_end_inclusive
 
     head: int = 0  # kimage_entry_t
-    nr_entries: int = 0  # in the page list, without indirections
     indirection_pages: list[int] = field(default_factory=list)
-    entries: list[int] = field(default_factory=list)  # of the last indirection page, until they are in memory
-    room: int = 0  # how many entries that page has room for
+    # The page list without indirections. What belongs into the last indirection page is put there when it is complete.
+    entries: array[int] = field(default_factory=_no_entries)
     control_page: int = _U64  # crash images: physical address from which the next control page is sought
     control_code_page: int = 0
     pgd: int = 0  # frame of the identity mapping's top table
@@ -55,21 +60,42 @@ class Kimage:
     control_pages: list[range] = field(default_factory=list)  # normal images only
     transition_pages: list[range] = field(default_factory=list)  # of the mapping of the relocation code's old address
     taken: list[range] = field(default_factory=list)  # all frames that came from the page allocator, in order
-    sources: list[array[int]] = field(default_factory=list)  # of each loaded segment: the frame behind each page
     dest_pages: list[int] = field(default_factory=list)  # destinations allocated before their turn begin, end, begin ...
     spare_pages: list[range] = field(default_factory=list)  # sources of pages that have become their own
-    destinations: list[tuple[int, int]] = field(default_factory=list)  # of each segment: first frame and end
     borders: list[int] = field(default_factory=list)  # frames where what cannot be used begins, ends, begins, and so on
 
-    def find_destinations(self, limit: int) -> None:
-        """Fill in the destinations of the segments, which do not overlap; what is from frame `limit` on is no good."""
-        self.destinations = [(each.mem >> PAGE_SHIFT, (each.mem + each.memsz) >> PAGE_SHIFT) for each in self.segment]
-        borders = [frame for each in sorted(self.destinations) for frame in each]
+    def find_borders(self, limit: int) -> None:
+        """Fill in the borders: of destinations, which do not overlap, and of what is from frame `limit` on."""
+        borders = [address >> PAGE_SHIFT for each in self.segment for address in (each.mem, each.mem + each.memsz)]
+        borders.sort()
         if self.end_is_inclusive and borders[:2] == [0, 0]:
             borders, limit = [], 0  # to Linux since 6.8 a segment of no bytes at 0 is everywhere
         elif borders and borders[-1] > limit:
             borders = [min(frame, limit) for frame in borders]
-        self.borders = [*borders, limit, _ALL_FRAMES]
+        borders += limit, _ALL_FRAMES
+        self.borders = borders
+
+    def destinations(self) -> Iterator[range]:
+        """The frames of each segment."""
+        for each in self.segment:
+            yield range(each.mem >> PAGE_SHIFT, each.end >> PAGE_SHIFT)
+
+    def first_entry(self, number: int) -> int:
+        """The entry of the first page of segment `number`; its destination is the one before."""
+        return 1 + sum(1 + len(each) for each in islice(self.destinations(), number))
+
+    @property
+    def sources(self) -> list[list[int]]:
+        """Of each segment of a loaded image: the frame behind each page."""
+        return [
+            [entry >> PAGE_SHIFT for entry in self.entries[first : first + len(each)]]
+            for each, first in zip(self.destinations(), map(self.first_entry, range(self.nr_segments)), strict=True)
+        ]
+
+    @property
+    def nr_entries(self) -> int:
+        """Entries of the page list, without indirections."""
+        return len(self.entries)
 
     @property
     def nr_segments(self) -> int:

@@ -149,26 +149,40 @@ class PhysicalMemory:
                 self.write(target + done, data)
 
     def copy_from(
-        self, address: int, source: Source, offset: int, size: int, progress: Callable[[int], None] | None = None
+        self,
+        address: int,
+        source: Source,
+        offset: int,
+        size: int,
+        zeros: int = 0,
+        progress: Callable[[int], None] | None = None,
     ) -> None:
-        """Store `size` readable bytes of `source` from `offset` on; `progress` is told of bytes as they are done.
+        """Store `size` readable bytes of `source` from `offset` on, and `zeros` bytes of zeros behind them.
 
-        Many bytes go to the file, not through the mapping: no page fault, and no zeroing of a page that is
-        overwritten whole. For a few, which fill pages that were used before, a system call would cost more.
+        `progress` is told of bytes as they are done. Many bytes go to the file, not through the mapping: no page fault,
+        and no zeroing of a page that is overwritten whole. For a few, which fill pages that were used before, a system
+        call would cost more.
         """
-        start, target, view = self._at(address, size)
-        if size <= _SMALL:
+        room = size + zeros
+        start, target, view = self._at(address, room)
+        if room <= _SMALL:
             for piece in source.pieces(offset, size):
-                view[start : start + len(piece)] = piece
-                start += len(piece)
+                end = start + len(piece)
+                view[start:end] = piece
+                start = end
+            if zeros:
+                view[start : start + zeros] = _ZEROS[:zeros]
             if progress is not None:
-                progress(size)
+                progress(room)
             return
         for done in range(0, size, _COPY_CHUNK):
             chunk = min(_COPY_CHUNK, size - done)
             self._write_at(target + done, list(source.pieces(offset + done, chunk)))
             if progress is not None:
                 progress(chunk)
+        self.clear(address + size, zeros)
+        if progress is not None:
+            progress(zeros)
 
     def _write_at(self, offset: int, pieces: list[memoryview]) -> None:
         while pieces:

@@ -17,7 +17,6 @@ __all__ = ["PageAllocator", "Policy"]
 _NORESERVE = 0x4000
 _FREE, _USED = b"\0", b"\1"
 _NONE = range(0)
-_NO_LIMIT = 1 << 62
 
 
 class Policy(StrEnum):
@@ -47,7 +46,7 @@ class PageAllocator:
         self._spans = [(each.start, each.stop) for each in self._ranges]
         self.nr_pages = sum(len(each) for each in self._ranges)
         self.policy = policy
-        self._limit = _NO_LIMIT  # pages that may be handed out yet
+        self._withheld: int | None = None  # free pages that are not handed out, under an arranged limit
         self.allocated = 0  # pages handed out and not taken back
         # One byte a frame, of which only what is looked at costs memory: a terabyte machine has 256 million.
         top = max((each.end >> PAGE_SHIFT for each in [*ram, *later]), default=0)
@@ -74,18 +73,17 @@ class PageAllocator:
     @property
     def left(self) -> int:
         """Pages that may be handed out before memory, or the arranged limit, is used up."""
-        free = self.nr_pages - self.allocated
-        return free if free < self._limit else self._limit
+        return self.nr_pages - self.allocated - (self._withheld or 0)
 
     def fail_after(self, pages: int | None) -> None:
         """Let every allocation fail after `pages` more, as when memory has run out; None: let none."""
-        self._limit = _NO_LIMIT if pages is None else pages
+        self._withheld = None if pages is None else max(0, self.free - pages)
 
-    def aim_at(self, destinations: Sequence[tuple[int, int]]) -> None:
-        """Tell an adversarial allocator which frames (first, end) it should hand out first; others take no notice."""
+    def aim_at(self, destinations: Iterable[range]) -> None:
+        """Tell an adversarial allocator which frames it should hand out first; others take no notice."""
         if self.policy is Policy.ADVERSARIAL:
             both = product(destinations, self._ranges)
-            self._aimed = [range(max(first, each.start), min(end, each.stop)) for (first, end), each in both]
+            self._aimed = [range(max(each.start, ram.start), min(each.stop, ram.stop)) for each, ram in both]
 
     def add(self, ram: Range) -> None:
         """Take over more RAM, whole pages below the highest that it had: what a crash reservation gives up."""
@@ -94,6 +92,8 @@ class PageAllocator:
         self._ranges = [_frames(each) for each in merge([*ranges, ram])]
         self._spans = [(each.start, each.stop) for each in self._ranges]
         self.nr_pages += len(frames)
+        if self._withheld is not None:
+            self._withheld += len(frames)
         self._walk.append(frames)
         self._map[frames.start] = 0
         if not any(frames.stop in each for each in self._ranges):
@@ -106,8 +106,10 @@ class PageAllocator:
 
         Borders are frames in ascending order, each the first that is on the other side.
         """
-        count = min(count, self.nr_pages - self.allocated, self._limit)
-        if count <= 0:
+        left = self.left
+        if count > left:
+            count = left
+        if not count:
             return _NONE
         if self._scattered is None and not self._aimed:
             first = self._map.find(_FREE, self._next, self._end)
@@ -145,7 +147,6 @@ class PageAllocator:
             count = stop - first
         self._map[first:stop] = _USED * count
         self.allocated += count
-        self._limit -= count
         return range(first, stop)
 
     def free_runs(self, runs: Iterable[range]) -> None:
@@ -161,7 +162,8 @@ class PageAllocator:
     def put_back(self, frames: range) -> None:
         """Take frames back as if they had not been handed out."""
         self._free(frames.start, frames.stop)
-        self._limit += len(frames)
+        if self._withheld is not None:
+            self._withheld -= len(frames)
 
     def free_pages(self, first: int, order: int = 0) -> None:
         """Take 2**order frames back."""
@@ -172,16 +174,20 @@ class PageAllocator:
             raise ValueError("a frame is freed that is not in use")
         self._map[first:stop] = bytes(stop - first)
         self.allocated -= stop - first
+        if self._withheld is not None:
+            self._withheld += stop - first
         if self._scattered is not None:
             self._recycled.extend(range(first, stop))
             return
-        for number, piece in enumerate(self._walk[: self._at]):
+        if first >= self._next and not self._at:
+            return
+        for number in range(self._at + 1):
+            piece = self._walk[number]
             if first < piece.stop and piece.start < stop:
-                self._go_on(number)
-                self._next = max(first, piece.start)
-                return
-        if first < self._next and self._walk[self._at].start < stop:
-            self._next = max(first, self._walk[self._at].start)
+                if number < self._at or first < self._next:
+                    self._go_on(number)
+                    self._next = max(first, piece.start)
+                break
 
     def _next_free(self) -> int:
         """The first frame in the order of the walk that is free, of which there is one."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warmboot.errors import RefusedError
+from warmboot.uapi import Segment
 
 __all__ = ["KexecError", "Rule"]
 
@@ -25,6 +27,13 @@ class KexecError(RefusedError):
         self.errno = number or rule.errno
         self.segment = segment
         self.addresses = addresses
+
+    def told(self, segments: Sequence[Segment]) -> str:
+        """The message, with what the segment is that broke the rule: the kernel knows segments by number alone."""
+        if self.segment is None or self.segment >= len(segments):
+            return str(self)
+        number = f"segment {self.segment}"
+        return str(self).replace(number, f"{number} ({segments[self.segment].name})", 1)
 
     @property
     def errno_name(self) -> str:
@@ -54,13 +63,13 @@ LOAD_DISABLED = Rule(
     "kexec_load_disabled",
     errno.EPERM,
     "kexec_load_permitted",
-    "kernel.kexec_load_disabled is 1 and cannot be set back: load before it is set, or reboot by firmware",
+    "load before kernel.kexec_load_disabled is set, as it cannot be set back; or reboot by firmware",
 )
 LOAD_LIMIT = Rule(
     "kexec_load_limit",
     errno.EPERM,
     "kexec_load_permitted",
-    "kernel.kexec_load_limit_reboot or _panic has been counted down to 0: load earlier, or reboot by firmware",
+    "load before the limit is used up, as it cannot be raised; or reboot by firmware",
 )
 LSM = Rule(
     "security_kernel_load_data",

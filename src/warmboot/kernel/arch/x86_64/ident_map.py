@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from warmboot.kernel.memory import PhysicalMemory
+from warmboot.memmap import Range, merge
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
 
 __all__ = ["IdentityMapping"]
@@ -34,15 +36,18 @@ class IdentityMapping:
         self._links: list[tuple[int, int]] = []  # where in them such an entry is, in bytes, and the table's number
         self._tables: dict[tuple[int, int], int] = {}  # (shift, address of what it maps): number
         self._gigabytes: set[int] = set()  # addresses, in units of 1 GiB, that one entry maps
-        self._added: list[tuple[int, int]] = []
+        self._added: list[Range] = []
+        self._borders: list[int] = []  # of what was added: start, end, start, and so on
 
     def covers(self, start: int, end: int) -> bool:
         """Whether physical bytes `start` up to `end` are in one range that was added."""
-        return any(begin <= start and end <= behind for begin, behind in self._added)
+        number = bisect_right(self._borders, start)
+        return number & 1 == 1 and end <= self._borders[number]
 
     def add(self, start: int, end: int) -> None:
         """Map physical bytes `start` up to `end`; what is mapped already stays."""
-        self._added.append((start, end))
+        self._added = merge([*self._added, Range(start, end)])
+        self._borders = [border for each in self._added for border in (each.start, each.end)]
         address = start
         while address < end:
             behind = min(end, ((address >> _PUD_SHIFT) + 1) << _PUD_SHIFT)
