@@ -33,9 +33,7 @@ __all__ = ["BOOT", "Hop", "Journey", "base_layer", "kernel_file", "ovmf", "trave
 BOOT = "console=ttyS0 quiet panic=-1"  # what every kernel of a journey is told
 
 _HOME = "opt/warmboot"
-_LIBRARIES = "usr/lib/x86_64-linux-gnu"
 _UNPACKERS = ("python3-zstandard", "python3-lz4", "liblz4-1", "libzstd1")
-_NUMPY = ("python3-numpy", "libblas3", "liblapack3", "libgfortran5", "libquadmath0", "libstdc++6")
 _INIT = """\
 #!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONDONTWRITEBYTECODE=1
@@ -111,15 +109,14 @@ def travel(
     append: str = "",
     efi: bool = False,
     cpus: int = 1,
-    model: bool = False,
     timeout: float = 300.0,
 ) -> Journey:
     """Boot the kernel file `first`, let each hop play its script, and listen until the guest powers off.
 
-    `stage` holds the files of /stage by name. With `model` the guest has what warmboot's model needs, NumPy.
+    `stage` holds the files of /stage by name.
     Ends with the guest, or after `timeout` seconds without a word.
     """
-    base = base_layer() + (_numpy() if model else b"")
+    base = base_layer()
     entries = [cpio.file("stage/base", base)]
     entries += [cpio.file(f"stage/{name}", data) for name, data in stage.items()]
     entries += [cpio.file(f"stage/hops/{number}", script.encode()) for number, script in enumerate(scripts)]
@@ -164,29 +161,21 @@ def base_layer() -> bytes:
     files = [each for each in cpio.tree(source) if each.name.endswith((".py", ".bin"))]
     entries += [replace(each, name=f"{_HOME}/src/warmboot/{each.name}") for each in files]
     ours = gzip.compress(cpio.archive(_with_byte_code(entries)), 6, mtime=0)
-    return _padded(guest_root(init=_INIT).read_bytes() + _layer("unpackers-1", _UNPACKERS, {}) + ours)
+    return _padded(guest_root(init=_INIT).read_bytes() + _layer("unpackers-1", _UNPACKERS) + ours)
 
 
-def _layer(name: str, packages: Sequence[str], links: Mapping[str, str]) -> bytes:
-    """What Debian's packages bring, for the guest's Python, and symbolic links besides; kept in the cache."""
+def _layer(name: str, packages: Sequence[str]) -> bytes:
+    """What Debian's packages bring, for the guest's Python; kept in the cache."""
     path = cache_folder() / "guest" / f"{name}.cpio.gz"
     with locked(path.with_suffix(".lock")):
         if not is_stored(path):
             root = path.with_suffix(".unpacked")
             for deb in Suite("bookworm").fetch(packages):
                 unpack(deb, root)
-            for folder in [*root.rglob("tests"), *root.rglob("doc"), *root.rglob("distutils"), root / "usr/share"]:
-                shutil.rmtree(folder, ignore_errors=True)
-            entries = [*cpio.tree(root), *(cpio.symlink(link, target) for link, target in links.items())]
-            store(path, _padded(gzip.compress(cpio.archive(_with_byte_code(entries)), 6, mtime=0)))
+            shutil.rmtree(root / "usr/share")
+            store(path, _padded(gzip.compress(cpio.archive(_with_byte_code(cpio.tree(root))), 6, mtime=0)))
             shutil.rmtree(root)
     return path.read_bytes()
-
-
-def _numpy() -> bytes:
-    """NumPy; what update-alternatives would link, had its packages been installed, is linked here."""
-    links = {f"{_LIBRARIES}/lib{name}.so.3": f"{name}/lib{name}.so.3" for name in ("blas", "lapack")}
-    return _layer("numpy-2", _NUMPY, links)
 
 
 def _padded(archive: bytes) -> bytes:

@@ -69,15 +69,6 @@ def test_a_computer_whose_facts_cannot_be_read_is_no_reason_to_be_silent(tmp_pat
     assert any("kernel.kexec_load_disabled" in line for line in said)
 
 
-def test_without_numpy_there_is_no_model_but_an_explanation(tmp_path: Path) -> None:
-    without = (*OURS[:-1], f"import sys; sys.modules['numpy'] = None\n{OURS[-1]}")
-    root = CrashMachine().write(tmp_path)
-    words = ("-c", "-p", kernel("6.12"), "--entry=0x100000")
-    said = _for_a_person(captured([*without, *words], root, answer=lambda _: errno.EADDRNOTAVAIL))
-    assert len(said) == 3
-    assert "crashkernel=" in said[-1]
-
-
 @pytest.mark.parametrize("number", sorted(errno.errorcode))
 def test_every_errno_is_told_by_name(number: int) -> None:
     lines = explain_load(LiveError(number, "kexec_load"))

@@ -96,7 +96,7 @@ try warmboot load --dry-run /stage/k
     )
     arm64 = bytes(0x38) + b"ARM\x64" + bytes(0x1000)
     stage = {"k": kernel.read_bytes(), "arm64": arm64, "busy": _BUSY.encode()}
-    journey = travel(kernel, [script], stage, memory="1G", model=True, timeout=400.0)
+    journey = travel(kernel, [script], stage, memory="1G", timeout=400.0)
     assert len(journey.hops[0].statuses) == script.count("BEGIN"), journey.last_words()
     return journey.hops[0]
 
@@ -169,7 +169,7 @@ try warmboot status
 """
     )
     stage = {"signed": image, "unsigned": without_signature(image)}
-    hop = travel(kernel, [script], stage, append="lockdown=integrity", model=True).hops[0]
+    hop = travel(kernel, [script], stage, append="lockdown=integrity").hops[0]
     for command, expected, told in (
         ("ours -c -l", 255, "the kernel is locked down (integrity): unsigned images are forbidden (rule lockdown"),
         ("ours -s -l /stage/unsigned", 255, "the kernel file has no signature, and the kernel is locked down"),

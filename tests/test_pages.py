@@ -173,6 +173,18 @@ def test_the_arranged_limit(policy: Policy, limit: int, order: int) -> None:
     assert pages.left == pages.free == 1024 - limit
 
 
+def test_frames_put_back_were_never_handed_out() -> None:
+    pages = PageAllocator([Range(0, 4 * MIB)])
+    pages.fail_after(10)
+    run = pages.alloc_run(8)
+    pages.put_back(run[3:])
+    assert (pages.left, pages.allocated) == (7, 3)
+    pages.free_runs([run[:3]])
+    assert (pages.left, pages.allocated) == (7, 0)  # what is freed is not handed out again under a limit
+    pages.fail_after(None)
+    assert len(alloc_frames(pages, 2000)) == 1024
+
+
 @pytest.mark.parametrize("policy", list(Policy))
 def test_ram_that_is_added(policy: Policy) -> None:
     later = Range(4 * MIB, 5 * MIB)

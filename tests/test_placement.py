@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from warmboot.errors import InputError, RefusedError
 from warmboot.images import BzImage, XLoadFlags, parse_bzimage
 from warmboot.memmap import Facts, Range, subtract
+from warmboot.memmap.firmware import Efi, EfiMemoryDescriptor, Firmware
 from warmboot.placement import Placement, Space, place
 from warmboot.purgatory import demo_kernel
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE, Segment
@@ -37,6 +38,17 @@ def where(segment: Segment) -> Range:
 
 def named(placement: Placement, name: str) -> Segment:
     return next(each for each in placement.request.segments if each.name == name)
+
+
+def test_nothing_goes_where_firmware_keeps_its_own_in_ram() -> None:
+    """Found by 7.2 after 6.1 under OVMF: EFI keeps a random seed in RAM, and the new kernel cleared it."""
+    facts = Facts.of_pc(GIB)
+    initrd = memoryview(bytes(8 * MIB))
+    first = named(place(IMAGE, facts, initrds=[initrd]), "initrd")
+    seed = EfiMemoryDescriptor(type=4, phys_addr=first.mem + 4 * MIB, virt_addr=0, num_pages=1, attribute=1 << 63)
+    firmware = Firmware(efi=Efi(b"EL64", 0x3F00_0018, (seed,), 0, 0, 0))
+    placement = place(IMAGE, facts, initrds=[initrd], firmware=firmware)
+    assert not any(where(each).overlaps(seed.range) for each in placement.request.segments)
 
 
 # --- machines of all kinds -----------------------------------------------------------------------------------------

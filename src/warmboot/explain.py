@@ -46,14 +46,12 @@ def _may_boot() -> bool:
 
 def _ask_the_model(request: LoadRequest | KexecFileRequest, number: int) -> list[str]:
     """What the model says, if it refuses too, and with the same errno."""
-    try:
-        # ENOSYS is explained without the model; and where NumPy is missing, as in a rescue system, so is the rest.
-        from warmboot.kernel import KexecError  # noqa: PLC0415
-        from warmboot.live.facts import read_facts  # noqa: PLC0415
-        from warmboot.machines.machine import Machine  # noqa: PLC0415
-        from warmboot.permit import permit  # noqa: PLC0415
-    except ImportError:
-        return []
+    # ENOSYS is explained without the model.
+    from warmboot.kernel import KexecError  # noqa: PLC0415
+    from warmboot.live.facts import read_facts  # noqa: PLC0415
+    from warmboot.machines.machine import Machine  # noqa: PLC0415
+    from warmboot.permit import permit  # noqa: PLC0415
+
     try:
         with Machine(read_facts()) as machine:
             permit(machine.kernel, request)

@@ -195,7 +195,8 @@ def do_kexec_load(
                 kernel.passed(rules.VMCOREINFO)
             for number in range(image.nr_segments):
                 kimage_load_segment(kernel, image, number, caller)
-            kernel.passed(rules.SOURCE_PAGES, rules.SOURCE_FAULT)
+            kernel.passed(rules.SOURCE_PAGES)
+            kernel.passed(rules.SOURCE_FAULT)
             kimage_terminate(kernel, image)
             machine_kexec_post_load(kernel, image)
             unused = _exchange(kernel, image, on_crash=on_crash)

@@ -66,7 +66,8 @@ def _check_addresses(kernel: KernelState, image: Kimage) -> None:
             raise rules.DESTINATION_LIMIT.refuse(
                 f"segment {number} ends at {end:#x}, the limit is {limit:#x}", segment=number, addresses=(mem, memsz)
             )
-    kernel.passed(rules.SEGMENT_WRAPS, rules.PAGE_ALIGNMENT, rules.DESTINATION_LIMIT)
+    for rule in (rules.SEGMENT_WRAPS, rules.PAGE_ALIGNMENT, rules.DESTINATION_LIMIT):
+        kernel.passed(rule)
 
 
 def _check_overlap(kernel: KernelState, image: Kimage) -> None:
@@ -139,21 +140,18 @@ def kimage_alloc_control_pages(kernel: KernelState, image: Kimage, order: int, c
 
 def kimage_alloc_table_pages(kernel: KernelState, image: Kimage, count: int, caller: Caller) -> list[range]:
     """`count` times kimage_alloc_control_pages of order 0; fewer frames where memory runs out."""
+    if image.type is KimageType.CRASH:
+        holes = [_kimage_alloc_crash_control_pages(kernel, image, 0) for _ in range(count)]
+        return [range(first, first + 1) for first in holes if first is not None]
     found: list[range] = []
-    while count:
-        if image.type is KimageType.CRASH:
-            first = _kimage_alloc_crash_control_pages(kernel, image, 0)
-            frames = range(0) if first is None else range(first, first + 1)
-        elif caller.fatal_signal_pending():
-            break
-        else:
-            frames = kernel.pages.alloc_run_outside(count, image.borders)
-            image.control_pages.append(frames)
-            image.taken.append(frames)
+    while count and not caller.fatal_signal_pending():
+        frames = kernel.pages.alloc_run_outside(count, image.borders)
         if not frames:
             break
         found.append(frames)
         count -= len(frames)
+    image.control_pages += found
+    image.taken += found
     return found
 
 

@@ -50,7 +50,8 @@ class Kimage:
 
     head: int = 0  # kimage_entry_t
     indirection_pages: list[int] = field(default_factory=list)
-    # The page list without indirections. What belongs into the last indirection page is put there when it is complete.
+    # The page list without indirections, in the byte order of x86 and of all computers whose memory QEMU shares with
+    # it. What belongs into the last indirection page is put there when it is complete.
     entries: array[int] = field(default_factory=_no_entries)
     control_page: int = _U64  # crash images: physical address from which the next control page is sought
     control_code_page: int = 0
@@ -60,9 +61,11 @@ class Kimage:
     control_pages: list[range] = field(default_factory=list)  # normal images only
     transition_pages: list[range] = field(default_factory=list)  # of the mapping of the relocation code's old address
     taken: list[range] = field(default_factory=list)  # all frames that came from the page allocator, in order
-    dest_pages: list[int] = field(default_factory=list)  # destinations allocated before their turn begin, end, begin ...
     spare_pages: list[range] = field(default_factory=list)  # sources of pages that have become their own
-    borders: list[int] = field(default_factory=list)  # frames where what cannot be used begins, ends, begins, and so on
+    # Sets of frames, as the frames where they begin, end, begin again, and so on: destinations that were allocated
+    # before their turn, and all that is no good as a control page.
+    dest_pages: list[int] = field(default_factory=list)
+    borders: list[int] = field(default_factory=list)
 
     def find_borders(self, limit: int) -> None:
         """Fill in the borders: of destinations, which do not overlap, and of what is from frame `limit` on."""

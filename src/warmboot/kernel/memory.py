@@ -12,8 +12,6 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
-import numpy as np
-
 from warmboot.errors import RefusedError
 from warmboot.memmap import Range, merge
 from warmboot.uapi import Source
@@ -39,7 +37,7 @@ class Bank:
     @property
     def address(self) -> int:
         """Where the bank is mapped in this process, for an emulator; valid as long as the memory is open."""
-        return np.frombuffer(self.view, dtype=np.uint8, count=1).ctypes.data
+        return ctypes.addressof(ctypes.c_char.from_buffer(self.view))
 
 
 class PhysicalMemory:

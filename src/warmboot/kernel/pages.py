@@ -43,10 +43,10 @@ class PageAllocator:
         seed: int = 0,
     ) -> None:
         self._ranges = [_frames(each) for each in whole(merge(ram), PAGE_SIZE)]
-        self._spans = [(each.start, each.stop) for each in self._ranges]
         self.nr_pages = sum(len(each) for each in self._ranges)
         self.policy = policy
-        self._withheld: int | None = None  # free pages that are not handed out, under an arranged limit
+        self.left = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
+        self._limited = False
         self.allocated = 0  # pages handed out and not taken back
         # One byte a frame, of which only what is looked at costs memory: a terabyte machine has 256 million.
         top = max((each.end >> PAGE_SHIFT for each in [*ram, *later]), default=0)
@@ -70,14 +70,10 @@ class PageAllocator:
         """Pages that are left."""
         return self.nr_pages - self.allocated
 
-    @property
-    def left(self) -> int:
-        """Pages that may be handed out before memory, or the arranged limit, is used up."""
-        return self.nr_pages - self.allocated - (self._withheld or 0)
-
     def fail_after(self, pages: int | None) -> None:
         """Let every allocation fail after `pages` more, as when memory has run out; None: let none."""
-        self._withheld = None if pages is None else max(0, self.free - pages)
+        self._limited = pages is not None
+        self.left = self.free if pages is None else min(pages, self.free)
 
     def aim_at(self, destinations: Iterable[range]) -> None:
         """Tell an adversarial allocator which frames it should hand out first; others take no notice."""
@@ -90,10 +86,9 @@ class PageAllocator:
         frames = _frames(ram)
         ranges = [Range(each.start << PAGE_SHIFT, each.stop << PAGE_SHIFT) for each in self._ranges]
         self._ranges = [_frames(each) for each in merge([*ranges, ram])]
-        self._spans = [(each.start, each.stop) for each in self._ranges]
         self.nr_pages += len(frames)
-        if self._withheld is not None:
-            self._withheld += len(frames)
+        if not self._limited:
+            self.left += len(frames)
         self._walk.append(frames)
         self._map[frames.start] = 0
         if not any(frames.stop in each for each in self._ranges):
@@ -106,9 +101,7 @@ class PageAllocator:
 
         Borders are frames in ascending order, each the first that is on the other side.
         """
-        left = self.left
-        if count > left:
-            count = left
+        count = min(count, self.left)
         if not count:
             return _NONE
         if self._scattered is None and not self._aimed:
@@ -147,6 +140,7 @@ class PageAllocator:
             count = stop - first
         self._map[first:stop] = _USED * count
         self.allocated += count
+        self.left -= count
         return range(first, stop)
 
     def free_runs(self, runs: Iterable[range]) -> None:
@@ -162,8 +156,8 @@ class PageAllocator:
     def put_back(self, frames: range) -> None:
         """Take frames back as if they had not been handed out."""
         self._free(frames.start, frames.stop)
-        if self._withheld is not None:
-            self._withheld -= len(frames)
+        if self._limited:
+            self.left += len(frames)
 
     def free_pages(self, first: int, order: int = 0) -> None:
         """Take 2**order frames back."""
@@ -174,8 +168,8 @@ class PageAllocator:
             raise ValueError("a frame is freed that is not in use")
         self._map[first:stop] = bytes(stop - first)
         self.allocated -= stop - first
-        if self._withheld is not None:
-            self._withheld += stop - first
+        if not self._limited:
+            self.left += stop - first
         if self._scattered is not None:
             self._recycled.extend(range(first, stop))
             return
@@ -226,25 +220,28 @@ class PageAllocator:
         return walk(self._position)
 
     def _block(self, count: int, borders: Sequence[int]) -> int | None:
-        """The first of `count` free frames: the next ones of the policy, and then all of RAM."""
-        start, end = self._next, self._end
+        """The first of `count` free frames: the next ones of the policy, and then any."""
+        begin, end = self._next, self._end
         if self._scattered is not None:
-            start = self._scattered(self._blocks)
-            end = next(each.stop for each in self._ranges if start in each)
+            begin = self._scattered(self._blocks)
+            end = next(each.stop for each in self._ranges if begin in each)
             self._blocks += 1
-        free = _FREE * count
-        for begin, behind in ((start, end), *self._spans):
-            at = begin
-            while (at := self._map.find(free, at, behind)) >= 0:
-                first = at + -at % count
-                number = bisect_right(borders, first)
-                if number & 1:
-                    first = borders[number]
-                elif number < len(borders) and borders[number] < first + count:
-                    first = borders[number + 1]
-                if first == at:
-                    return first
-                at = first
+        found = self._search(count, borders, begin, end)
+        if found is None:
+            everywhere = (self._search(count, borders, each.start, each.stop) for each in self._ranges)
+            found = next((each for each in everywhere if each is not None), None)
+        return found
+
+    def _search(self, count: int, borders: Sequence[int], begin: int, end: int) -> int | None:
+        while (at := self._map.find(_FREE * count, begin, end)) >= 0:
+            begin = at + -at % count
+            number = bisect_right(borders, begin)
+            if number & 1:
+                begin = borders[number]
+            elif count > 1 and number < len(borders) and borders[number] < begin + count:
+                begin = borders[number + 1]
+            elif begin == at:
+                return at
         return None
 
 

@@ -63,11 +63,10 @@ class KernelState:
         self.on_check: Callable[[rules.Rule], None] | None = None
         self.on_progress: Callable[[int], None] | None = None
 
-    def passed(self, *passed: rules.Rule) -> None:
-        """A request has passed these rules."""
+    def passed(self, rule: rules.Rule) -> None:
+        """A request has passed `rule`."""
         if self.on_check is not None:
-            for rule in passed:
-                self.on_check(rule)
+            self.on_check(rule)
 
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""
@@ -76,7 +75,7 @@ class KernelState:
 
     def kexec_trylock(self) -> bool:
         """Take the lock that all of kexec shares; never waits."""
-        return self._lock.acquire(False)  # noqa: FBT003 - a name would cost as much as the lock
+        return self._lock.acquire(blocking=False)
 
     def kexec_unlock(self) -> None:
         """Give the lock back."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
+from warmboot.memmap.ranges import Range
+
 __all__ = ["EDD_ENTRY_SIZE", "EFI_DESCRIPTOR_VERSION", "Efi", "EfiMemoryDescriptor", "Firmware", "FrameBuffer"]
 
 EDD_ENTRY_SIZE = 82  # bytes of struct edd_info (include/uapi/linux/edd.h)
 EFI_DESCRIPTOR_VERSION = 1  # EFI_MEMORY_DESCRIPTOR_VERSION: the only one that UEFI has
+_EFI_PAGE_SIZE = 4096
 _DESCRIPTOR = struct.Struct("<IIQQQQ")
 
 
@@ -25,6 +28,11 @@ class EfiMemoryDescriptor:
     virt_addr: int
     num_pages: int
     attribute: int
+
+    @property
+    def range(self) -> Range:
+        """The physical bytes."""
+        return Range(self.phys_addr, self.phys_addr + self.num_pages * _EFI_PAGE_SIZE)
 
     def pack(self) -> bytes:
         """The descriptor as kernels read it, 40 bytes."""

@@ -80,6 +80,10 @@ class Layout:
     ) -> None:
         self.host = host
         self.wanted = wanted
+        # RAM by the memory map may be firmware's all the same: Linux keeps EFI's random seed there, and the next kernel
+        # clears it (drivers/firmware/efi/efi.c), whatever was loaded over it.
+        efi = wanted.firmware.efi
+        avoid = [*avoid, *(each.range for each in efi.memmap)] if efi else avoid
         limits = [Range(0, mem_min), Range(min(mem_max, _EVERYWHERE - 1) + 1, _EVERYWHERE)]
         if crash is None:
             self.space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
