@@ -122,3 +122,13 @@ def test_nothing_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     digest_regions([segment(Readable.of(data), 0x100_0000)])
     assert all(each.obj is data for each in updates if len(each))
     assert sum(len(each) for each in updates) == len(data)
+
+
+def test_progress_is_told_in_the_callers_thread() -> None:
+    told: list[tuple[int, int, int]] = []
+    data = Readable.of(bytes(40 * MIB))
+    digest_regions([segment(data, 0)], lambda done, total: told.append((done, total, threading.get_ident())))
+    assert told
+    assert {(total, thread) for _, total, thread in told} == {(40 * MIB, threading.get_ident())}
+    assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+    assert told[-1][0] <= 40 * MIB

@@ -81,7 +81,8 @@ class _Run:
         self._observer = observer
         self._stages = stages
         self._facts: Facts = read_facts()
-        self._image: Image
+        self._given: Image
+        self._image: Image  # the kernel itself, in a unified image too
         self._placement: Placement | None = None
         self._call, self._why = _chosen(options.call, self._facts)
         self._initrds = [map_file(path, "initrd") for path in options.initrds]
@@ -91,6 +92,7 @@ class _Run:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
+            self._given = image
             if isinstance(image, Uki):
                 self._initrds = self._initrds or list(image.initrds)
                 self._line = self._line or image.command_line or ""
@@ -117,6 +119,7 @@ class _Run:
                 command_line=self._line,
                 firmware=read_firmware(),
                 crash=crash,
+                progress=lambda done, total: self._observer.progress("place", done, total),
             )
             self._stages.segments = placement.request.segments
             stage.figures |= {
@@ -173,20 +176,41 @@ class _Run:
         return KexecFileRequest(self._image.file, size, line, self._flags())
 
     def _load_files(self) -> None:
-        opened = [anonymous_file(self._image.file)]
+        """The files themselves where the kernel can read them, copies in memory where they are packed or several."""
+        opened: list[int] = []
         try:
+            whole = self._image is self._given and not self._given.wrapping
+            kernel = _opened(self._options.kernel) if whole else anonymous_file(self._image.file)
+            opened.append(kernel)
             initrd = None
             if self._initrds:
-                initrd = anonymous_file(name="initrd")
+                alone = len(self._options.initrds) == 1
+                initrd = _opened(self._options.initrds[0]) if alone else self._joined()
                 opened.append(initrd)
-                joined = Joined(self._initrds)
-                for done, piece in enumerate(joined.pieces(0, joined.readable)):
-                    write_all(initrd, piece, "initrd")
-                    self._observer.progress("load", done, len(self._initrds))
-            kexec_file_load(opened[0], initrd, os.fsencode(self._line), self._flags())
+            kexec_file_load(kernel, initrd, os.fsencode(self._line), self._flags())
         finally:
             for fd in opened:
                 os.close(fd)
+
+    def _joined(self) -> int:
+        joined = Joined(self._initrds)
+        fd, done = anonymous_file(name="initrd"), 0
+        try:
+            for piece in joined.pieces(0, joined.readable):
+                write_all(fd, piece, "initrd")
+                done += piece.nbytes
+                self._observer.progress("load", done, joined.readable)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from None
 
 
 def _chosen(call: Call, facts: Facts) -> tuple[Call, str]:

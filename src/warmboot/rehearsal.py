@@ -109,7 +109,13 @@ class _Run:
         with self._stages.stage("place") as stage:
             if options.boot:
                 self._power_on()
-            placement = self._placement = place(self._image, self._machine.facts, initrds=initrds, command_line=line)
+            placement = self._placement = place(
+                self._image,
+                self._machine.facts,
+                initrds=initrds,
+                command_line=line,
+                progress=lambda done, total: self._observer.progress("place", done, total),
+            )
             self._stages.segments = placement.request.segments
             stage.figures = {
                 "segments": [

@@ -30,30 +30,35 @@ def digest_of(segment: Segment, offset: int, size: int) -> bytes:
     return digest.digest()
 
 
-def digest_regions(segments: Iterable[Segment]) -> list[Region]:
+def digest_regions(segments: Iterable[Segment], progress: Callable[[int, int], None] | None = None) -> list[Region]:
     """The regions, in the order of the segments; each is a multiple of BLOCK, the last of a segment filled with zeros.
 
-    Nothing is copied. hashlib lets other threads run while it works, so that pieces are hashed in parallel.
+    Nothing is copied. hashlib lets other threads run while it works, so that pieces are hashed in parallel. `progress`
+    is told, in the caller's thread, how many of how many bytes are hashed.
     """
     segments = list(segments)
     total = sum(each.bufsz for each in segments)
     pieces = list(_pieces(segments, max(_PIECE, -(-total // _MOST_PIECES // BLOCK) * BLOCK)))
     digests: list[bytes] = [b""] * len(pieces)
     waiting = iter(range(len(pieces)))  # next() of it is atomic
+    hashed: list[int] = []  # and so is append()
 
-    def work() -> None:
+    def work(tell: Callable[[int, int], None] | None = None) -> None:
         try:
             for number in waiting:
                 digests[number] = digest_of(*pieces[number])
+                hashed.append(pieces[number][2])
+                if tell is not None:
+                    tell(sum(hashed), total)
         finally:
             for _ in waiting:  # where one fails, the others need not go on
                 pass
 
     helpers = min(len(os.sched_getaffinity(0)), len(pieces)) - 1 if total >= _ALONE else 0
     if helpers:
-        _in_parallel(work, helpers)
+        _in_parallel(lambda: work(progress), work, helpers)
     else:
-        work()
+        work(progress)
     return [
         Region(segment.mem + offset, size, digest)
         for (segment, offset, size), digest in zip(pieces, digests, strict=True)
@@ -67,8 +72,8 @@ def _pieces(segments: Iterable[Segment], most: int) -> Iterator[_Piece]:
             yield segment, offset, min(most, padded - offset)
 
 
-def _in_parallel(work: Callable[[], None], helpers: int) -> None:
-    """Run `work` in so many threads besides this one. Raises what any of them raised."""
+def _in_parallel(mine: Callable[[], None], work: Callable[[], None], helpers: int) -> None:
+    """Run `mine` in this thread, `work` in so many others. Raises what any of them raised."""
     import threading  # noqa: PLC0415 - only for large images
 
     failed: list[BaseException] = []
@@ -83,7 +88,7 @@ def _in_parallel(work: Callable[[], None], helpers: int) -> None:
     for each in threads:
         each.start()
     try:
-        work()
+        mine()
     finally:
         for each in threads:
             each.join()

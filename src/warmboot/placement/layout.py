@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from warmboot.memmap.e820 import E820Entry
@@ -77,6 +77,7 @@ class Layout:
         mem_max: int = _EVERYWHERE - 1,
         digest: bool = True,
         crash: CrashDump | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self.host = host
         self.wanted = wanted
@@ -92,6 +93,7 @@ class Layout:
         self._crash = crash
         self._plan: CrashPlan | None = None
         self._digest = digest
+        self._progress = progress
         self._segments: list[Segment] = []
 
     def plan_crash(self, *, efi: bool) -> str:
@@ -165,7 +167,7 @@ class Layout:
 
         unstable = self._plan.headers if self._plan and not self._plan.digest_headers else None
         segments = sorted((each for each in self._segments if each is not unstable), key=lambda each: each.mem)
-        return digest_regions(segments)
+        return digest_regions(segments, self._progress)
 
     def _request(self, entry: int) -> LoadRequest:
         flags = KexecFlags(0) if self._plan is None else self._plan.flags

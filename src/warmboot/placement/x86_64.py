@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from warmboot.images.bzimage import BzImage
@@ -44,6 +44,7 @@ def place(
     crash: CrashDump | None = None,
     console: Console | None = None,
     preserve_context: bool = False,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Placement:
     """Place an image, its initrds (joined in order) or its modules, and its command line on a machine.
 
@@ -51,7 +52,8 @@ def place(
     into its reservation. `rng_seed` is for a Linux's random number generator, fresh by default. `firmware` is what the
     running kernel knows of it, `dtb` a device tree. Without `digest` nothing is checked before the image is entered,
     what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (linux, elf,
-    none) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
+    none) says what an ELF image expects. With `preserve_context` the image may return to the running kernel. `progress`
+    is told how many of how many bytes are hashed.
 
     A unified kernel image's own initrds come before the others, its own command line counts where none is given.
     Raises InputError for a command line that the kernel would cut, RefusedError for an image that does not fit.
@@ -70,7 +72,8 @@ def place(
     )
 
     def layout(wanted: Wanted) -> Layout:
-        return Layout(host, wanted, avoid=avoid, mem_min=mem_min, mem_max=mem_max, digest=digest, crash=crash)
+        limits = {"mem_min": mem_min, "mem_max": mem_max}
+        return Layout(host, wanted, avoid=avoid, digest=digest, crash=crash, progress=progress, **limits)
 
     # The others' modules are only loaded for an image of theirs.
     if isinstance(image, BzImage):
