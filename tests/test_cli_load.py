@@ -71,8 +71,18 @@ def test_a_crash_kernel_goes_into_its_reservation(computer: Path, initrd: Path) 
 def test_the_file_call(computer: Path, initrd: Path) -> None:
     done = warmboot(computer, ["load", KERNEL, "--initrd", initrd, "--call", "kexec_file_load", "--append", "quiet"])
     assert done.status == 0, done.stdout
-    [call] = done.calls
+    call = done.calls[0]
     assert isinstance(call, LoadFile)
+
+
+def test_several_initrds_are_one_file_for_the_file_call(computer: Path, initrd: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.write_bytes(b"x" * 4097)
+    words = ["load", KERNEL, "--initrd", more, "--initrd", initrd, "--call", "kexec_file_load"]
+    call = warmboot(computer, words).calls[0]
+    assert isinstance(call, LoadFile)
+    assert call.initrd == more.read_bytes() + bytes(3) + initrd.read_bytes()
+    assert call.kernel == KERNEL.read_bytes()
 
 
 def test_what_the_kernel_refuses_has_its_reason(computer: Path) -> None:

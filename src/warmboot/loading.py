@@ -12,9 +12,10 @@ from warmboot.errors import ExitStatus, InputError, RefusedError
 from warmboot.explain import explain_load
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.images.file import anonymous_file, write_all
+from warmboot.images.file import anonymous_file
 from warmboot.kernel import Rule
 from warmboot.kernel.security import Caller
+from warmboot.live.buffers import joined_file
 from warmboot.live.calls import LiveError, kexec_file_load, kexec_load
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
@@ -194,16 +195,8 @@ class _Run:
 
     def _joined(self) -> int:
         joined = Joined(self._initrds)
-        fd, done = anonymous_file(name="initrd"), 0
-        try:
-            for piece in joined.pieces(0, joined.readable):
-                write_all(fd, piece, "initrd")
-                done += piece.nbytes
-                self._observer.progress("load", done, joined.readable)
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
+        size = joined.readable
+        return joined_file(joined.pieces(0, size), "initrd", lambda done: self._observer.progress("load", done, size))
 
 
 def _opened(path: Path) -> int:

@@ -72,14 +72,11 @@ def _cannot_load(kernel: File) -> int:
 
 
 def _in_one_file(parts: Sequence[memoryview]) -> int:
-    from warmboot.images.file import write_all  # noqa: PLC0415
+    from warmboot.live.buffers import joined_file  # noqa: PLC0415 - only for a unified image's own
     from warmboot.uapi import Joined  # noqa: PLC0415
 
     joined = Joined(parts)
-    fd = anonymous_file(name="initrd")
-    for piece in joined.pieces(0, joined.readable):
-        write_all(fd, piece, "initrd")
-    return fd
+    return joined_file(joined.pieces(0, joined.readable), "initrd")
 
 
 def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, kernel: memoryview) -> int:

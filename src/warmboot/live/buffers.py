@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from warmboot.uapi import Segment
 
-__all__ = ["Buffers"]
+__all__ = ["Buffers", "joined_file"]
 
 _PIECE = 8 << 20  # bytes that are copied before the pages they came from are let go
 _LARGE = 32 << 20  # bytes of a segment that are worth a thread
@@ -107,9 +107,14 @@ def _resident() -> int:
         return 0
 
 
-def _in_one_run(pieces: Iterable[memoryview], size: int) -> memoryview:
-    """Shared memory with the pieces behind one another."""
-    fd = os.memfd_create("segment")
+def joined_file(
+    pieces: Iterable[memoryview], name: str = "segment", progress: Callable[[int], None] | None = None
+) -> int:
+    """A descriptor of a file in memory with the pieces behind one another; the caller closes it. Raises OSError.
+
+    `progress` is told the bytes that are done.
+    """
+    fd, done = os.memfd_create(name), 0
     try:
         for each in pieces:
             for at in range(0, each.nbytes, _PIECE):
@@ -118,6 +123,19 @@ def _in_one_run(pieces: Iterable[memoryview], size: int) -> memoryview:
                 while written < part.nbytes:
                     written += os.write(fd, part[written:])
                 let_go(part)
+                done += part.nbytes
+                if progress is not None:
+                    progress(done)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _in_one_run(pieces: Iterable[memoryview], size: int) -> memoryview:
+    """The pieces behind one another, mapped."""
+    fd = joined_file(pieces)
+    try:
         return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_READ))
     finally:
         os.close(fd)
