@@ -78,7 +78,7 @@ def test_the_file_call(computer: Path, initrd: Path) -> None:
 def test_several_initrds_are_one_file_for_the_file_call(computer: Path, initrd: Path, tmp_path: Path) -> None:
     more = tmp_path / "more"
     more.write_bytes(b"x" * 4097)
-    words = ["load", KERNEL, "--initrd", more, "--initrd", initrd, "--call", "kexec_file_load"]
+    words: list[str | Path] = ["load", KERNEL, "--initrd", more, "--initrd", initrd, "--call", "kexec_file_load"]
     call = warmboot(computer, words).calls[0]
     assert isinstance(call, LoadFile)
     assert call.initrd == more.read_bytes() + bytes(3) + initrd.read_bytes()

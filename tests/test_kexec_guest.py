@@ -136,6 +136,28 @@ def test_there_and_back(efi: bool) -> None:
     assert max(sizes) - min(sizes) < 32 << 10, "memory is lost on the way"
 
 
+def test_other_ways_to_start() -> None:
+    """Without an action the system's shutdown is called; then `warmboot load` and `exec`; then `kexec -f`."""
+    scripts = [
+        """
+printf '#!/bin/sh\\necho called as $0 with $@\\n' >/sbin/shutdown; chmod +x /sbin/shutdown
+try ours -c /stage/k
+try ours -S -l
+try ours -u
+pack
+try warmboot load /stage/k --initrd /tmp/initrd --command-line "$line"
+run warmboot exec --yes
+""",
+        'pack\nrun ours -f -c /stage/k --initrd=/tmp/initrd --command-line="$line"\n',
+    ]
+    journey = travel(kernel_file("6.12"), scripts, {"k": kernel_file("6.12").read_bytes()})
+    first = journey.hops[0]
+    assert first.statuses == [0, 1, 0, 0], first.text
+    assert "called as /sbin/shutdown with -r now" in first.text
+    assert "verdict   loaded" in first.text
+    assert [number for number in range(3) if number in journey.hops] == [0, 1, 2], journey.last_words()
+
+
 @pytest.mark.parametrize(("efi", "size"), [(False, 500), (True, 100)], ids=["legacy", "efi"])
 def test_a_large_machine_and_a_large_initrd(efi: bool, size: int) -> None:
     """8 GiB, and 500 MiB of an initial RAM disk, whose bytes are the same in the second kernel."""
