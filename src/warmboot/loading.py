@@ -26,7 +26,7 @@ from warmboot.memmap import Facts
 from warmboot.permit import permit
 from warmboot.placement import Module, Placement, place
 from warmboot.placement.crash import CrashDump
-from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.stages import Observer, Outcome, Result, Stages, segment_figures
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
 __all__ = ["Call", "LoadOptions", "load"]
@@ -124,10 +124,7 @@ class _Run:
             )
             self._stages.segments = placement.request.segments
             stage.figures |= {
-                "segments": [
-                    {"name": each.name, "mem": each.mem, "memsz": each.memsz, "bufsz": each.bufsz}
-                    for each in placement.request.segments
-                ],
+                "segments": segment_figures(placement.request.segments),
                 "entry": placement.request.entry,
                 "kernel_entry": placement.kernel_entry,
                 "command_line": placement.command_line,

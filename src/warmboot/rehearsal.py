@@ -20,7 +20,7 @@ from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts
 from warmboot.placement import Placement, linux_command_line, place
-from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.stages import Observer, Outcome, Result, Stages, segment_figures
 
 __all__ = ["Options", "rehearse"]
 
@@ -118,10 +118,7 @@ class _Run:
             )
             self._stages.segments = placement.request.segments
             stage.figures = {
-                "segments": [
-                    {"name": each.name, "mem": each.mem, "memsz": each.memsz, "bufsz": each.bufsz}
-                    for each in placement.request.segments
-                ],
+                "segments": segment_figures(placement.request.segments),
                 "entry": placement.request.entry,
                 "kernel_entry": placement.kernel_entry,
                 "boot_params": placement.boot_params,

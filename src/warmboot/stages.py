@@ -13,7 +13,7 @@ from warmboot.errors import ExitStatus, WarmbootError
 from warmboot.kernel import KexecError, Rule
 from warmboot.uapi import Segment
 
-__all__ = ["Observer", "Outcome", "Result", "Silent", "Stage", "Stages"]
+__all__ = ["Observer", "Outcome", "Result", "Silent", "Stage", "Stages", "segment_figures"]
 
 
 class Outcome(StrEnum):
@@ -68,6 +68,11 @@ class Observer(Protocol):
 
     def ends(self, stage: Stage) -> None:
         """A stage ends."""
+
+
+def segment_figures(segments: Sequence[Segment]) -> list[dict[str, Any]]:
+    """Segments as values that JSON has: addresses physical, sizes in bytes."""
+    return [{"name": each.name, "mem": each.mem, "memsz": each.memsz, "bufsz": each.bufsz} for each in segments]
 
 
 class Silent:
