@@ -14,12 +14,12 @@ import statistics
 import sys
 from dataclasses import dataclass
 
-from warmboot.handover import HandOver, hand_over
 from warmboot.images import identify_bytes
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement, place
-from warmboot.purgatory import demo_kernel
+from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
+from warmboot.rehearsal.handover import HandOver, hand_over
 
 _MIB = 1 << 20
 _COUNTED = (256 << 10, _MIB)  # bytes of the initrd

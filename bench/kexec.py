@@ -24,8 +24,8 @@ from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
-from journey import travel
-from kexec_tools import kexec_tools
+from support.journey import travel
+from support.kexec_tools import kexec_tools
 from warmboot.debian import kernel
 
 _MIB = 1 << 20

@@ -23,7 +23,7 @@ from pathlib import Path
 from warmboot.images import identify_bytes, map_file
 from warmboot.machines.machine import Machine
 from warmboot.placement import place
-from warmboot.purgatory import demo_kernel
+from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 
 _MIB = 1 << 20
 

@@ -19,11 +19,11 @@ from pathlib import Path
 
 from warmboot.cli.replay import describe
 from warmboot.debian import KERNELS, kernel, release
-from warmboot.oracle import busy
-from warmboot.oracle.coverage import Coverage, Kind
-from warmboot.oracle.guest import GuestError
-from warmboot.oracle.matrix import CELLS, Cell, Compared
-from warmboot.oracle.trace import format_header, format_row
+from warmboot.machines.guest import GuestError
+from warmboot.oracle.calls import busy
+from warmboot.oracle.calls.coverage import Coverage, Kind
+from warmboot.oracle.calls.matrix import CELLS, Cell, Compared
+from warmboot.oracle.calls.trace import format_header, format_row
 
 _BUSY = "two callers at once"
 _SHOWN = 5  # disagreements of a cell

@@ -17,9 +17,17 @@ from pathlib import Path
 from random import Random
 
 from warmboot.memmap import Facts
-from warmboot.oracle.files import read_lines
-from warmboot.oracle.replay import Player, replay
-from warmboot.oracle.trace import Buffer, KexecLoad, TraceSegment, format_header, format_row, read_header, read_rows
+from warmboot.oracle.calls.files import read_lines
+from warmboot.oracle.calls.replay import Player, replay
+from warmboot.oracle.calls.trace import (
+    Buffer,
+    KexecLoad,
+    TraceSegment,
+    format_header,
+    format_row,
+    read_header,
+    read_rows,
+)
 
 _TRACES = Path(__file__).parent.parent / "tests" / "traces"
 _X86_64 = 62 << 16

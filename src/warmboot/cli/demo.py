@@ -6,10 +6,10 @@ import argparse
 import json
 import time
 
-from warmboot.demo import demo
 from warmboot.errors import ExitStatus
 from warmboot.machines.machine import Machine
-from warmboot.report.text import Terminal, size_text, table
+from warmboot.rehearsal.demo import demo
+from warmboot.report.text.terminal import Terminal, size_text, table
 
 __all__ = ["add_parser", "run"]
 

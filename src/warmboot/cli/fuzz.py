@@ -11,10 +11,10 @@ from warmboot.cli.record import add_target, memory_of
 from warmboot.cli.replay import describe, profile_named
 from warmboot.errors import ExitStatus
 from warmboot.memmap import Facts
-from warmboot.oracle.fuzz import Target, compare, generated, shrink
-from warmboot.oracle.recorder import Recording
-from warmboot.oracle.replay import Disagreement
-from warmboot.oracle.trace import Answer, Operation, format_header, format_row
+from warmboot.oracle.calls.fuzz import Target, compare, generated, shrink
+from warmboot.oracle.calls.recorder import Recording
+from warmboot.oracle.calls.replay import Disagreement
+from warmboot.oracle.calls.trace import Answer, Operation, format_header, format_row
 
 __all__ = ["add_parser", "run"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from warmboot.images import identify
 from warmboot.images.figures import image_figures
-from warmboot.report.image import image_lines
+from warmboot.report.text.image import image_lines
 
 __all__ = ["add_parser", "run"]
 

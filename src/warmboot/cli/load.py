@@ -9,9 +9,9 @@ from pathlib import Path
 
 from warmboot.errors import InputError
 from warmboot.live.cmdline import concatenated, reused
-from warmboot.loading import Call, LoadOptions, load
-from warmboot.report.loading import LOADING_LINES
-from warmboot.report.stages import TextReport
+from warmboot.loading.load import Call, LoadOptions, load
+from warmboot.report.text.loading import LOADING_LINES
+from warmboot.report.text.stages import TextReport
 from warmboot.stages import Result, Silent
 
 __all__ = ["add_parser", "run"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from warmboot.errors import ExitStatus, InputError
 from warmboot.memmap import Facts, parse_size
-from warmboot.oracle.files import read_lines
-from warmboot.oracle.recorder import Recording
-from warmboot.oracle.trace import format_header, format_row, read_operations
+from warmboot.oracle.calls.files import read_lines
+from warmboot.oracle.calls.recorder import Recording
+from warmboot.oracle.calls.trace import format_header, format_row, read_operations
 
 __all__ = ["add_parser", "add_target", "memory_of", "run"]
 

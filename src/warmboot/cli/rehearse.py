@@ -9,9 +9,9 @@ from pathlib import Path
 
 from warmboot.errors import InputError, RefusedError
 from warmboot.memmap import Facts, parse_size
-from warmboot.rehearsal import Options, rehearse
-from warmboot.report.rehearsal import REHEARSAL_LINES
-from warmboot.report.stages import TextReport
+from warmboot.rehearsal.rehearse import Options, rehearse
+from warmboot.report.text.rehearsal import REHEARSAL_LINES
+from warmboot.report.text.stages import TextReport
 from warmboot.stages import Result, Silent
 
 __all__ = ["add_parser", "run"]

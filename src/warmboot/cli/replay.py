@@ -7,9 +7,9 @@ import json
 
 from warmboot.errors import ExitStatus, InputError
 from warmboot.kernel import PROFILES, Profile
-from warmboot.oracle.files import read_lines
-from warmboot.oracle.replay import Disagreement, Player, replay
-from warmboot.oracle.trace import Answer, errno_name, format_row, read_header, read_rows
+from warmboot.oracle.calls.files import read_lines
+from warmboot.oracle.calls.replay import Disagreement, Player, replay
+from warmboot.oracle.calls.trace import Answer, errno_name, format_row, read_header, read_rows
 
 __all__ = ["add_parser", "describe", "profile_named", "run"]
 

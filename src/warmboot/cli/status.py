@@ -9,7 +9,7 @@ from typing import Any
 
 from warmboot.live import iomem, status
 from warmboot.live.files import number, text
-from warmboot.report.text import size_text, table
+from warmboot.report.text.terminal import size_text, table
 
 __all__ = ["add_parser", "run"]
 

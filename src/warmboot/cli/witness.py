@@ -12,9 +12,9 @@ from pathlib import Path
 from warmboot.cli.record import memory_of
 from warmboot.cli.replay import profile_named
 from warmboot.errors import ExitStatus, InputError
-from warmboot.oracle.layouts import Layout, generate
-from warmboot.oracle.statement import Statement
-from warmboot.oracle.witness import Verdict, Witness
+from warmboot.oracle.witness.layouts import Layout, generate
+from warmboot.oracle.witness.statement import Statement
+from warmboot.oracle.witness.witness import Verdict, Witness
 
 __all__ = ["add_parser", "describe", "run"]
 

@@ -41,7 +41,7 @@ def print_segments(request: LoadRequest, addresses: tuple[int, ...]) -> None:
 
 def explain(error: LiveError, request: LoadRequest | KexecFileRequest | None = None) -> None:
     """Why the kernel refused, for a person, after all that a script reads."""
-    from warmboot.explain import explain_load  # noqa: PLC0415 - it brings the model
+    from warmboot.loading.explain import explain_load  # noqa: PLC0415 - it brings the model
 
     sys.stderr.flush()
     try:

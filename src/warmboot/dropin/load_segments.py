@@ -10,10 +10,10 @@ from warmboot.dropin.files import open_file
 from warmboot.dropin.loader import LoaderOptions, unpacked
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
+from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
-from warmboot.live.firmware import read_firmware
 from warmboot.placement import Module, place
 from warmboot.purgatory import Console
 from warmboot.uapi import LoadRequest
@@ -68,7 +68,7 @@ def _place(command: Command, options: LoaderOptions, image: Image, computer: Com
         if not computer.crash_kernel:
             raise InputError("/proc/iomem shows no addresses", hint="run it as root")
         from warmboot.live.crash import read_dump_facts  # noqa: PLC0415
-        from warmboot.placement.crash import CrashDump  # noqa: PLC0415
+        from warmboot.placement.arch.x86_64.crash import CrashDump  # noqa: PLC0415
 
         crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.has("pass-memmap-cmdline"))
     placement = place(

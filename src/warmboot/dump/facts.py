@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warmboot.memmap.e820 import E820Entry
+from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
 
 __all__ = ["DumpFacts", "KernelText", "Moved"]

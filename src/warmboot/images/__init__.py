@@ -5,38 +5,40 @@ One module a format. Each is loaded when a name of it is first used: who identif
 
 from __future__ import annotations
 
+from warmboot.lazy import lazy
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from warmboot.files.mapped import anonymous_file, map_file
     from warmboot.images.bzimage import BzImage, LoadFlags, XLoadFlags, parse_bzimage
     from warmboot.images.decompress import decompressed
     from warmboot.images.detect import UnknownFormatError, WrongKindError, identify, identify_bytes
     from warmboot.images.elf import ElfImage, ElfSegment
-    from warmboot.images.file import anonymous_file, map_file
     from warmboot.images.image import Image
     from warmboot.images.multiboot import MultibootImage, Relocation, VideoMode
     from warmboot.images.probe import KINDS
     from warmboot.images.uki import Uki
 
 _HOMES = {
-    "BzImage": "bzimage",
-    "ElfImage": "elf",
-    "ElfSegment": "elf",
-    "Image": "image",
-    "KINDS": "probe",
-    "LoadFlags": "bzimage",
-    "MultibootImage": "multiboot",
-    "Relocation": "multiboot",
-    "Uki": "uki",
-    "UnknownFormatError": "detect",
-    "VideoMode": "multiboot",
-    "WrongKindError": "detect",
-    "XLoadFlags": "bzimage",
-    "anonymous_file": "file",
-    "decompressed": "decompress",
-    "identify": "detect",
-    "identify_bytes": "detect",
-    "map_file": "file",
-    "parse_bzimage": "bzimage",
+    "BzImage": "images.bzimage",
+    "ElfImage": "images.elf",
+    "ElfSegment": "images.elf",
+    "Image": "images.image",
+    "KINDS": "images.probe",
+    "LoadFlags": "images.bzimage",
+    "MultibootImage": "images.multiboot",
+    "Relocation": "images.multiboot",
+    "Uki": "images.uki",
+    "UnknownFormatError": "images.detect",
+    "VideoMode": "images.multiboot",
+    "WrongKindError": "images.detect",
+    "XLoadFlags": "images.bzimage",
+    "anonymous_file": "files.mapped",
+    "decompressed": "images.decompress",
+    "identify": "images.detect",
+    "identify_bytes": "images.detect",
+    "map_file": "files.mapped",
+    "parse_bzimage": "images.bzimage",
 }
 
 __all__ = [
@@ -61,12 +63,4 @@ __all__ = [
     "parse_bzimage",
 ]
 
-
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'warmboot.images' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415
-
-    value: object = getattr(import_module(f"warmboot.images.{_HOMES[name]}"), name)
-    globals()[name] = value
-    return value
+__getattr__, __dir__ = lazy(globals(), _HOMES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from warmboot.errors import InputError
-from warmboot.images.file import map_file
+from warmboot.files.mapped import map_file
 from warmboot.images.probe import KINDS, matching_kinds
 
 TYPE_CHECKING = False

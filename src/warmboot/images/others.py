@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from warmboot.images.pe import machine
+from warmboot.formats.pe import machine
 from warmboot.images.probe import elf_machine, has, is_elf, u16
 
 __all__ = ["explain"]

@@ -117,7 +117,7 @@ def tags(data: memoryview, header: int) -> list[int]:
 def _is_uki(data: memoryview) -> bool:
     if not has(data, 0, b"MZ"):
         return False
-    from warmboot.images.pe import sections  # noqa: PLC0415 - for EFI programs alone
+    from warmboot.formats.pe import sections  # noqa: PLC0415 - for EFI programs alone
 
     return any(each.name == ".linux" for each in sections(data))
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from warmboot.errors import RefusedError
-from warmboot.images.file import anonymous_file, no_memory, write_all
+from warmboot.files.mapped import anonymous_file, no_memory, write_all
 
 __all__ = ["DamagedError", "Sink"]
 

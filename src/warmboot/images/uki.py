@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warmboot.errors import InputError, RefusedError
+from warmboot.formats.pe import Section, machine, sections
 from warmboot.images.bzimage import BzImage, parse_bzimage
 from warmboot.images.decompress import decompressed
-from warmboot.images.pe import Section, machine, sections
 from warmboot.images.probe import is_bzimage
 
 __all__ = ["Uki", "parse_uki"]

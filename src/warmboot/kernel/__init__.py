@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from warmboot.cpu import CpuState
 from warmboot.kernel import kexec, rules
+from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.kernel.crash_core import crash_get_memory_size, crash_shrink_memory
 from warmboot.kernel.kimage import Ind, Kimage, KimageType
 from warmboot.kernel.memory import PhysicalMemory

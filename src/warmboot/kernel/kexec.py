@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from warmboot.cpu import CpuState
 from warmboot.kernel import rules
+from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.kernel.arch.x86_64.machine_kexec import machine_kexec, machine_kexec_post_load, machine_kexec_prepare
 from warmboot.kernel.crash_core import kimage_crash_copy_vmcoreinfo
 from warmboot.kernel.kexec_core import (

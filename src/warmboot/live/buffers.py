@@ -5,9 +5,9 @@ from __future__ import annotations
 import mmap
 import os
 
+from warmboot.files.held import Hold, let_go
 from warmboot.live.files import read
 from warmboot.uapi import SEGMENT
-from warmboot.uapi.buffer import Hold, let_go
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from warmboot.errors import InputError
 from warmboot.live import iomem
+from warmboot.live.arch.x86_64.firmware import rsdp
 from warmboot.live.files import exists, folder, read, text, under
-from warmboot.live.firmware import rsdp
-from warmboot.memmap.e820 import E820_NAMES, E820Entry, E820Type
+from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type
 from warmboot.memmap.ranges import Range, subtract
 
 __all__ = ["Computer", "firmware_memmap", "iomem_memmap", "la57", "memory_map", "on_xen", "read_computer"]

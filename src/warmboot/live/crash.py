@@ -10,7 +10,7 @@ from warmboot.errors import InputError, RefusedError
 from warmboot.live.files import read, text, under
 from warmboot.live.iomem import resources
 from warmboot.live.status import crash_elfcorehdr_size
-from warmboot.memmap.e820 import E820_NAMES, E820Entry, E820Type
+from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type
 from warmboot.memmap.ranges import Range, subtract
 
 __all__ = ["read_dump_facts"]

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from warmboot.errors import InputError
-from warmboot.live.firmware import rsdp
+from warmboot.live.arch.x86_64.firmware import rsdp
 from warmboot.memmap import Facts
 
 __all__ = ["read_facts"]

@@ -14,9 +14,9 @@ from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 
-from warmboot.cpu import CpuState
 from warmboot.errors import InputError
-from warmboot.machines.pvh import elf
+from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.machines.arch.x86_64.pvh import elf
 
 __all__ = ["ACCEL_VARIABLE", "Accel", "choose", "cpu_model", "probe_kvm", "run_probe"]
 

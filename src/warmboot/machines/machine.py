@@ -7,7 +7,7 @@ from typing import Self
 
 from warmboot.errors import RefusedError
 from warmboot.kernel import Kernel, PhysicalMemory, Policy, Profile
-from warmboot.machines.layout import FIRMWARE_ROOM, MAX_LOW
+from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW
 from warmboot.memmap import Facts, Range
 from warmboot.uapi import PAGE_SIZE
 

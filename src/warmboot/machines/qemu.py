@@ -19,12 +19,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from warmboot.cpu import CpuState
 from warmboot.errors import MissingToolError, RefusedError
-from warmboot.machines import pvh
+from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.machines.accel import Accel, choose, cpu_model
+from warmboot.machines.arch.x86_64 import pvh
+from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW
 from warmboot.machines.console import Console, ConsoleLine
-from warmboot.machines.layout import FIRMWARE_ROOM, MAX_LOW
 from warmboot.machines.qmp import Events, Outcome
 
 __all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import unicorn
 from unicorn import x86_const
 
-from warmboot.cpu import CpuState
 from warmboot.errors import RefusedError
 from warmboot.kernel import PhysicalMemory
+from warmboot.kernel.arch.x86_64.cpu import CpuState
 
 __all__ = ["Run", "execute"]
 

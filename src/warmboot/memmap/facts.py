@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import Any
 
 from warmboot.errors import InputError
-from warmboot.memmap.e820 import E820Entry, E820Type, e820_of_iomem
+from warmboot.memmap.entries import E820Entry, E820Type, e820_of_iomem
 from warmboot.memmap.iomem import Resource, parse_iomem
 from warmboot.memmap.ranges import Range, subtract
 from warmboot.uapi import PAGE_SIZE

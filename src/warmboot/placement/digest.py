@@ -6,9 +6,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from warmboot.purgatory import BLOCK, Region
+from warmboot.files.held import let_go
+from warmboot.purgatory import Region
+from warmboot.stubs.regions import BLOCK
 from warmboot.uapi import Segment
-from warmboot.uapi.buffer import let_go
 
 __all__ = ["digest_of", "digest_regions"]
 

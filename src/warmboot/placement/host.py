@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from warmboot.memmap.e820 import E820Entry
+from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
 
 __all__ = ["Host"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from warmboot.memmap.e820 import E820Entry
+from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
 from warmboot.placement.space import Space
 from warmboot.placement.wanted import Wanted
@@ -23,7 +23,7 @@ from warmboot.uapi import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from warmboot.placement.crash import CrashDump, CrashPlan
+    from warmboot.placement.arch.x86_64.crash import CrashDump, CrashPlan
     from warmboot.placement.host import Host
 
 __all__ = ["FOUR_GIB", "LOW", "MORE_MEMORY", "Layout", "Placement"]
@@ -104,7 +104,7 @@ class Layout:
         line = self.wanted.command_line
         if self._crash is None:
             return line
-        from warmboot.placement.crash import plan_crash  # noqa: PLC0415 - only a crash kernel pays for it
+        from warmboot.placement.arch.x86_64.crash import plan_crash  # noqa: PLC0415 - only a crash kernel pays for it
 
         self._plan = plan_crash(self._crash, self.space, acpi_rsdp=0 if efi else self.host.rsdp)
         self._segments += self._plan.segments

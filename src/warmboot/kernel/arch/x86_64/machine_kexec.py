@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from warmboot.cpu import CpuState
 from warmboot.kernel import rules
+from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.kernel.arch.x86_64.ident_map import IdentityMapping
+from warmboot.kernel.arch.x86_64.relocate_kernel import RELOCATE_RETURNED, RELOCATE_STACK, relocate_kernel
 from warmboot.kernel.kexec_core import kimage_alloc_table_pages
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.security import Caller
 from warmboot.memmap import E820Type, Range, merge
-from warmboot.purgatory import RELOCATE_RETURNED, RELOCATE_STACK, stub
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _mapping_with(kernel: KernelState, segments: Sequence[Segment]) -> IdentityM
 
 def machine_kexec_post_load(kernel: KernelState, image: Kimage) -> None:
     """Put the relocation code into the control page."""
-    kernel.memory.write(_control_code(kernel, image), stub("relocate_kernel"))
+    kernel.memory.write(_control_code(kernel, image), relocate_kernel())
 
 
 def machine_kexec(kernel: KernelState, image: Kimage) -> CpuState:
@@ -96,7 +96,7 @@ def machine_kexec(kernel: KernelState, image: Kimage) -> CpuState:
     RELOCATE_RETURNED of the control page, with rax as the image left it.
     """
     code = _control_code(kernel, image)
-    kernel.memory.write(code, stub("relocate_kernel"))
+    kernel.memory.write(code, relocate_kernel())
     stack = code + PAGE_SIZE - RELOCATE_STACK
     kernel.memory.write(stack, (code + RELOCATE_RETURNED).to_bytes(8, "little"))
     return CpuState(

@@ -1,0 +1,1 @@
+"""File formats described once: structures and constants, without a meaning for kexec."""

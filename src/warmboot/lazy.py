@@ -1,0 +1,31 @@
+"""Names of a package that are loaded when they are first used (PEP 562)."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # importing typing would cost a third of the start of `kexec --version`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, MutableMapping
+    from typing import Any
+
+__all__ = ["lazy"]
+
+
+def lazy(
+    names: MutableMapping[str, Any], homes: Mapping[str, str]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """`__getattr__` and `__dir__` of a package: `names` are its globals, `homes` says which module below warmboot
+    each lazy name comes from."""
+    package = names["__name__"]
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401, N807 - a module's attribute can be anything
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415 - only a program that asks pays for it
+
+        value = names[name] = getattr(import_module(f"warmboot.{homes[name]}"), name)
+        return value
+
+    def __dir__() -> list[str]:  # noqa: N807
+        return sorted({*names, *homes})
+
+    return __getattr__, __dir__

@@ -1,0 +1,45 @@
+"""What the running kernel knows of firmware, for the kernel that it starts."""
+
+from __future__ import annotations
+
+from warmboot.live.arch.x86_64 import screen
+from warmboot.live.arch.x86_64.edd import read_edd
+from warmboot.live.efi import read_efi, systab
+from warmboot.live.files import read, under
+from warmboot.memmap.firmware import Firmware
+
+__all__ = ["boot_params", "read_firmware", "rsdp"]
+
+_ACPI_RSDP_ADDR = 0x70  # in struct boot_params, boot protocol 2.14
+
+
+def read_firmware(root: str = "/", *, noefi: bool = False, reuse_video_type: bool = False) -> Firmware:
+    """What there is of it; nothing of EFI with `noefi`. What cannot be read is left out: many kernels lack some."""
+    parameters = boot_params(root)
+    fb = screen.read_fb(root)
+    edd, signatures = read_edd(parameters, root)
+    return Firmware(
+        boot_params=parameters,
+        screen_info=screen.screen_info(fb, parameters, reuse_video_type=reuse_video_type),
+        frame_buffer=screen.frame_buffer(fb),
+        efi=None if noefi else read_efi(parameters, root),
+        edd=edd,
+        edd_mbr_signatures=signatures,
+    )
+
+
+def boot_params(root: str = "/") -> bytes:
+    """The running kernel's zero page, 4096 bytes, or nothing."""
+    for name in ("sys/kernel/boot_params/data", "sys/kernel/debug/boot_params/data"):
+        try:
+            return read(under(root, name))
+        except OSError:
+            continue
+    return b""
+
+
+def rsdp(root: str = "/") -> int:
+    """The physical address of ACPI's root pointer, from the loader or from EFI; 0 where firmware's area is searched."""
+    told = int.from_bytes(boot_params(root)[_ACPI_RSDP_ADDR : _ACPI_RSDP_ADDR + 8], "little")
+    tables = systab(root)
+    return told or tables.get("ACPI20") or tables.get("ACPI") or 0

@@ -1,0 +1,223 @@
+"""Loading a kernel on this computer for a person: every stage is seen, and the model is asked before Linux is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from warmboot.errors import ExitStatus, InputError, RefusedError
+from warmboot.files.mapped import anonymous_file
+from warmboot.images import BzImage, Image, Uki, identify, map_file
+from warmboot.images.figures import image_figures
+from warmboot.kernel import Rule
+from warmboot.kernel.permit import permit
+from warmboot.kernel.security import Caller
+from warmboot.live.arch.x86_64.firmware import read_firmware
+from warmboot.live.buffers import joined_file
+from warmboot.live.calls import LiveError, kexec_file_load, kexec_load
+from warmboot.live.computer import read_computer
+from warmboot.live.crash import read_dump_facts
+from warmboot.live.facts import read_facts
+from warmboot.loading.explain import explain_load
+from warmboot.machines.machine import Machine
+from warmboot.memmap import Facts
+from warmboot.placement import Module, Placement, place
+from warmboot.placement.arch.x86_64.crash import CrashDump
+from warmboot.stages import Observer, Outcome, Result, Stages, segment_figures
+from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
+
+__all__ = ["Call", "LoadOptions", "load"]
+
+
+class Call(StrEnum):
+    """Which system call loads; the first chooses by what the running kernel allows."""
+
+    AUTO = "auto"
+    LOAD = "kexec_load"
+    FILE = "kexec_file_load"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What to load, and how far to go."""
+
+    kernel: Path
+    initrds: Sequence[Path] = ()
+    modules: Sequence[str] = ()  # multiboot: each a path and its words
+    command_line: str = ""
+    panic: bool = False
+    call: Call = Call.AUTO
+    dry_run: bool = False
+
+
+def load(options: LoadOptions, observer: Observer) -> Result:
+    """Go through all stages, stopping at the first that does not pass. Raises InputError for unusable input."""
+    result = Result()
+    run = _Run(options, observer, Stages(result, observer))
+    steps = [run.inspect, run.place, run.permit]
+    for each in steps if options.dry_run else [*steps, run.load]:
+        each()
+        last = result.stages[-1]
+        if last.outcome is not Outcome.PASSED:
+            result.exit_status = ExitStatus.REFUSED
+            result.verdict, result.hint = f"{last.name} {last.outcome}: {last.problem}", last.hint
+            return result
+    if options.dry_run:
+        result.verdict = "it would load; nothing was loaded, as --dry-run asks"
+    elif options.panic:
+        result.verdict = "loaded: a crash of this kernel starts it"
+    else:
+        result.verdict = "loaded: 'warmboot exec' starts it, 'warmboot unload' forgets it"
+    return result
+
+
+class _Run:
+    """The state that stages hand on to one another."""
+
+    def __init__(self, options: LoadOptions, observer: Observer, stages: Stages) -> None:
+        self._options = options
+        self._observer = observer
+        self._stages = stages
+        self._facts: Facts = read_facts()
+        self._given: Image
+        self._image: Image  # the kernel itself, in a unified image too
+        self._placement: Placement | None = None
+        self._call, self._why = _chosen(options.call, self._facts)
+        self._initrds = [map_file(path, "initrd") for path in options.initrds]
+        self._line = options.command_line
+
+    def inspect(self) -> None:
+        with self._stages.stage("inspect") as stage:
+            image = identify(self._options.kernel)
+            stage.figures = image_figures(image)
+            self._given = image
+            if isinstance(image, Uki):
+                self._initrds = self._initrds or list(image.initrds)
+                self._line = self._line or image.command_line or ""
+                image = image.linux
+            self._image = image
+
+    def place(self) -> None:
+        with self._stages.stage("place") as stage:
+            stage.figures = {"call": self._call, "why": self._why, "command_line": self._line}
+            if self._call is Call.FILE:
+                if not isinstance(self._image, BzImage):
+                    raise RefusedError(
+                        f"{self._options.kernel}: no bzImage, and kexec_file_load takes nothing else",
+                        hint="choose kexec_load by --call, if the running kernel allows it",
+                    )
+                return
+            computer = read_computer()
+            crash = CrashDump(read_dump_facts()) if self._options.panic else None
+            placement = self._placement = place(
+                self._image,
+                computer,
+                initrds=self._initrds,
+                modules=[_module(each) for each in self._options.modules],
+                command_line=self._line,
+                firmware=read_firmware(),
+                crash=crash,
+                progress=lambda done, total: self._observer.progress("place", done, total),
+            )
+            self._stages.segments = placement.request.segments
+            stage.figures |= {
+                "segments": segment_figures(placement.request.segments),
+                "entry": placement.request.entry,
+                "kernel_entry": placement.kernel_entry,
+                "command_line": placement.command_line,
+                "ram": [(each.start, each.end) for each in computer.system_ram],
+                "crash_kernel": [(each.start, each.end) for each in computer.crash_kernel],
+            }
+
+    def permit(self) -> None:
+        passed: list[str] = []
+        with self._stages.stage("permit") as stage, Machine(self._facts) as machine:
+            kernel = machine.kernel
+            stage.figures = {"profile": kernel.profile.name, "passed": passed}
+
+            def on_check(rule: Rule) -> None:
+                passed.append(rule.name)
+                self._observer.check(rule)
+
+            kernel.on_check = on_check
+            permit(kernel, self._request(), _caller())
+
+    def load(self) -> None:
+        with self._stages.stage("load") as stage:
+            try:
+                if self._placement is not None:
+                    request = self._placement.request
+                    kexec_load(request)
+                    stage.figures = {"call": self._call, "bytes": request.bufsz, "memory": request.memsz}
+                else:
+                    self._load_files()
+                    size = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
+                    stage.figures = {"call": self._call, "bytes": size, "memory": size}
+            except LiveError as error:
+                told = explain_load(error, self._request())
+                hints = [each.removeprefix("try: ") for each in told if each.startswith("try: ")]
+                stage.outcome, stage.problem = Outcome.REFUSED, "; ".join(told[: len(told) - len(hints)])
+                stage.hint = hints[0] if hints else "see the kernel's log: dmesg"
+
+    def _flags(self) -> int:
+        flags = KexecFileFlags(0) if self._initrds else KexecFileFlags.NO_INITRAMFS
+        return int(flags | KexecFileFlags.ON_CRASH if self._options.panic else flags)
+
+    def _request(self) -> LoadRequest | KexecFileRequest:
+        if self._placement is not None:
+            return self._placement.request
+        line = os.fsencode(self._line) + b"\0"
+        size = Joined(self._initrds).readable
+        return KexecFileRequest(self._image.file, size, line, self._flags())
+
+    def _load_files(self) -> None:
+        """The files themselves where the kernel can read them, copies in memory where they are packed or several."""
+        opened: list[int] = []
+        try:
+            whole = self._image is self._given and not self._given.wrapping
+            kernel = _opened(self._options.kernel) if whole else anonymous_file(self._image.file)
+            opened.append(kernel)
+            initrd = None
+            if self._initrds:
+                alone = len(self._options.initrds) == 1
+                initrd = _opened(self._options.initrds[0]) if alone else self._joined()
+                opened.append(initrd)
+            kexec_file_load(kernel, initrd, os.fsencode(self._line), self._flags())
+        finally:
+            for fd in opened:
+                os.close(fd)
+
+    def _joined(self) -> int:
+        joined = Joined(self._initrds)
+        size = joined.readable
+        return joined_file(joined.pieces(0, size), "initrd", lambda done: self._observer.progress("load", done, size))
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from None
+
+
+def _chosen(call: Call, facts: Facts) -> tuple[Call, str]:
+    """The call, and why."""
+    if call is not Call.AUTO:
+        return call, "as asked for"
+    if facts.lockdown_mode != "none":
+        return Call.FILE, f"lockdown is {facts.lockdown_mode}, which forbids kexec_load"
+    return Call.LOAD, "nothing forbids it, and everything is known before it is loaded"
+
+
+def _caller() -> Caller:
+    return Caller(cap_sys_boot=os.geteuid() == 0)
+
+
+def _module(words: str) -> Module:
+    path = words.partition(" ")[0]
+    if not path:
+        raise InputError("--module: no file is named", hint="give a path and the module's words: --module 'FILE arg'")
+    return Module(map_file(path, "module"), words)

@@ -1,0 +1,1 @@
+"""Calls recorded on real kernels, replayed on the model, generated and shrunk."""

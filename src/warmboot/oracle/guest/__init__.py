@@ -1,0 +1,1 @@
+"""What runs in a guest: the agents and the root they run from."""

@@ -1,0 +1,1 @@
+"""The witness: what a loaded image finds when it is entered, compared with real Linux."""

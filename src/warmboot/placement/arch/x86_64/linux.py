@@ -1,0 +1,87 @@
+"""What every Linux is loaded with, whatever its file: command line, initrd, boot parameters."""
+
+from __future__ import annotations
+
+from warmboot.errors import InputError
+from warmboot.memmap.firmware import Efi
+from warmboot.memmap.ranges import Range
+from warmboot.placement.arch.x86_64.boot_params import BootParams
+from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placement
+from warmboot.purgatory import JUMP_BACK_TEXT_SIZE, Entry
+from warmboot.uapi import PAGE_SIZE, Joined, Readable, Segment, Source, page_align
+
+__all__ = ["COMMAND_LINE_SIZE", "checked_command_line", "finish_linux"]
+
+COMMAND_LINE_SIZE = 2048  # of x86, bytes with the final zero
+
+
+def checked_command_line(command_line: str, name: str, cmdline_size: int) -> bytes:
+    """The bytes of a command line. Raises InputError for one that the kernel `name` would cut."""
+    line = command_line.encode("utf-8", "surrogateescape")
+    if b"\0" in line:
+        raise InputError("the command line has a zero byte in it", hint="take it out")
+    if len(line) > cmdline_size:
+        raise InputError(
+            f"the command line has {len(line)} bytes, {name} takes {cmdline_size}",
+            hint="make it shorter: the kernel would cut it silently",
+        )
+    return line
+
+
+def finish_linux(
+    layout: Layout,
+    kernel: Segment,
+    entry: Entry,
+    command_line: bytes,
+    *,
+    header: bytes | memoryview,
+    initrd_addr_max: int,
+    above_4g: bool,
+    efi: Efi | None,
+) -> Placement:
+    """Place initrd and boot parameters behind a kernel that has its place, and make the request.
+
+    The entry's rsi becomes the parameters' address. The initrd ends at `initrd_addr_max` or below, or anywhere for a
+    kernel that may have it `above_4g`. Raises RefusedError.
+    """
+    wanted = layout.wanted
+    initrd: Source = Joined(wanted.initrds) if len(wanted.initrds) != 1 else Readable.of(wanted.initrds[0])
+    initrd_at = _place_initrd(layout, initrd.readable, initrd_addr_max, above_4g=above_4g)
+    parameters = BootParams(
+        header,
+        command_line,
+        layout.e820,
+        initrd_at.start,
+        initrd.readable,
+        layout.host.rsdp,
+        wanted.rng_seed,
+        b"" if wanted.dtb is None else wanted.dtb,
+        wanted.firmware,
+        efi,
+        JUMP_BACK_TEXT_SIZE if wanted.preserve_context else 0,
+    )
+    where = layout.small("boot parameters", parameters.size, low=not above_4g)
+    layout.add("boot parameters", Readable.of(parameters.pack(where.start)), where)
+    if initrd.readable:
+        layout.add("initrd", initrd, initrd_at)
+    return layout.finish(
+        kernel,
+        Entry(entry.address, entry.bits, rsi=where.start, leave_5_level=entry.leave_5_level),
+        command_line.decode("utf-8", "surrogateescape"),
+        boot_params=where.start,
+        jump_back_text=where.start + PAGE_SIZE + len(command_line) if wanted.preserve_context else 0,
+    )
+
+
+def _place_initrd(layout: Layout, size: int, initrd_addr_max: int, *, above_4g: bool) -> Range:
+    if not size:
+        return Range(0, 0)
+    taken = page_align(size)
+    below = min(initrd_addr_max + 1, FOUR_GIB)
+    found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=below)
+    # A kernel that may lie above 4 GiB reads the whole address; initrd_addr_max is for all others.
+    if found is None and above_4g:
+        found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=1 << 64)
+    if found is None:
+        raise layout.space.no_room("initrd", taken, MORE_MEMORY)
+    return layout.space.take(found)

@@ -1,0 +1,114 @@
+"""Where an image and what belongs to it go on an x86_64 machine, whatever the image's format."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from warmboot.images.bzimage import BzImage
+from warmboot.memmap.firmware import Firmware
+from warmboot.memmap.ranges import Range
+from warmboot.placement.arch.x86_64.linux import COMMAND_LINE_SIZE
+from warmboot.placement.layout import Layout, Placement
+from warmboot.placement.wanted import Module, Wanted
+from warmboot.purgatory import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.images.image import Image
+    from warmboot.placement.arch.x86_64.crash import CrashDump
+    from warmboot.placement.host import Host
+
+__all__ = ["RNG_SEED_SIZE", "linux_command_line", "place"]
+
+RNG_SEED_SIZE = 32
+
+
+def place(
+    image: Image,
+    host: Host,
+    *,
+    initrds: Sequence[memoryview] = (),
+    command_line: str = "",
+    avoid: Iterable[Range] = (),
+    rng_seed: bytes | None = None,
+    modules: Sequence[Module] = (),
+    firmware: Firmware | None = None,
+    mem_min: int = 0,
+    mem_max: int = 2**64 - 1,
+    digest: bool = True,
+    entry_32bit: bool = False,
+    elf_style: str = "linux",
+    dtb: memoryview | None = None,
+    crash: CrashDump | None = None,
+    console: Console | None = None,
+    preserve_context: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Placement:
+    """Place an image, its initrds (joined in order) or its modules, and its command line on a machine.
+
+    Everything goes into RAM from `mem_min` up to and including `mem_max`, and not into `avoid`; for a `crash` kernel
+    into its reservation. `rng_seed` is for a Linux's random number generator, fresh by default. `firmware` is what the
+    running kernel knows of it, `dtb` a device tree. Without `digest` nothing is checked before the image is entered,
+    what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (linux, elf,
+    none) says what an ELF image expects. With `preserve_context` the image may return to the running kernel. `progress`
+    is told how many of how many bytes are hashed.
+
+    A unified kernel image's own initrds come before the others, its own command line counts where none is given.
+    Raises InputError for a command line that the kernel would cut, RefusedError for an image that does not fit.
+    """
+    wanted = Wanted(
+        initrds=initrds,
+        command_line=command_line,
+        rng_seed=os.urandom(RNG_SEED_SIZE) if rng_seed is None else rng_seed,
+        modules=modules,
+        firmware=firmware or Firmware(),
+        entry_32bit=entry_32bit,
+        elf_style=elf_style,
+        dtb=dtb,
+        console=console or Console(),
+        preserve_context=preserve_context,
+    )
+
+    def layout(wanted: Wanted) -> Layout:
+        limits = {"mem_min": mem_min, "mem_max": mem_max}
+        return Layout(host, wanted, avoid=avoid, digest=digest, crash=crash, progress=progress, **limits)
+
+    # The others' modules are only loaded for an image of theirs.
+    if isinstance(image, BzImage):
+        from warmboot.placement.arch.x86_64.bzimage import place_bzimage  # noqa: PLC0415
+
+        return place_bzimage(layout(wanted), image)
+    from warmboot.images.uki import Uki  # noqa: PLC0415
+
+    if isinstance(image, Uki):
+        from warmboot.placement.arch.x86_64.bzimage import place_bzimage  # noqa: PLC0415
+
+        line = command_line or image.command_line or ""
+        wanted = replace(wanted, initrds=(*image.initrds, *initrds), command_line=line)
+        return place_bzimage(layout(wanted), image.linux)
+    from warmboot.images.elf import ElfImage  # noqa: PLC0415
+
+    if isinstance(image, ElfImage):
+        from warmboot.placement.arch.x86_64.elf import place_elf  # noqa: PLC0415
+
+        return place_elf(layout(wanted), image)
+    from warmboot.placement.arch.x86_64.multiboot import place_multiboot  # noqa: PLC0415
+
+    return place_multiboot(layout(wanted), image)
+
+
+def linux_command_line(image: Image, command_line: str) -> tuple[str, int] | None:
+    """The command line that `place` gives a Linux, and how many bytes it may have; None for another kind of image."""
+    from warmboot.images.elf import ElfImage  # noqa: PLC0415
+    from warmboot.images.uki import Uki  # noqa: PLC0415
+
+    match image:
+        case BzImage():
+            return command_line, image.cmdline_size
+        case Uki():
+            return command_line or image.command_line or "", image.linux.cmdline_size
+        case ElfImage():
+            return command_line, COMMAND_LINE_SIZE - 1
+    return None

@@ -1,0 +1,1 @@
+"""What depends on the architecture, one folder each, named as `uname -m` does."""

@@ -1,0 +1,1 @@
+"""A rehearsal: a kernel loaded, handed over to and booted on a machine that exists only here."""

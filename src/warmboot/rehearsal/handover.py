@@ -1,0 +1,87 @@
+"""The hand-over: relocation code and purgatory, executed in this process up to the new kernel's entry point."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.machines.machine import Machine
+from warmboot.machines.unicorn import execute
+from warmboot.placement import Placement
+from warmboot.purgatory import PURGATORY_REGION_COUNT
+
+__all__ = ["HandOver", "hand_over"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Where the processor came to. `reached` says whether that is the new kernel's entry point.
+
+    `instructions` is None where nobody asked for counting; a repeated string instruction counts once.
+    """
+
+    state: CpuState
+    reached: bool
+    digest_checked: bool
+    relocation_seconds: float
+    purgatory_seconds: float
+    instructions: int | None = None
+    serial: str = ""
+    problem: str = ""
+    hint: str = ""
+
+
+def hand_over(
+    machine: Machine,
+    placement: Placement,
+    *,
+    check_digest: bool = True,
+    count: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> HandOver:
+    """Start the image that `machine`'s kernel has loaded, and stop at the new kernel's first instruction.
+
+    Without `check_digest` the purgatory runs all the same but has nothing to check. `progress` is told how many
+    bytes are in their destination. Raises KexecError where nothing is loaded, RefusedError where the code faults.
+    """
+    memory, request = machine.memory, placement.request
+    began = time.monotonic()
+    report = None if progress is None else _relocated(placement, progress)
+    relocation = execute(memory, machine.kernel.reboot(), until=request.entry, count=count, progress=report)
+    relocated = time.monotonic()
+    purgatory = relocation
+    if placement.has_purgatory:
+        if not check_digest:
+            memory.write(request.entry + PURGATORY_REGION_COUNT, struct.pack("<Q", 0))
+        purgatory = execute(memory, relocation.state, until=placement.kernel_entry, count=count)
+    ended = time.monotonic()
+    instructions = (relocation.instructions or 0) + (purgatory.instructions or 0)
+    said = purgatory.serial.decode("ascii", "replace").strip()
+    return HandOver(
+        state=purgatory.state,
+        reached=purgatory.reached,
+        digest_checked=check_digest and purgatory.reached and bool(placement.regions),
+        relocation_seconds=relocated - began,
+        purgatory_seconds=ended - relocated,
+        instructions=instructions if count else None,
+        serial=said,
+        problem="" if purgatory.reached else f"stopped at {purgatory.state.rip:#x}: {said or 'no message'}",
+        hint="" if purgatory.reached else "the image changed between loading and starting: load it again",
+    )
+
+
+def _relocated(placement: Placement, progress: Callable[[int], None]) -> Callable[[CpuState], None]:
+    """Reads from the relocation code's registers (see relocate_kernel.S) how far it came."""
+
+    def report(state: CpuState) -> None:
+        done = 0
+        for segment in placement.request.segments:
+            if segment.mem <= state.rbx <= segment.end:
+                progress(done + state.rbx - segment.mem)
+                return
+            done += segment.memsz
+
+    return report

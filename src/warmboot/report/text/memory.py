@@ -1,0 +1,66 @@
+"""A picture of physical memory: one strip of characters for each range of RAM, and what lies where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from warmboot.memmap import Range, merge
+from warmboot.report.text.terminal import size_text
+
+__all__ = ["memory_picture"]
+
+_FREE, _SEVERAL = ".", "*"
+_JOIN = 2 << 20  # bytes: ranges of RAM that lie this close are one strip
+
+
+def memory_picture(ram: Sequence[Range], parts: Mapping[str, Sequence[Range]], *, width: int = 60) -> list[str]:
+    """Lines that show where `parts` (physical ranges by name) lie in `ram`.
+
+    A strip is as long as its share of all RAM, a character at least. Every part is seen: where several fall on
+    one character it is a star. A part's letter is the first of its name that is not taken.
+    """
+    strips = _strips(ram)
+    letters = _letters(parts)
+    total = sum(strip.size for strip in strips)
+    rows = []
+    for strip in strips:
+        cells = max(1, width * strip.size // total)
+        rows.append((f"{strip.start:#x}", f"[{_cells(strip, cells, parts, letters)}]", size_text(strip.size)))
+    wide = max(len(row[0]) for row in rows)
+    lines = [f"{start:>{wide}} {cells} {size}" for start, cells, size in rows]
+    shown = [f"{letter} {name}" for name, letter in letters.items()]
+    if any(_SEVERAL in cells for _, cells, _ in rows):
+        shown.append(f"{_SEVERAL} several")
+    return [*lines, " " * wide + " " + "   ".join(shown)]
+
+
+def _strips(ram: Sequence[Range]) -> list[Range]:
+    strips: list[Range] = []
+    for each in merge(ram):
+        if strips and each.start - strips[-1].end <= _JOIN:
+            strips[-1] = Range(strips[-1].start, each.end)
+        else:
+            strips.append(each)
+    return strips
+
+
+def _letters(parts: Mapping[str, Sequence[Range]]) -> dict[str, str]:
+    letters: dict[str, str] = {}
+    for name in parts:
+        free = (each for each in [*name.lower(), *name.upper(), *"0123456789"] if each.isalnum())
+        letters[name] = next((each for each in free if each not in letters.values()), "?")
+    return letters
+
+
+def _cells(strip: Range, count: int, parts: Mapping[str, Sequence[Range]], letters: Mapping[str, str]) -> str:
+    cells = [_FREE] * count
+    for name, ranges in parts.items():
+        touched: set[int] = set()
+        for each in ranges:
+            if each.overlaps(strip):
+                first = max(each.start, strip.start) - strip.start
+                last = min(each.end, strip.end) - strip.start - 1
+                touched.update(range(first * count // strip.size, last * count // strip.size + 1))
+        for cell in touched:
+            cells[cell] = letters[name] if cells[cell] == _FREE else _SEVERAL
+    return "".join(cells)

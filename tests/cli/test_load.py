@@ -1,0 +1,115 @@
+"""`warmboot load`, `unload` and `status` as a person types them, with the system calls caught and answered."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from support.crash_machine import CrashMachine
+from support.peer import Captured, Load, LoadFile, captured
+from warmboot.debian import kernel
+
+_WARMBOOT = (sys.executable, "-IBc", "import sys; from warmboot.cli.main import main; sys.exit(main())")
+KERNEL = kernel("6.12")
+
+
+@pytest.fixture
+def computer(tmp_path: Path) -> Path:
+    return CrashMachine().write(tmp_path / "root")
+
+
+@pytest.fixture
+def initrd(tmp_path: Path) -> Path:
+    path = tmp_path / "initrd"
+    path.write_bytes(b"070701" * 3000)
+    return path
+
+
+def warmboot(computer: Path, words: Sequence[str | Path], number: int = 0) -> Captured:
+    """Run it on that computer, whose kernel answers each call with this errno."""
+    return captured([*_WARMBOOT, *words], computer, answer=lambda _: number)
+
+
+def test_a_load_shows_every_stage_and_makes_one_call(computer: Path, initrd: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL, "--initrd", initrd, "--command-line", "root=/dev/vda1"])
+    assert (done.status, done.stderr) == (0, "")
+    assert isinstance(done.load, Load)
+    shown = [line for line in done.stdout.splitlines() if "-0x" in line and line.endswith(("iB", "bytes"))]
+    assert len(shown) == len(done.load.segments)
+    for word in ("inspect", "place", "permit", "load", "verdict", "kernel", "initrd", "purgatory", "root=/dev/vda1"):
+        assert word in done.stdout
+    assert any(initrd.read_bytes() in each.data for each in done.load.segments)
+
+
+def test_json_has_the_same(computer: Path, initrd: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL, "--initrd", initrd, "--json"])
+    result = json.loads(done.stdout)
+    assert [each["name"] for each in result["stages"]] == ["inspect", "place", "permit", "load"]
+    told = result["stages"][1]["figures"]["segments"]
+    assert isinstance(done.load, Load)
+    assert [(each["mem"], each["memsz"]) for each in told] == [(each.mem, each.memsz) for each in done.load.segments]
+
+
+def test_a_dry_run_makes_no_call(computer: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL, "--dry-run"])
+    assert (done.status, done.calls) == (0, ())
+
+
+def test_a_crash_kernel_goes_into_its_reservation(computer: Path, initrd: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL, "--initrd", initrd, "--panic"])
+    assert done.status == 0, done.stdout
+    assert isinstance(done.load, Load)
+    assert done.load.flags & 1
+    assert "crash kernel" in done.stdout
+
+
+def test_the_file_call(computer: Path, initrd: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL, "--initrd", initrd, "--call", "kexec_file_load", "--append", "quiet"])
+    assert done.status == 0, done.stdout
+    call = done.calls[0]
+    assert isinstance(call, LoadFile)
+
+
+def test_several_initrds_are_one_file_for_the_file_call(computer: Path, initrd: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more"
+    more.write_bytes(b"x" * 4097)
+    words: list[str | Path] = ["load", KERNEL, "--initrd", more, "--initrd", initrd, "--call", "kexec_file_load"]
+    call = warmboot(computer, words).calls[0]
+    assert isinstance(call, LoadFile)
+    assert call.initrd == more.read_bytes() + bytes(3) + initrd.read_bytes()
+    assert call.kernel == KERNEL.read_bytes()
+
+
+def test_what_the_kernel_refuses_has_its_reason(computer: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL], errno.EBUSY)
+    assert done.status == 1
+    assert "EBUSY" in done.stdout
+    assert "under way" in done.stdout
+
+
+def test_two_command_lines_are_wrong_usage(computer: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL, "--command-line", "a", "--reuse-command-line"])
+    assert done.status == 2
+    assert "two command lines" in done.stderr
+
+
+def test_unload_and_status(computer: Path) -> None:
+    done = warmboot(computer, ["unload"])
+    assert done.status == 0, done.stderr
+    assert "loaded" in done.stdout
+    assert warmboot(computer, ["status"]).status == 0
+    refused = warmboot(computer, ["unload"], errno.EPERM)
+    assert refused.status == 1
+    assert "run it as root" in refused.stderr
+
+
+def test_exec_asks_at_a_terminal_only(computer: Path) -> None:
+    done = warmboot(computer, ["exec"])
+    assert done.status in (1, 2), done.stdout
+    assert "no kernel is loaded" in done.stderr or "no terminal" in done.stderr or "no kexec" in done.stderr
+    assert done.calls == ()

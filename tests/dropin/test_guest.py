@@ -1,0 +1,181 @@
+"""The drop-in on real kernels: every format by every call that can take it, then `kexec -e`, and the next one is up."""
+
+from __future__ import annotations
+
+import gzip
+import inspect
+import lzma
+
+import pytest
+
+from support.formats import pe, vmlinux, zboot
+from support.journey import BOOT, Journey, kernel_file, travel
+from support.multiboot_kernel import HOP, elf32_kernel, multiboot1_kernel, multiboot2_kernel
+
+SERIES = ("6.1", "6.12", "7.2")
+LOADED = "try ours -S -l"  # 1: an image is loaded
+
+
+def release(series: str) -> str:
+    """The release of Debian's kernel."""
+    return kernel_file(series).name.removeprefix("vmlinuz-")
+
+
+def hop(*arguments: str, by: str = "ours", start: str = "ours") -> str:
+    """Load /stage/FILE with the initial RAM disk of the journey, then start it."""
+    words = " ".join(arguments)
+    load = f'try {by} {words} --initrd=/tmp/initrd --command-line="$line"'
+    return f"pack\n{load}\n{LOADED}\nrun {start} -e\n"
+
+
+def assert_arrived(journey: Journey, releases: list[str]) -> None:
+    """Every hop's kernel came up as expected, and every load before it succeeded."""
+    for number, expected in enumerate(releases):
+        assert number in journey.hops, f"hop {number} never came:\n{journey.last_words()}"
+        here = journey.hops[number]
+        assert here.facts.get("release") == expected, journey.last_words()
+        assert here.facts["acpi"] == "yes"
+        if number + 1 < len(releases):
+            assert here.statuses == [0, 1], f"hop {number}: {here.commands}\n{here.text}"
+
+
+# What the guest packs itself: every byte of its initial RAM disk is carried, digested and unpacked at each hop.
+_MAKE = f"""
+import gzip, struct, sys
+import lz4.frame, zstandard
+from collections.abc import Sequence
+
+{inspect.getsource(pe)}
+{inspect.getsource(zboot)}
+def uki(kernel):
+    base = open("/stage/base", "rb").read()
+    return pe([(".cmdline", open("/stage/line", "rb").read()), (".initrd", base), (".linux", kernel)])
+
+makers = {{
+    "gz": lambda kernel: gzip.compress(kernel, 1),
+    "zst": lambda kernel: zstandard.ZstdCompressor(level=1).compress(kernel),
+    "lz4": lz4.frame.compress,
+    "zboot": lambda kernel: zboot(zstandard.ZstdCompressor(level=1).compress(kernel), "zstd"),
+    "uki": uki,
+}}
+open("/tmp/" + sys.argv[1], "wb").write(makers[sys.argv[1]](open("/stage/bz", "rb").read()))
+"""
+
+
+def made(kind: str, script: str) -> str:
+    """The script, and before it the kernel as /tmp/KIND."""
+    return f"python3.11 /stage/make {kind}\n{script}"
+
+
+@pytest.mark.parametrize("series", SERIES)
+def test_every_format_of_linux_by_every_call(series: str) -> None:
+    plain = kernel_file(series).read_bytes()
+    scripts = [
+        hop("-c", "-i", "-l", "/stage/elf.gz", "--args-linux"),
+        hop("-a", "-i", "-l", "/stage/elf.gz", "--args-linux"),
+        "rm /stage/elf.gz\n" + hop("-c", "-i", "-l", "/stage/xz"),
+        "rm /stage/xz\n" + hop("-a", "-l", "/stage/lzma"),
+        "rm /stage/lzma\n" + made("gz", hop("-s", "-l", "/tmp/gz")),
+        made("zst", hop("-c", "-l", "/tmp/zst")),
+        made("lz4", hop("-s", "-l", "/tmp/lz4")),
+        made("zboot", hop("-c", "-l", "/tmp/zboot")),
+        made("zboot", hop("-s", "-l", "/tmp/zboot")),
+        hop("-c", "-l", "/stage/bz"),
+        hop("-s", "-l", "/stage/bz"),
+        hop("-l", "/stage/bz"),
+        hop("-c", "-l", "--entry-32bit", "/stage/bz"),
+        made("uki", hop("-s", "-l", "/tmp/uki")),
+        # with what is embedded: that initial RAM disk has no further hops
+        made("uki", f"try ours -c -l /tmp/uki\n{LOADED}\nrun ours -e\n"),
+    ]
+    stage = {
+        "bz": plain,
+        "elf.gz": gzip.compress(bytes(vmlinux(series)), 1),
+        "xz": lzma.compress(plain, preset=0),
+        "lzma": lzma.compress(plain, lzma.FORMAT_ALONE, preset=0),
+        "make": _MAKE.encode(),
+        "line": f"{BOOT} hop={len(scripts)} uki=embedded".encode(),
+    }
+    journey = travel(kernel_file(series), scripts, stage, memory="2G")
+    assert_arrived(journey, [release(series)] * (len(scripts) + 1))
+    assert "uki=embedded" in journey.hops[len(scripts)].facts["line"]
+
+
+@pytest.mark.parametrize("series", SERIES)
+@pytest.mark.parametrize("name", ["multiboot1", "multiboot2", "linux"])
+def test_kernels_of_32_bits(series: str, name: str) -> None:
+    kernels = {"multiboot1": multiboot1_kernel, "multiboot2": multiboot2_kernel, "linux": elf32_kernel}
+    stage = {"k": kernels[name](), "module": b"the_module\0", "module.gz": gzip.compress(b"the_module\0")}
+    more = "--args-linux" if name == "linux" else '--module="/stage/module.gz with words"'
+    script = f'try ours -c -l /stage/k --command-line="one two" {more}\n{LOADED}\nrun ours -e\n'
+    journey = travel(kernel_file(series), [script], stage)
+    assert journey.hops[0].statuses == [0, 1], journey.last_words()
+    assert HOP in journey.hops, journey.last_words()
+    facts = journey.hops[HOP].facts
+    assert facts["release"] == name
+    assert facts["line"] == ("one,two" if name == "linux" else "/stage/k,one,two")
+    assert facts["module"] == ("none" if name == "linux" else "the_module")
+
+
+@pytest.mark.parametrize("efi", [False, True], ids=["legacy", "efi"])
+def test_there_and_back(efi: bool) -> None:
+    """From 6.1 into 7.2 and back, and by kexec-tools with what the other loaded; EFI reaches every one."""
+    stage = {"old": kernel_file("6.1").read_bytes(), "new": kernel_file("7.2").read_bytes()}
+    scripts = [
+        hop("-c", "-l", "/stage/new"),
+        hop("-c", "-l", "/stage/old"),
+        hop("-l", "/stage/new", start="theirs"),
+        hop("-c", "-l", "/stage/old", by="theirs"),
+        hop("-s", "-l", "/stage/new"),
+    ]
+    journey = travel(kernel_file("6.1"), scripts, stage, efi=efi, cpus=2)
+    assert_arrived(journey, [release(each) for each in ("6.1", "7.2", "6.1", "7.2", "6.1", "7.2")])
+    assert {each.facts["efi"] for each in journey.hops.values()} == {"yes" if efi else "no"}
+    assert {each.facts["cpus"] for each in journey.hops.values()} == {"2"}
+    sizes = [int(each.facts["memory"].removesuffix("kB")) for each in journey.hops.values()]
+    assert max(sizes) - min(sizes) < 32 << 10, "memory is lost on the way"
+
+
+def test_other_ways_to_start() -> None:
+    """Without an action the system's shutdown is called; then `warmboot load` and `exec`; then `kexec -f`."""
+    scripts = [
+        """
+printf '#!/bin/sh\\necho called as $0 with $@\\n' >/sbin/shutdown; chmod +x /sbin/shutdown
+try ours -c /stage/k
+try ours -S -l
+try ours -u
+pack
+try warmboot load /stage/k --initrd /tmp/initrd --command-line "$line"
+run warmboot exec --yes
+""",
+        'pack\nrun ours -f -c /stage/k --initrd=/tmp/initrd --command-line="$line"\n',
+    ]
+    journey = travel(kernel_file("6.12"), scripts, {"k": kernel_file("6.12").read_bytes()})
+    first = journey.hops[0]
+    assert first.statuses == [0, 1, 0, 0], first.text
+    assert "called as /sbin/shutdown with -r now" in first.text
+    assert "verdict   loaded" in first.text
+    assert [number for number in range(3) if number in journey.hops] == [0, 1, 2], journey.last_words()
+
+
+@pytest.mark.parametrize(("efi", "size"), [(False, 500), (True, 100)], ids=["legacy", "efi"])
+def test_a_large_machine_and_a_large_initrd(efi: bool, size: int) -> None:
+    """8 GiB, and 500 MiB of an initial RAM disk, whose bytes are the same in the second kernel."""
+    big = (
+        f"dd if=/dev/urandom of=/stage/big bs=1M count={size} 2>/dev/null; md5sum /stage/big | cut -c1-32 >/stage/sum\n"
+    )
+    check = 'say "up $(cat /stage/sum)=$(md5sum /stage/big | cut -c1-32)"\n'
+    scripts = [big + hop("-c", "-l", "/stage/k"), check]
+    journey = travel(
+        kernel_file("6.12"),
+        scripts,
+        {"k": kernel_file("6.12").read_bytes()},
+        memory="8G",
+        efi=efi,
+        append="rdinit=/init",
+    )
+    assert journey.hops[0].statuses == [0, 1], journey.last_words()
+    assert 1 in journey.hops, journey.last_words()
+    [(told, found)] = journey.hops[1].facts.items()
+    assert told == found
+    assert len(told) == 32

@@ -1,0 +1,98 @@
+"""Which Linux is meant by a release, and what differs between them."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.kernels import facts_of
+from warmboot.errors import InputError
+from warmboot.kernel import PROFILES, Profile, profile_for
+from warmboot.uapi import KexecFlags
+
+BOTH = KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT
+
+# Each fact, with the last release before its change, the first one behind it, and its value in each.
+CHANGES = [
+    ("copies_table_first", "5.14", False, "5.15", True),
+    ("compat_table_fault_is_no_errno", "5.14", False, "5.15", True),
+    ("load_limits", "6.2", False, "6.3", True),
+    ("shrinks_low_reservation", "6.4", False, "6.5", True),
+    ("rounds_crash_size_first", "6.4", False, "6.5", True),
+    ("new_flags", "6.5", KexecFlags(0), "6.6", KexecFlags.UPDATE_ELFCOREHDR),
+    ("destination_end_inclusive", "6.7", False, "6.8", True),
+    ("new_flags", "6.9", KexecFlags.UPDATE_ELFCOREHDR, "6.10", BOTH),
+    ("gbpages_only_when_full", "6.10", False, "6.11", True),
+    ("pgd_in_control_code", "6.11", True, "6.12", False),
+    ("control_code_order", "6.11", 1, "6.12", 0),
+    ("control_page_in_direct_map", "6.13", False, "6.14", True),
+    ("leaves_gdt", "6.14", False, "6.15", True),
+]
+
+# What long-lived releases have before its time.
+BACKPORTED = {"5.10": {"rounds_crash_size_first"}, "6.1": {"rounds_crash_size_first", "gbpages_only_when_full"}}
+
+
+def profile_of(release: str) -> Profile:
+    """The profile of a machine that runs this release."""
+    return profile_for(facts_of(release=release))
+
+
+@pytest.mark.parametrize(("fact", "last", "before", "first", "after"), CHANGES)
+def test_changes(fact: str, last: str, before: object, first: str, after: object) -> None:
+    assert getattr(profile_of(last), fact) == before
+    assert getattr(profile_of(f"{last}.99-generic"), fact) == before
+    assert getattr(profile_of(first), fact) == after
+    assert getattr(profile_of("99.0"), fact) == [each[4] for each in CHANGES if each[0] == fact][-1]
+
+
+@pytest.mark.parametrize("release", ["5.10", "6.1"])
+def test_what_long_lived_releases_have_before_its_time(release: str) -> None:
+    first = {fact: (last, before) for fact, last, before, _, _ in reversed(CHANGES)}
+    early = {
+        fact
+        for fact, (last, before) in first.items()
+        if tuple(map(int, release.split("."))) <= tuple(map(int, last.split(".")))
+        and getattr(profile_of(release), fact) != before
+    }
+    assert early == BACKPORTED[release]
+
+
+def test_every_fact_has_its_release() -> None:
+    facts = set(Profile.__dataclass_fields__) - {"name", "since"}
+    assert facts == {each[0] for each in CHANGES} - {"control_code_order"}
+
+
+@pytest.mark.parametrize(
+    ("release", "name"),
+    [
+        ("5.10.0-28-amd64", "linux-5.10"),
+        ("5.15.0-91-generic", "linux-5.15"),
+        ("6.1.0-18-amd64", "linux-6.1"),
+        ("6.8.0-31-generic", "linux-6.8"),
+        ("6.12.9+bpo-cloud-amd64", "linux-6.12"),
+        ("6.13", "linux-6.12"),
+        ("6.14-rc1", "linux-6.14"),
+        ("6.15", "linux-7.2"),
+        ("7.2.0", "linux-7.2"),
+        ("10.0", "linux-7.2"),
+    ],
+)
+def test_releases(release: str, name: str) -> None:
+    assert profile_of(release).name == name
+
+
+def test_profiles_go_from_new_to_old() -> None:
+    assert [each.since for each in PROFILES] == sorted((each.since for each in PROFILES), reverse=True)
+    assert len({each.name for each in PROFILES}) == len(PROFILES)
+
+
+@pytest.mark.parametrize("release", ["5.9.16", "4.19.0", "2.6.32"])
+def test_releases_that_are_too_old(release: str) -> None:
+    with pytest.raises(InputError, match=r"older than 5\.10"):
+        profile_of(release)
+
+
+@pytest.mark.parametrize("release", ["", "linux", "6", "v6.1"])
+def test_what_is_no_release(release: str) -> None:
+    with pytest.raises(InputError, match="no kernel release"):
+        profile_of(release)

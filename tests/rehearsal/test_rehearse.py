@@ -1,0 +1,97 @@
+"""What a rehearsal makes of facts that QEMU cannot be, and of images that are handed over before QEMU goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from warmboot.debian import guest_root, kernel
+from warmboot.kernel import Rule
+from warmboot.machines.machine import Machine
+from warmboot.machines.qemu import QemuMachine
+from warmboot.memmap import Facts
+from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
+from warmboot.rehearsal.rehearse import Options, rehearse
+from warmboot.rehearsal.rehearse import rehearse as rehearsal
+from warmboot.stages import Result, Stage
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+class Silent:
+    """An observer that sees nothing."""
+
+    def begins(self, name: str) -> None: ...
+    def progress(self, name: str, done: int, total: int) -> None: ...
+    def check(self, rule: Rule) -> None: ...
+    def console(self, text: str) -> None: ...
+    def ends(self, stage: Stage) -> None: ...
+
+
+def differs(result: Result) -> list[str]:
+    stage = result.stage("place")
+    assert stage is not None
+    found: list[str] = stage.figures["differs_from_facts"]
+    return found
+
+
+def test_a_host_with_5_level_page_tables_is_rehearsed_with_4() -> None:
+    facts = replace(Facts.of_pc(GIB, cpus=64), la57=True, rsdp=0x3FFFF014 + 32 * MIB)
+    initrd = guest_root()
+    result = rehearse(
+        Options(kernel("6.12"), facts, [initrd], cpus=2, until="warmboot: user space"),
+        Silent(),
+    )
+    assert result.exit_status == 0, result.verdict
+    assert differs(result) == [
+        "4-level page tables, not 5",
+        "ACPI's root pointer is where QEMU's firmware puts it",
+        "2 of 64 processors",
+    ]
+
+
+def test_ram_that_the_firmware_takes_is_told() -> None:
+    iomem = "00001000-0009fbff : System RAM\n00100000-dfffffff : System RAM\n"
+    facts = replace(Facts.of_pc(GIB), iomem=iomem, totalram_pages=900000)
+    result = rehearse(Options(kernel("6.12"), facts, boot=False), Silent())
+    assert differs(result) == ["RAM at 0xde000000-0xdfffffff is the firmware's"]
+    assert rehearse(Options(kernel("6.12"), Facts.of_pc(GIB), boot=False), Silent()).exit_status == 0
+
+
+def test_qemu_gets_the_purgatory_as_it_was_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where its source is its destination, so that relocating again would not bring it back."""
+    image, initrd = tmp_path / "demo", tmp_path / "initrd"
+    image.write_bytes(demo_kernel())
+    initrd.write_bytes(bytes(60 * MIB))
+    monkeypatch.setattr(rehearsal, "_TWIN_LIMIT", 0)
+    monkeypatch.setattr(rehearsal, "_DIGEST_LIMIT", 0)
+    machines: list[Any] = []
+    release = QemuMachine.release
+    purgatories: list[tuple[bool, bytes, bytes]] = []
+
+    class Remembered(Machine):
+        def __init__(self, facts: Facts) -> None:
+            super().__init__(facts)
+            machines.append(self)
+
+    def checked(self: QemuMachine, *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - passed on
+        [machine] = machines
+        loaded = machine.kernel.kexec_image
+        [number] = [each for each, segment in enumerate(loaded.segment) if segment.name == "purgatory"]
+        segment = loaded.segment[number]
+        in_place = loaded.sources[number][0] == segment.mem >> 12
+        data = b"".join(segment.buf.pieces(0, segment.bufsz))
+        purgatories.append((in_place, machine.memory.read(segment.mem, segment.bufsz), data))
+        release(self, *arguments, **more)
+
+    monkeypatch.setattr(rehearsal, "Machine", Remembered)
+    monkeypatch.setattr(QemuMachine, "release", checked)
+    options = Options(image, Facts.of_pc(128 * MIB), [initrd], until="demo kernel: halted")
+    result = rehearse(options, Silent())
+    assert result.exit_status == 0, result.verdict
+    [(in_place, found, loaded)] = purgatories
+    assert in_place
+    assert found == loaded

@@ -1,0 +1,183 @@
+"""What a person sees: words for numbers, tables, a progress line, colour only on a terminal, a console's plain text."""
+
+from __future__ import annotations
+
+import io
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from warmboot.errors import ExitStatus
+from warmboot.rehearsal.boot_watch import plain
+from warmboot.report.text.rehearsal import REHEARSAL_LINES
+from warmboot.report.text.stages import TextReport, inspect_lines
+from warmboot.report.text.terminal import Progress, Terminal, size_text, table
+from warmboot.stages import Outcome, Result, Stage
+
+
+class Screen(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        *((0, "0 bytes"), (1023, "1023 bytes"), (1024, "1 KiB"), (1536, "1.5 KiB"), (512 << 20, "512 MiB")),
+        *((11 << 20 | 100 << 10, "11.1 MiB"), (3 << 30, "3 GiB"), (5 << 40, "5 TiB"), (5000 << 40, "5000 TiB")),
+    ],
+)
+def test_sizes_in_words(size: int, text: str) -> None:
+    assert size_text(size) == text
+
+
+@given(st.integers(1, 1 << 50))
+def test_sizes_are_close(size: int) -> None:
+    number, unit = size_text(size).split(" ")
+    factor = {"bytes": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}[unit]
+    assert abs(float(number) * factor - size) <= 0.05 * factor + 1e-6
+    assert 0 < float(number) <= 1024
+
+
+def test_a_table() -> None:
+    assert table([("a", "size"), ("long", "1")], right=(1,)) == ["a     size", "long     1"]
+    assert table([("long", ""), ("a", "")]) == ["long", "a"]
+
+
+def test_progress_on_a_terminal_comes_late_and_goes_away() -> None:
+    screen = Screen()
+    progress = Progress(screen, patience=0.02)
+    progress.begin()
+    progress.show("load", 1, 4)
+    assert screen.getvalue() == ""
+    time.sleep(0.03)
+    progress.show("load", 1 << 20, 4 << 20)
+    assert screen.getvalue().startswith("\rload      [#######.......................] 1 MiB of 4 MiB, ")
+    length = len(screen.getvalue())
+    progress.show("load", 2 << 20, 4 << 20)  # too soon after the first
+    assert len(screen.getvalue()) == length
+    progress.clear()
+    progress.clear()
+    assert screen.getvalue().endswith(" s left \x1b[K\r\x1b[K")
+
+
+def test_no_progress_where_nobody_watches() -> None:
+    stream = io.StringIO()
+    progress = Progress(stream, patience=0.0)
+    progress.begin()
+    progress.show("load", 1, 4)
+    progress.clear()
+    assert stream.getvalue() == ""
+
+
+def test_colour_only_on_a_terminal() -> None:
+    assert Terminal(io.StringIO()).good("yes") == "yes"
+    coloured = Terminal(Screen())
+    assert {coloured.good("x"), coloured.bad("x"), coloured.faint("x"), coloured.bold("x")} == {
+        f"\x1b[{code}mx\x1b[0m" for code in ("32", "1;31", "2", "1")
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("[    0.000000] Linux version 6.1\t#1", "[    0.000000] Linux version 6.1\t#1"),
+        ("[\x1b[0;32m  OK  \x1b[0m] Started \x1b[0;1;39mudev\x1b[0m.", "[  OK  ] Started udev."),
+        ("\x1b[2J\x1b[1;1H\x1bcboot", "boot"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x00\x07bell\r\n\x9b", "bell"),
+        ("caf\u00e9 \ufffd", "caf\u00e9 \ufffd"),
+    ],
+)
+def test_a_consoles_text_cannot_steer_a_terminal(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@given(st.text(st.sampled_from("\x1b[]0;1mAB\x07\\ \x9b"), max_size=20))
+def test_no_text_can(text: str) -> None:
+    assert not any(ord(each) < 32 or 0x7F <= ord(each) < 0xA0 for each in plain(text))
+
+
+# --- a rehearsal ---------------------------------------------------------------------------------------------------
+
+INSPECTED = {
+    "file": "vmlinuz",
+    "format": "bzImage",
+    "version": "6.1.0 (a) #1",
+    "protocol": "2.15",
+    "compression": "xz",
+    "bytes": 8 << 20,
+    "init_size": 32 << 20,
+    "pref_address": 0x1000000,
+    "kernel_alignment": 2 << 20,
+    "relocatable": True,
+    "above_4g": True,
+    "cmdline_size": 2047,
+}
+
+
+def test_a_kernel_in_four_lines() -> None:
+    assert inspect_lines(Stage("inspect", figures=INSPECTED)) == [
+        "vmlinuz",
+        "bzImage 6.1.0, boot protocol 2.15, xz inside",
+        "8 MiB to load, needs 32 MiB, prefers 0x1000000, can run anywhere, also above 4 GiB",
+        "aligned to 2 MiB, command line up to 2047 bytes",
+    ]
+    low = inspect_lines(Stage("inspect", figures={**INSPECTED, "above_4g": False}))
+    assert low[2].endswith("can run below 4 GiB")
+    fixed = inspect_lines(Stage("inspect", figures={**INSPECTED, "relocatable": False}))
+    assert fixed[2].endswith("can run only there")
+
+
+BOOTED = {
+    "machine": "QEMU by tcg, 1 processors, 1024 MiB",
+    "release": "6.1.0",
+    "processors": None,
+    "acpi": True,
+    "seconds": 4.5,
+    "reached": "user space",
+    "init": "/init",
+    "first_words": "hello",
+}
+
+
+def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    report = TextReport(REHEARSAL_LINES)
+    report.begins("boot")
+    report.console("[    0.000000] Linux version 6.1.0")
+    report.ends(Stage("boot", figures=BOOTED))
+    report.verdict(Result(verdict="it loads, and it boots"))
+    assert capsys.readouterr().out.splitlines() == [
+        "boot      the new kernel's console:",
+        "  | [    0.000000] Linux version 6.1.0",
+        "          QEMU by tcg, 1 processors, 1024 MiB",
+        "          Linux 6.1.0, 1 processor brought up, ACPI seen",
+        "          4.50 s from the hand-over to user space, /init started",
+        "          its first words: hello",
+        "verdict   it loads, and it boots",
+    ]
+
+
+@pytest.mark.parametrize("show_console", [True, False])
+def test_a_boot_that_is_not_tried_has_no_console(show_console: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    report = TextReport(REHEARSAL_LINES, show_console=show_console)
+    report.begins("boot")
+    report.ends(Stage("boot", Outcome.NOT_TRIED, problem="no QEMU", hint="install it"))
+    report.verdict(Result(verdict="it loads", hint="install it", exit_status=ExitStatus.REFUSED))
+    assert capsys.readouterr().out.splitlines() == [
+        "boot      not tried: no QEMU",
+        "verdict   it loads",
+        "          try: install it",
+    ]
+
+
+def test_a_refusal_names_errno_and_rule(capsys: pytest.CaptureFixture[str]) -> None:
+    report = TextReport(REHEARSAL_LINES)
+    report.begins("permit")
+    figures = {"errno": "EINVAL", "rule": "half_of_memory", "segment": 2}
+    report.ends(Stage("permit", Outcome.REFUSED, figures=figures, problem="too much", hint="less"))
+    assert capsys.readouterr().out == "permit    refused EINVAL by half_of_memory: too much\n"
