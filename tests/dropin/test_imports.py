@@ -57,14 +57,14 @@ def _ours(names: set[str]) -> set[str]:
 def test_to_tell_something_takes_nothing_but_the_options(words: list[str], tmp_path: Path) -> None:
     found = _imports(tree(tmp_path, _FILES), *words)
     assert found - _ours(found) - _with() == {"__future__"}
-    assert {name.split(".")[1] for name in _ours(found) if "." in name} <= {"cli", "dropin", "live"}
+    assert {name.split(".")[1] for name in _ours(found) if "." in name} <= {"cli", "dropin", "lazy", "live", "version"}
 
 
 @pytest.mark.parametrize("words", [["-u"], ["-p", "-u"], ["-c", "-u"], ["-e"]], ids=" ".join)
 def test_unloading_and_starting_take_the_system_calls(words: list[str], tmp_path: Path) -> None:
     found = _imports(tree(tmp_path, _FILES), *words)
     assert found - _ours(found) - _with(*_SYSTEM_CALLS) <= {"__future__"}
-    assert {name.split(".")[1] for name in _ours(found) if "." in name} <= {"cli", "dropin", "live"}
+    assert {name.split(".")[1] for name in _ours(found) if "." in name} <= {"cli", "dropin", "lazy", "live", "version"}
 
 
 def test_loading_a_bzimage_takes_no_other_format(tmp_path: Path) -> None:
