@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["ExitStatus", "InputError", "MissingToolError", "RefusedError", "WarmbootError"]
+__all__ = ["ExitStatus", "InputError", "MissingToolError", "OutOfTimeError", "RefusedError", "WarmbootError"]
 
 
 class ExitStatus(IntEnum):
@@ -12,7 +12,9 @@ class ExitStatus(IntEnum):
 
     DONE = 0
     REFUSED = 1  # refused or failed: the input was understood, the answer is no
-    USAGE = 2  # wrong usage or unreadable input
+    USAGE = 2  # wrong usage or unusable input
+    NOT_TRIED = 3  # it could not be tried: QEMU or another program is missing, or there is no room
+    TIMEOUT = 4  # it did not end in the time allowed
 
 
 class WarmbootError(Exception):
@@ -37,3 +39,11 @@ class RefusedError(WarmbootError):
 
 class MissingToolError(RefusedError):
     """A program that is needed is not installed; the hint is the command that installs it."""
+
+    exit_status = ExitStatus.NOT_TRIED
+
+
+class OutOfTimeError(RefusedError):
+    """What was asked did not end in the time allowed."""
+
+    exit_status = ExitStatus.TIMEOUT
