@@ -11,6 +11,8 @@ from support.computers import tree
 from support.kexec_tools import kexec_tools
 from support.peer import Reboot, captured
 
+pytestmark = pytest.mark.needs_namespaces
+
 # Make two Ethernet interfaces with a cable between them, bring them and the loopback up, run a command, tell who is up.
 NETWORK = """
 import fcntl, os, socket, struct, subprocess, sys
