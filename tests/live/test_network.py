@@ -60,6 +60,7 @@ def test_all_but_the_loopback_go_down(who: str, tmp_path: Path) -> None:
     assert found.calls == (Reboot(0x45584543),)
 
 
+@pytest.mark.needs_root  # another user's namespace maps one user alone
 def test_an_interface_that_stays_up_is_named(tmp_path: Path) -> None:
     """Without privilege none can be taken down, and each is tried."""
     root = tree(tmp_path, {})
