@@ -1,4 +1,4 @@
-"""Stages: what a long command does one after the other, each with its outcome and figures, for a person or a script."""
+"""Stages: what a long command does, one after the other, each with its outcome and figures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from warmboot.errors import ExitStatus, WarmbootError
+from warmboot.figures import Figures
 from warmboot.kernel import KexecError, Rule
 from warmboot.uapi import Segment
 
-__all__ = ["Observer", "Outcome", "Result", "Silent", "Stage", "Stages", "segment_figures"]
+__all__ = ["Observer", "Outcome", "Refusal", "Result", "Silent", "Stage", "Stages"]
+
+_F = TypeVar("_F", bound=Figures)
 
 
 class Outcome(StrEnum):
@@ -25,21 +28,31 @@ class Outcome(StrEnum):
     NOT_TRIED = "not tried"
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the kernel answered: the errno's name, the rule, and the number of the segment that broke it, if one did."""
+
+    errno: str
+    rule: str
+    segment: int | None
+
+
 @dataclass(slots=True)
 class Stage:
-    """One stage, with the figures that it is about; `problem` and `hint` say why it did not pass."""
+    """One stage. `figures` are what it found, as far as it went; `problem` and `hint` say why it did not pass."""
 
     name: str
     outcome: Outcome = Outcome.PASSED
     seconds: float = 0.0
-    figures: dict[str, Any] = field(default_factory=dict)
+    figures: Figures | None = None
     problem: str = ""
     hint: str = ""
+    refusal: Refusal | None = None
 
 
 @dataclass(slots=True)
 class Result:
-    """All stages that were come to, and the verdict: one sentence."""
+    """The stages reached, and the verdict: one sentence."""
 
     stages: list[Stage] = field(default_factory=list)
     verdict: str = ""
@@ -47,8 +60,15 @@ class Result:
     exit_status: ExitStatus = ExitStatus.DONE
 
     def stage(self, name: str) -> Stage | None:
-        """The stage of that name, if it was come to."""
+        """The stage of that name, if it was reached."""
         return next((each for each in self.stages if each.name == name), None)
+
+    def figures(self, kind: type[_F]) -> _F:
+        """The figures of that type. Raises LookupError where no stage has them."""
+        for each in self.stages:
+            if isinstance(each.figures, kind):
+                return each.figures
+        raise LookupError(f"no stage has {kind.__name__}")
 
 
 class Observer(Protocol):
@@ -70,11 +90,6 @@ class Observer(Protocol):
         """A stage ends."""
 
 
-def segment_figures(segments: Sequence[Segment]) -> list[dict[str, Any]]:
-    """Segments as values that JSON has: addresses physical, sizes in bytes."""
-    return [{"name": each.name, "mem": each.mem, "memsz": each.memsz, "bufsz": each.bufsz} for each in segments]
-
-
 class Silent:
     """An observer for --json: everything is in the result."""
 
@@ -86,7 +101,7 @@ class Silent:
 
 
 class Stages:
-    """Makes stages, one at a time, and tells the observer of each.
+    """Runs stages, one at a time, and tells the observer of each.
 
     `segments` are those of the request, once there is one: the kernel knows segments by number alone.
     """
@@ -117,4 +132,4 @@ class Stages:
         stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, str(error), error.hint
         if isinstance(error, KexecError):
             stage.problem = error.told(self.segments)
-            stage.figures |= {"errno": error.errno_name, "rule": error.rule.name, "segment": error.segment}
+            stage.refusal = Refusal(error.errno_name, error.rule.name, error.segment)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from warmboot.debian import guest_root, kernel
+from warmboot.figures import RehearsalPlaceFigures
 from warmboot.kernel import Rule
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
@@ -34,10 +35,7 @@ class Silent:
 
 
 def differs(result: Result) -> list[str]:
-    stage = result.stage("place")
-    assert stage is not None
-    found: list[str] = stage.figures["differs_from_facts"]
-    return found
+    return list(result.figures(RehearsalPlaceFigures).differs_from_facts)
 
 
 def test_a_host_with_5_level_page_tables_is_rehearsed_with_4() -> None:

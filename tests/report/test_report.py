@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from warmboot.errors import ExitStatus
+from warmboot.figures import BootFigures, BzImageFigures
 from warmboot.rehearsal.boot_watch import plain
-from warmboot.report.text.rehearsal import REHEARSAL_LINES
-from warmboot.report.text.stages import TextReport, inspect_lines
+from warmboot.report.text.figures import figures_lines
+from warmboot.report.text.stages import TextReport
 from warmboot.report.text.terminal import Progress, Terminal, size_text, table
-from warmboot.stages import Outcome, Result, Stage
+from warmboot.stages import Outcome, Refusal, Result, Stage
 
 
 class Screen(io.StringIO):
@@ -104,49 +106,52 @@ def test_no_text_can(text: str) -> None:
 
 # --- a rehearsal ---------------------------------------------------------------------------------------------------
 
-INSPECTED = {
-    "file": "vmlinuz",
-    "format": "bzImage",
-    "version": "6.1.0 (a) #1",
-    "protocol": "2.15",
-    "compression": "xz",
-    "bytes": 8 << 20,
-    "init_size": 32 << 20,
-    "pref_address": 0x1000000,
-    "kernel_alignment": 2 << 20,
-    "relocatable": True,
-    "above_4g": True,
-    "cmdline_size": 2047,
-}
+INSPECTED = BzImageFigures(
+    file="vmlinuz",
+    kind="bzImage64",
+    packed=(),
+    format="bzImage",
+    version="6.1.0 (a) #1",
+    protocol="2.15",
+    compression="xz",
+    bytes=8 << 20,
+    init_size=32 << 20,
+    pref_address=0x1000000,
+    kernel_alignment=2 << 20,
+    relocatable=True,
+    above_4g=True,
+    cmdline_size=2047,
+)
 
 
 def test_a_kernel_in_four_lines() -> None:
-    assert inspect_lines(Stage("inspect", figures=INSPECTED)) == [
+    assert figures_lines(INSPECTED) == [
         "vmlinuz",
         "bzImage 6.1.0, boot protocol 2.15, xz inside",
         "8 MiB to load, needs 32 MiB, prefers 0x1000000, can run anywhere, also above 4 GiB",
         "aligned to 2 MiB, command line up to 2047 bytes",
     ]
-    low = inspect_lines(Stage("inspect", figures={**INSPECTED, "above_4g": False}))
+    low = figures_lines(replace(INSPECTED, above_4g=False))
     assert low[2].endswith("can run below 4 GiB")
-    fixed = inspect_lines(Stage("inspect", figures={**INSPECTED, "relocatable": False}))
+    fixed = figures_lines(replace(INSPECTED, relocatable=False))
     assert fixed[2].endswith("can run only there")
 
 
-BOOTED = {
-    "machine": "QEMU by tcg, 1 processors, 1024 MiB",
-    "release": "6.1.0",
-    "processors": None,
-    "acpi": True,
-    "seconds": 4.5,
-    "reached": "user space",
-    "init": "/init",
-    "first_words": "hello",
-}
+BOOTED = BootFigures(
+    machine="QEMU by tcg, 1 processors, 1024 MiB",
+    release="6.1.0",
+    processors=None,
+    acpi=True,
+    seconds=4.5,
+    reached="user space",
+    init="/init",
+    first_words="hello",
+    last_lines=(),
+)
 
 
 def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
-    report = TextReport(REHEARSAL_LINES)
+    report = TextReport()
     report.begins("boot")
     report.console("[    0.000000] Linux version 6.1.0")
     report.ends(Stage("boot", figures=BOOTED))
@@ -164,7 +169,7 @@ def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("show_console", [True, False])
 def test_a_boot_that_is_not_tried_has_no_console(show_console: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    report = TextReport(REHEARSAL_LINES, show_console=show_console)
+    report = TextReport(show_console=show_console)
     report.begins("boot")
     report.ends(Stage("boot", Outcome.NOT_TRIED, problem="no QEMU", hint="install it"))
     report.verdict(Result(verdict="it loads", hint="install it", exit_status=ExitStatus.REFUSED))
@@ -176,8 +181,8 @@ def test_a_boot_that_is_not_tried_has_no_console(show_console: bool, capsys: pyt
 
 
 def test_a_refusal_names_errno_and_rule(capsys: pytest.CaptureFixture[str]) -> None:
-    report = TextReport(REHEARSAL_LINES)
+    report = TextReport()
     report.begins("permit")
-    figures = {"errno": "EINVAL", "rule": "half_of_memory", "segment": 2}
-    report.ends(Stage("permit", Outcome.REFUSED, figures=figures, problem="too much", hint="less"))
+    refusal = Refusal("EINVAL", "half_of_memory", 2)
+    report.ends(Stage("permit", Outcome.REFUSED, problem="too much", hint="less", refusal=refusal))
     assert capsys.readouterr().out == "permit    refused EINVAL by half_of_memory: too much\n"

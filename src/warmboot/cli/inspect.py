@@ -8,6 +8,7 @@ from pathlib import Path
 
 from warmboot.images import identify
 from warmboot.images.figures import image_figures
+from warmboot.report.json.values import json_value
 from warmboot.report.text.image import image_lines
 
 __all__ = ["add_parser", "run"]
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
     figures = image_figures(identify(args.kernel))
     if args.json:
-        print(json.dumps(figures, indent=2))
+        print(json.dumps(json_value(figures), indent=2))
     else:
         print("\n".join(image_lines(figures)))
     return 0

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 from warmboot.errors import InputError
 from warmboot.live.cmdline import concatenated, reused
 from warmboot.loading.load import Call, LoadOptions, load
-from warmboot.report.text.loading import LOADING_LINES
+from warmboot.report.json.result import result_members
 from warmboot.report.text.stages import TextReport
 from warmboot.stages import Result, Silent
 
@@ -75,9 +74,9 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.json:
         result: Result = load(options, Silent())
-        print(json.dumps(asdict(result), indent=2))
+        print(json.dumps(result_members(result), indent=2))
         return result.exit_status
-    report = TextReport(LOADING_LINES)
+    report = TextReport()
     try:
         result = load(options, report)
     finally:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from warmboot.errors import InputError, RefusedError
 from warmboot.memmap import Facts, parse_size
 from warmboot.rehearsal.rehearse import Options, rehearse
-from warmboot.report.text.rehearsal import REHEARSAL_LINES
+from warmboot.report.json.result import result_members
 from warmboot.report.text.stages import TextReport
 from warmboot.stages import Result, Silent
 
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
             result = Result([], str(error), error.hint, error.exit_status)
         print(_as_json(result))
         return result.exit_status
-    report = TextReport(REHEARSAL_LINES, show_console=args.console is None)
+    report = TextReport(show_console=args.console is None)
     try:
         result = rehearse(options, report)
     finally:
@@ -140,4 +140,4 @@ def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
 
 
 def _as_json(result: Result) -> str:
-    return json.dumps(asdict(result), indent=2)
+    return json.dumps(result_members(result), indent=2)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
 from warmboot.errors import ExitStatus, InputError, RefusedError
+from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
@@ -26,7 +28,7 @@ from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.placement import Module, Placement, place
 from warmboot.placement.arch.x86_64.crash import CrashDump
-from warmboot.stages import Observer, Outcome, Result, Stages, segment_figures
+from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
 __all__ = ["Call", "LoadOptions", "load"]
@@ -102,7 +104,7 @@ class _Run:
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
-            stage.figures = {"call": self._call, "why": self._why, "command_line": self._line}
+            stage.figures = LivePlaceFigures(call=self._call, why=self._why, command_line=self._line)
             if self._call is Call.FILE:
                 if not isinstance(self._image, BzImage):
                     raise RefusedError(
@@ -123,39 +125,43 @@ class _Run:
                 progress=lambda done, total: self._observer.progress("place", done, total),
             )
             self._stages.segments = placement.request.segments
-            stage.figures |= {
-                "segments": segment_figures(placement.request.segments),
-                "entry": placement.request.entry,
-                "kernel_entry": placement.kernel_entry,
-                "command_line": placement.command_line,
-                "ram": [(each.start, each.end) for each in computer.system_ram],
-                "crash_kernel": [(each.start, each.end) for each in computer.crash_kernel],
-            }
+            stage.figures = replace(
+                stage.figures,
+                segments=segment_figures(placement.request.segments),
+                entry=placement.request.entry,
+                kernel_entry=placement.kernel_entry,
+                command_line=placement.command_line,
+                ram=tuple(computer.system_ram),
+                crash_kernel=tuple(computer.crash_kernel),
+            )
 
     def permit(self) -> None:
         passed: list[str] = []
         with self._stages.stage("permit") as stage, Machine(self._facts) as machine:
             kernel = machine.kernel
-            stage.figures = {"profile": kernel.profile.name, "passed": passed}
 
             def on_check(rule: Rule) -> None:
                 passed.append(rule.name)
                 self._observer.check(rule)
 
             kernel.on_check = on_check
-            permit(kernel, self._request(), _caller())
+            try:
+                permit(kernel, self._request(), _caller())
+            finally:
+                stage.figures = PermitFigures(kernel.profile.name, tuple(passed))
 
     def load(self) -> None:
         with self._stages.stage("load") as stage:
             try:
+                began = time.monotonic()
                 if self._placement is not None:
                     request = self._placement.request
                     kexec_load(request)
-                    stage.figures = {"call": self._call, "bytes": request.bufsz, "memory": request.memsz}
+                    size, memory = request.bufsz, request.memsz
                 else:
                     self._load_files()
-                    size = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
-                    stage.figures = {"call": self._call, "bytes": size, "memory": size}
+                    size = memory = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
+                stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
             except LiveError as error:
                 told = explain_load(error, self._request())
                 hints = [each.removeprefix("try: ") for each in told if each.startswith("try: ")]

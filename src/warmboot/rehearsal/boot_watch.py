@@ -6,8 +6,8 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
+from warmboot.figures import BootFigures
 from warmboot.machines.console import ConsoleLine
 from warmboot.machines.qemu import QemuMachine
 
@@ -67,7 +67,26 @@ class BootWatch:
         self.problem = ""
         self.hint = ""
         self.ended = 0.0  # when it was decided, in seconds of time.monotonic()
-        self.figures: dict[str, Any] = {"release": None, "acpi": False, "processors": None, "reached": ""}
+        self.reached = ""
+        self._release: str | None = None
+        self._acpi = False
+        self._processors: int | None = None
+        self._init: str | None = None
+        self._first_words: str | None = None
+
+    def figures(self, machine: str, seconds: float) -> BootFigures:
+        """What was seen; `machine` describes the computer, `seconds` are those since the hand-over."""
+        return BootFigures(
+            machine=machine,
+            seconds=seconds,
+            release=self._release,
+            acpi=self._acpi,
+            processors=self._processors,
+            reached=self.reached,
+            init=self._init,
+            first_words=self._first_words,
+            last_lines=() if self.passed else tuple(self._last_lines),
+        )
 
     def run(self, timeout: float, show: Callable[[str], None]) -> None:
         """Follow the console for up to `timeout` seconds; every complete line goes to `show`."""
@@ -86,7 +105,6 @@ class BootWatch:
                 if line.complete:
                     self._last_lines.append(plain(line.text))
                     show(plain(line.text))
-            self.figures["last_lines"] = list(self._last_lines)
 
     def _patience(self, deadline: float) -> float:
         """Until when a line is waited for."""
@@ -112,12 +130,12 @@ class BootWatch:
     def _note(self, text: str) -> None:
         """Keep what a line tells of the booting kernel."""
         release, cpus, complaint = _RELEASE.search(text), _CPUS.search(text), _COMPLAINT.search(text)
-        if release is not None and self.figures["release"] is None:
-            self.figures["release"] = release[1]
+        if release is not None and self._release is None:
+            self._release = release[1]
         if cpus is not None:
-            self.figures["processors"] = int(cpus[1])
+            self._processors = int(cpus[1])
         if _ACPI.search(text):
-            self.figures["acpi"] = True
+            self._acpi = True
         if complaint is not None and not self._complaint:
             self._complaint = complaint[0].strip()
 
@@ -132,12 +150,12 @@ class BootWatch:
         elif started is not None:
             self._timestamps = of_kernel
             self._started_at, self._spoke_at = when, None  # one that was started before has failed
-            self.figures["init"] = started["program"]
+            self._init = started["program"]
         elif self._started_at is not None and _COMPLAINT.search(text) is not None:
             self._started_at = None
         elif self._started_at is not None and self._timestamps and not of_kernel and text.strip():
             self._spoke_at = self._spoke_at or when
-            self.figures.setdefault("first_words", text.strip())
+            self._first_words = self._first_words or text.strip()
 
     def _no_more(self, *, gone: bool) -> None:
         """Nothing more is waited for: the guest is gone, or it had its time."""
@@ -168,7 +186,7 @@ class BootWatch:
 
     def _passes(self, reached: str, when: float) -> None:
         self._decided, self.passed, self.ended = True, True, when
-        self.figures["reached"] = reached
+        self.reached = reached
 
     def _fails(self, problem: str, hint: str, when: float) -> None:
         if self._complaint:

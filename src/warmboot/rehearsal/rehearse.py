@@ -7,9 +7,18 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from warmboot.errors import ExitStatus, InputError, MissingToolError, RefusedError
+from warmboot.figures import (
+    BootFigures,
+    HandOverFigures,
+    ModelLoadFigures,
+    PermitFigures,
+    RehearsalPlaceFigures,
+    digest_figures,
+    segment_figures,
+)
 from warmboot.images import Image, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.kernel import KexecError, Rule
@@ -20,7 +29,7 @@ from warmboot.placement import Placement, linux_command_line, place
 from warmboot.rehearsal.adaptation import as_in_qemu, firmware_s_part, seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.rehearsal.handover import HandOver, hand_over
-from warmboot.stages import Observer, Outcome, Result, Stages, segment_figures
+from warmboot.stages import Observer, Outcome, Result, Stages
 
 __all__ = ["Options", "rehearse"]
 
@@ -30,6 +39,7 @@ _TWIN_LIMIT = 160 << 20
 # Bytes of digest that the processor in this process computes in about two seconds.
 _DIGEST_LIMIT = 96 << 20
 _FIRMWARE_PATIENCE = 60.0  # seconds
+_ASSUMED = ("the caller is root", "no security module or IMA policy forbids it")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,8 @@ def rehearse(options: Options, observer: Observer) -> Result:
 def _conclude(result: Result) -> None:
     boot = result.stages[-1]
     if boot.outcome is Outcome.PASSED:
-        result.verdict = (
-            f"it loads, and it boots: {boot.figures['reached']} {boot.figures['seconds']:.1f} s after the hand-over"
-        )
+        figures = result.figures(BootFigures)
+        result.verdict = f"it loads, and it boots: {figures.reached} {figures.seconds:.1f} s after the hand-over"
         return
     result.verdict = f"it loads, and the new kernel's entry point is reached; boot not tried: {boot.problem}"
     result.hint = boot.hint
@@ -117,18 +126,18 @@ class _Run:
                 progress=lambda done, total: self._observer.progress("place", done, total),
             )
             self._stages.segments = placement.request.segments
-            stage.figures = {
-                "segments": segment_figures(placement.request.segments),
-                "entry": placement.request.entry,
-                "kernel_entry": placement.kernel_entry,
-                "boot_params": placement.boot_params,
-                "digests": [
-                    {"mem": each.start, "size": each.size, "sha256": each.sha256.hex()} for each in placement.regions
-                ],
-                "command_line": line,
-                "command_line_added": added,
-                "differs_from_facts": self._differs,
-            }
+            stage.figures = RehearsalPlaceFigures(
+                call="kexec_load",
+                why="the default",
+                command_line=line,
+                segments=segment_figures(placement.request.segments),
+                entry=placement.request.entry,
+                kernel_entry=placement.kernel_entry,
+                boot_params=placement.boot_params,
+                digests=digest_figures(placement),
+                command_line_added=added,
+                differs_from_facts=tuple(self._differs),
+            )
 
     def load(self) -> None:
         kernel, request = self._machine.kernel, self._placement.request
@@ -149,21 +158,21 @@ class _Run:
                 refused = error
                 raise
             finally:
-                stage.figures |= {"profile": kernel.profile.name, "passed": passed}
+                stage.figures = PermitFigures(kernel.profile.name, tuple(passed), assumed=_ASSUMED)
         if refused is not None:
             return
         kernel.on_check = kernel.on_progress = None
         with self._stages.stage("load") as stage:
             image = kernel.kexec_image
             assert image is not None
-            stage.figures = {
-                "bytes": request.bufsz,
-                "memory": request.memsz,
-                "page_list_entries": image.nr_entries,
-                "pages": image.nr_pages,
-                "control_pages": sum(map(len, image.control_pages)),
-                "seconds": time.monotonic() - began,
-            }
+            stage.figures = ModelLoadFigures(
+                bytes=request.bufsz,
+                memory=request.memsz,
+                page_list_entries=image.nr_entries,
+                pages=image.nr_pages,
+                control_pages=sum(map(len, image.control_pages)),
+                seconds=time.monotonic() - began,
+            )
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
@@ -185,7 +194,6 @@ class _Run:
                 stage.figures = _figures(done, self._placement)
             if not done.reached:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
-                stage.figures["serial"] = done.serial
             elif booting and not self._released:
                 self._restore_purgatory()
                 self._release()
@@ -200,8 +208,7 @@ class _Run:
                 return
             watch = BootWatch(self._qemu, until=self._options.until)
             watch.run(self._options.timeout, self._observer.console)
-            seconds = watch.ended - self._released
-            stage.figures = {"machine": self._qemu.description, "seconds": seconds, **watch.figures}
+            stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
 
@@ -260,12 +267,13 @@ class _Sum:
         self._tell(self._done)
 
 
-def _figures(done: HandOver, placement: Placement) -> dict[str, Any]:
-    return {
-        "executed": "in this process",
-        "digest": "verified in this process" if done.digest_checked else "left to QEMU's start",
-        "digest_bytes": placement.digest_size,
-        "relocation_seconds": done.relocation_seconds,
-        "purgatory_seconds": done.purgatory_seconds,
-        "registers": done.state.as_dict(),
-    }
+def _figures(done: HandOver, placement: Placement) -> HandOverFigures:
+    return HandOverFigures(
+        executed="in this process",
+        digest="verified in this process" if done.digest_checked else "left to QEMU's start",
+        digest_bytes=placement.digest_size,
+        relocation_seconds=done.relocation_seconds,
+        purgatory_seconds=done.purgatory_seconds,
+        registers=done.state.as_dict(),
+        serial=done.serial,
+    )

@@ -9,9 +9,10 @@ import pytest
 
 from support.formats import COMPRESSIONS, multiboot1, pe, samples, vmlinux
 from warmboot.cli.main import main
-from warmboot.images import identify_bytes
+from warmboot.images import identify, identify_bytes
 from warmboot.images.figures import image_figures
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
+from warmboot.report.json.values import json_value
 from warmboot.report.text.image import image_lines
 
 
@@ -69,4 +70,5 @@ def test_inspect_shows_every_format(name: str, tmp_path: Path, capsys: pytest.Ca
     assert text[0].startswith(str(path))
     assert main(["inspect", "--json", str(path)]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert image_lines(figures) == text
+    assert figures == json_value(image_figures(identify(path)))
+    assert image_lines(image_figures(identify(path))) == text

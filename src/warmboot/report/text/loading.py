@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+from warmboot.figures import LivePlaceFigures, LoadFigures
 from warmboot.memmap import Range
 from warmboot.report.text.memory import memory_picture
-from warmboot.report.text.stages import inspect_lines, segment_lines
+from warmboot.report.text.segments import segment_lines
 from warmboot.report.text.terminal import size_text
-from warmboot.stages import Stage
 
-__all__ = ["LOADING_LINES"]
-
-
-def _place(stage: Stage) -> list[str]:
-    figures = stage.figures
-    lines = [f"by {figures['call']}: {figures['why']}"]
-    if "segments" in figures:
-        parts = {each["name"]: [Range(each["mem"], each["mem"] + each["memsz"])] for each in figures["segments"]}
-        if figures["crash_kernel"]:
-            parts = {"crash kernel": [Range(start, end) for start, end in figures["crash_kernel"]]} | parts
-        ram = [Range(start, end) for start, end in figures["ram"]]
-        lines += [
-            *segment_lines(figures["segments"]),
-            *memory_picture(ram, parts),
-            f"entry {figures['entry']:#x}, the kernel is entered at {figures['kernel_entry']:#x}",
-        ]
-    else:
-        lines.append("the running kernel chooses where everything goes")
-    return [*lines, f"command line: {figures['command_line'] or '(empty)'}"]
+__all__ = ["live_place_lines", "load_lines"]
 
 
-def _permit(stage: Stage) -> list[str]:
-    figures = stage.figures
-    return [f"all {len(figures['passed'])} checks of {figures['profile']} would pass on this computer"]
+def live_place_lines(figures: LivePlaceFigures) -> list[str]:
+    """The system call, where everything goes, and a picture of memory."""
+    lines = [f"by {figures.call}: {figures.why}", *segment_lines(figures)]
+    if figures.segments is not None:
+        parts = {"crash kernel": list(figures.crash_kernel)} if figures.crash_kernel else {}
+        parts |= {each.name: [Range(each.mem, each.mem + each.memsz)] for each in figures.segments}
+        lines += memory_picture(figures.ram, parts)
+    return [*lines, f"command line: {figures.command_line or '(empty)'}"]
 
 
-def _load(stage: Stage) -> list[str]:
-    figures = stage.figures
+def load_lines(figures: LoadFigures) -> list[str]:
+    """How much was loaded, and how fast."""
     return [
-        f"{size_text(figures['bytes'])} for {size_text(figures['memory'])} loaded by {figures['call']}"
-        f" in {stage.seconds:.2f} s"
+        f"{size_text(figures.bytes)} for {size_text(figures.memory)} loaded by {figures.call}"
+        f" in {figures.seconds:.2f} s"
     ]
-
-
-LOADING_LINES: dict[str, Callable[[Stage], list[str]]] = {
-    "inspect": inspect_lines,
-    "place": _place,
-    "permit": _permit,
-    "load": _load,
-}

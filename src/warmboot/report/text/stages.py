@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
-
 from warmboot.errors import ExitStatus
 from warmboot.kernel import Rule
-from warmboot.report.text.image import image_lines
-from warmboot.report.text.terminal import Progress, Terminal, size_text, table
+from warmboot.report.text.figures import figures_lines
+from warmboot.report.text.terminal import Progress, Terminal
 from warmboot.stages import Outcome, Result, Stage
 
-__all__ = ["TextReport", "inspect_lines", "segment_lines"]
+__all__ = ["TextReport"]
 
 _NAME = 10  # width of the column in which a stage's name stands
 
 
 class TextReport:
-    """An Observer that prints. `lines` are those of each stage that passed, by its name; with `show_console` a booting
-    kernel's lines are among its own."""
+    """An Observer that prints; with `show_console` a booting kernel's lines are among its own."""
 
-    def __init__(self, lines: Mapping[str, Callable[[Stage], list[str]]], *, show_console: bool = True) -> None:
-        self._lines = lines
+    def __init__(self, *, show_console: bool = True) -> None:
         self._terminal = Terminal()
         self._progress = Progress()
         self._show_console = show_console
@@ -47,10 +42,10 @@ class TextReport:
     def ends(self, stage: Stage) -> None:
         self._progress.clear()
         if stage.outcome is Outcome.PASSED:
-            self._show(self._lines[stage.name](stage))
+            self._show(figures_lines(stage.figures) if stage.figures is not None else ["passed"])
             return
         colour = self._terminal.faint if stage.outcome is Outcome.NOT_TRIED else self._terminal.bad
-        errno = f" {stage.figures['errno']} by {stage.figures['rule']}" if "errno" in stage.figures else ""
+        errno = f" {stage.refusal.errno} by {stage.refusal.rule}" if stage.refusal is not None else ""
         self._show([f"{colour(stage.outcome)}{errno}: {stage.problem}"])
 
     def verdict(self, result: Result) -> None:
@@ -70,19 +65,3 @@ class TextReport:
             name = self._terminal.bold(self._name) if self._name else ""
             self._terminal.line(f"{name}{' ' * (_NAME - len(self._name))}{line}")
             self._name = ""
-
-
-def inspect_lines(stage: Stage) -> list[str]:
-    """What a kernel file is, in a few lines."""
-    return image_lines(stage.figures)
-
-
-def segment_lines(segments: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A table of segments, each with its name, mem, memsz and bufsz."""
-    rows = [("segment", "physical address", "memory", "of it loaded")]
-    for each in segments:
-        end = each["mem"] + each["memsz"] - 1
-        rows.append(
-            (each["name"], f"{each['mem']:#011x}-{end:#011x}", size_text(each["memsz"]), size_text(each["bufsz"]))
-        )
-    return table(rows, right=(2, 3))

@@ -1,0 +1,184 @@
+"""The figures of each stage, of which text and JSON are made: sizes in bytes, addresses physical, times in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from warmboot.images.figures import BzImageFigures, ElfFigures, ImageFigures, MultibootFigures, UkiFigures
+from warmboot.memmap import Range
+from warmboot.placement import Placement
+from warmboot.uapi import Segment
+
+__all__ = [
+    "BootFigures",
+    "BzImageFigures",
+    "DigestFigures",
+    "ElfFigures",
+    "Figures",
+    "HandOverFigures",
+    "ImageFigures",
+    "LivePlaceFigures",
+    "LoadFigures",
+    "ModelLoadFigures",
+    "MultibootFigures",
+    "PermitFigures",
+    "PlaceFigures",
+    "RehearsalPlaceFigures",
+    "SegmentFigures",
+    "UkiFigures",
+    "digest_figures",
+    "segment_figures",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFigures:
+    """A segment of the request: `bufsz` bytes go to `mem`, where `memsz` are reserved for it."""
+
+    name: str
+    mem: int
+    memsz: int
+    bufsz: int
+
+
+@dataclass(frozen=True, slots=True)
+class DigestFigures:
+    """A part of the image that the purgatory checks."""
+
+    mem: int
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaceFigures:
+    """Where the image's parts go. By kexec_file_load the kernel chooses that: then `segments` is None.
+
+    `call` is the system call, `why` the reason for it.
+    """
+
+    call: str
+    why: str
+    command_line: str
+    segments: tuple[SegmentFigures, ...] | None = None
+    entry: int | None = None
+    kernel_entry: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LivePlaceFigures(PlaceFigures):
+    """On this computer, whose memory is `ram`; `crash_kernel` is reserved."""
+
+    ram: tuple[Range, ...] = ()
+    crash_kernel: tuple[Range, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearsalPlaceFigures(PlaceFigures):
+    """On the machine of a rehearsal.
+
+    `command_line_added` is what was added to follow the boot; `differs_from_facts` says, in words, where the machine
+    is not the one that the facts describe.
+    """
+
+    boot_params: int | None = None
+    digests: tuple[DigestFigures, ...] = ()
+    command_line_added: str = ""
+    differs_from_facts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PermitFigures:
+    """The checks that a request passed, by the names of their rules in the kernel's order.
+
+    `profile` names the kernel's release as the model knows it; `fit` says how well that is known ("known", "near",
+    "unknown"), `why` it was chosen. `assumed` is what was taken for granted, `not_made` are checks that only the
+    kernel itself can make, both in words.
+    """
+
+    profile: str
+    passed: tuple[str, ...]
+    fit: str = ""
+    why: str = ""
+    assumed: tuple[str, ...] = ()
+    not_made: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelLoadFigures:
+    """An image that the model loaded: `bytes` were copied to `memory` bytes; pages are of 4 KiB."""
+
+    bytes: int
+    memory: int
+    page_list_entries: int
+    pages: int
+    control_pages: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """An image that this computer's kernel loaded by the system call `call`."""
+
+    call: str
+    bytes: int
+    memory: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class HandOverFigures:
+    """The code that hands over, executed; `registers` are those at the kernel's first instruction.
+
+    `serial` is what the purgatory wrote to the serial port.
+    """
+
+    executed: str
+    digest: str
+    digest_bytes: int
+    relocation_seconds: float
+    purgatory_seconds: float
+    registers: dict[str, int]
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class BootFigures:
+    """What the booting kernel said on its console. `seconds` are those since the hand-over; None is not known.
+
+    `init` is the first program that was started, `first_words` its first line; `last_lines` are the console's last
+    lines where the boot failed.
+    """
+
+    machine: str
+    seconds: float
+    release: str | None
+    acpi: bool
+    processors: int | None
+    reached: str
+    init: str | None
+    first_words: str | None
+    last_lines: tuple[str, ...]
+
+
+Figures = (
+    ImageFigures
+    | LivePlaceFigures
+    | RehearsalPlaceFigures
+    | PermitFigures
+    | ModelLoadFigures
+    | LoadFigures
+    | HandOverFigures
+    | BootFigures
+)
+
+
+def segment_figures(segments: Iterable[Segment]) -> tuple[SegmentFigures, ...]:
+    """The figures of a request's segments."""
+    return tuple(SegmentFigures(each.name, each.mem, each.memsz, each.bufsz) for each in segments)
+
+
+def digest_figures(placement: Placement) -> tuple[DigestFigures, ...]:
+    """The figures of what the purgatory checks."""
+    return tuple(DigestFigures(each.start, each.size, each.sha256.hex()) for each in placement.regions)
