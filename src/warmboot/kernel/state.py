@@ -26,6 +26,7 @@ _PHYSMEM_BITS, _PHYSMEM_BITS_LA57 = 46, 52
 class KernelState:
     """What Linux keeps in the variables of its kexec files, for one machine.
 
+    Pages come from the physical address `below` on only where there are no others (see PageAllocator).
     `on_check` is told of every rule that a request passed, `on_progress` of bytes as they are loaded.
     """
 
@@ -37,11 +38,12 @@ class KernelState:
         profile: Profile | None = None,
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
+        below: int | None = None,
     ) -> None:
         self.facts = facts
         self.memory = memory
         self.profile = profile or profile_for(facts)
-        self.pages = PageAllocator(facts.allocatable, later=facts.crash_kernel, policy=policy, seed=seed)
+        self.pages = PageAllocator(facts.allocatable, policy=policy, seed=seed, below=below)
         self.totalram_pages = facts.totalram_pages
         self.crash = CrashReservation(facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation)
         self.security = Security(Lockdown(LockdownMode(facts.lockdown_mode)))
@@ -63,18 +65,18 @@ class KernelState:
         self.on_check: Callable[[rules.Rule], None] | None = None
         self.on_progress: Callable[[int], None] | None = None
 
-    def passed(self, rule: rules.Rule) -> None:
-        """A request has passed `rule`."""
+    def passed(self, *passed: rules.Rule) -> None:
+        """A request has passed these rules."""
         if self.on_check is not None:
-            self.on_check(rule)
+            for each in passed:
+                self.on_check(each)
 
-    def check_call(self, there: str | None, rule: rules.Rule, name: str) -> None:
-        """Refuse a system call that the kernel was built without; `there` is None where that is not known."""
-        if there == "no":
+    def check_call(self, rule: rules.Rule, name: str, *, there: bool) -> None:
+        """Refuse a system call that the kernel was built without. Raises KexecError: ENOSYS."""
+        if not there:
             known = f" ({self.facts.kexec_known_by})" if self.facts.kexec_known_by else ""
             raise rule.refuse(f"the kernel has no {name}{known}")
-        if there is not None:
-            self.passed(rule)
+        self.passed(rule)
 
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""
