@@ -14,6 +14,8 @@ from support.crash_machine import CrashMachine
 from support.peer import Captured, Load, LoadFile, captured
 from warmboot.debian import kernel
 
+pytestmark = pytest.mark.needs_namespaces
+
 _WARMBOOT = (sys.executable, "-IBc", "import sys; from warmboot.cli.main import main; sys.exit(main())")
 KERNEL = kernel("6.12")
 

@@ -28,6 +28,8 @@ from warmboot.debian.mirrors import MIRROR_VARIABLE, system_mirrors
 from warmboot.debian.packages import compare_versions
 from warmboot.errors import InputError, MissingToolError, RefusedError
 
+pytestmark = pytest.mark.needs_apt
+
 SMALL = "media-types"  # a package of a few kilobytes, and one that every system has had for years
 NOWHERE = "http://127.0.0.1:9/debian"  # the discard port: refused at once
 

@@ -19,6 +19,8 @@ from support.peer import Call, Captured, Load, LoadFile, captured
 from support.side_by_side import OURS
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 
+pytestmark = pytest.mark.needs_namespaces
+
 _RAM = [(0x100000, 0x3FFFFFFF, "System RAM")]
 _FILES: Mapping[str, str] = {
     **memmap(_RAM),

@@ -17,6 +17,8 @@ from warmboot.debian import kernel
 from warmboot.live.calls import LiveError
 from warmboot.loading.explain import explain_load
 
+pytestmark = pytest.mark.needs_namespaces
+
 _MIB = 1 << 20
 
 

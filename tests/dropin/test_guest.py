@@ -12,6 +12,8 @@ from support.formats import pe, vmlinux, zboot
 from support.journey import BOOT, Journey, kernel_file, travel
 from support.multiboot_kernel import HOP, elf32_kernel, multiboot1_kernel, multiboot2_kernel
 
+pytestmark = pytest.mark.needs_qemu
+
 SERIES = ("6.1", "6.12", "7.2")
 LOADED = "try ours -S -l"  # 1: an image is loaded
 

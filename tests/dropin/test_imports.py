@@ -16,6 +16,8 @@ from support.formats import samples
 from support.peer import captured
 from warmboot.debian import kernel
 
+pytestmark = pytest.mark.needs_namespaces
+
 _MAIN = "import sys; sys.argv[0] = 'kexec'; from warmboot.cli.kexec import main; sys.exit(main())"
 _FILES = {
     **memmap([(0x100000, 0x3FFFFFFF, "System RAM")]),

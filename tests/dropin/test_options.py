@@ -18,6 +18,8 @@ from support.side_by_side import run_all
 from warmboot.dropin.options import ARCHITECTURE, EXTRA, FILE_TYPES, GENERAL, LOADER, SHORT, SHORT_MEANINGS, TAKEN_BY
 from warmboot.dropin.usage import print_usage
 
+pytestmark = pytest.mark.needs_namespaces
+
 _PAGE = Path(__file__).parents[2] / "docs" / "kexec.md"
 _BEGIN, _END = "<!-- options -->\n", "<!-- end of options -->"
 _ALL = GENERAL + ARCHITECTURE + LOADER

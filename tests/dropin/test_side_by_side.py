@@ -23,6 +23,8 @@ from support.peer import Call, LoadFile
 from support.side_by_side import OURS, Outcome, differences, run_all
 from warmboot.dropin.options import ARCHITECTURE, GENERAL, LOADER
 
+pytestmark = pytest.mark.needs_namespaces
+
 _RAM = [(0x1000, 0x9FBFF), (0x100000, 0x3FFFFFFF)]
 _PLAIN = {
     **memmap([(start, end, "System RAM") for start, end in _RAM]),

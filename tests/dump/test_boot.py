@@ -6,9 +6,13 @@ import ast
 import gzip
 from typing import Any
 
+import pytest
+
 from support.journey import Journey, kernel_file, travel
 from warmboot.debian import cpio
 from warmboot.oracle.guest.root import root_layer
+
+pytestmark = pytest.mark.needs_qemu
 
 _MEMORY, _RESERVED = 1 << 30, 192 << 20  # bytes
 _FIRST_LINE = "first-kernel"  # on the first kernel's command line, which the boot loader has left in low memory

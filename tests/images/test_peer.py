@@ -1,4 +1,4 @@
-"""Kinds and addresses side by side with the installed kexec-tools, on the same files.
+"""Kinds and addresses side by side with kexec-tools, on the same files.
 
 `kexec --type` with a kind that does not match names the one that does; what it would load is seen by `peer.captured`.
 """
@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from support.formats import from_debian, multiboot1, samples, vmlinux
+from support.kexec_tools import kexec_tools
 from support.peer import Load, captured
 from warmboot.debian import kernel
 from warmboot.errors import InputError
 from warmboot.images import KINDS, ElfImage, MultibootImage, WrongKindError, identify
 from warmboot.uapi import page_align
+
+pytestmark = pytest.mark.needs_namespaces
 
 # Nothing packed: Debian builds kexec-tools without zlib, zstd and lzma.
 FILES: Mapping[str, Callable[[], Path | bytes | memoryview]] = {
@@ -38,15 +39,6 @@ FILES: Mapping[str, Callable[[], Path | bytes | memoryview]] = {
 }
 # kexec-tools 2.0.25 does not know this kind yet.
 ASKED = [each for each in KINDS if each != "uki"]
-
-
-@cache
-def kexec() -> str:
-    """The installed kexec-tools."""
-    found = shutil.which("kexec", path="/sbin:/usr/sbin:/usr/bin:/bin")
-    if found is None:
-        pytest.fail("kexec-tools is not installed: apt-get install kexec-tools")
-    return found
 
 
 @pytest.fixture
@@ -71,7 +63,7 @@ def ours(path: Path, kind: str | None) -> str | None:
 
 def theirs(path: Path, kind: str | None) -> str | None:
     """The same by kexec-tools."""
-    ran = captured([kexec(), "-c", "-l", *(["-t", kind] if kind else []), path])
+    ran = captured([*kexec_tools(), "-c", "-l", *(["-t", kind] if kind else []), path])
     if ran.calls:
         return kind
     wrong = re.search(r"Wrong file type \S+, file matches type (\S+)", ran.stderr)
@@ -92,7 +84,7 @@ LOADED = ["Debian's vmlinux", "Xen", "ELF64", "ELF32", "multiboot 1", "multiboot
 @pytest.mark.parametrize("path", LOADED, indirect=True)
 def test_what_is_loaded_where(path: Path) -> None:
     """Each segment of the image is one of kexec-tools': the same bytes, address, and pages."""
-    ran = captured([kexec(), "-c", "-l", path])
+    ran = captured([*kexec_tools(), "-c", "-l", path])
     [call] = ran.calls
     assert isinstance(call, Load)
     image = identify(path)

@@ -18,6 +18,8 @@ from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError
 from warmboot.uapi import Joined, Readable, Segment, Source, Unreadable
 
+pytestmark = pytest.mark.needs_namespaces
+
 MIB = 1 << 20
 HEAD = """
 import os, sys

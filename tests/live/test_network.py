@@ -11,6 +11,8 @@ from support.computers import tree
 from support.kexec_tools import kexec_tools
 from support.peer import Reboot, captured
 
+pytestmark = pytest.mark.needs_namespaces
+
 # Make two Ethernet interfaces with a cable between them, bring them and the loopback up, run a command, tell who is up.
 NETWORK = """
 import fcntl, os, socket, struct, subprocess, sys
@@ -58,6 +60,7 @@ def test_all_but_the_loopback_go_down(who: str, tmp_path: Path) -> None:
     assert found.calls == (Reboot(0x45584543),)
 
 
+@pytest.mark.needs_root  # another user's namespace maps one user alone
 def test_an_interface_that_stays_up_is_named(tmp_path: Path) -> None:
     """Without privilege none can be taken down, and each is tried."""
     root = tree(tmp_path, {})

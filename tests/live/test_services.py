@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.computers import tree
 from warmboot.live.services import kexec_command, shutdown_commands, systemd_is_running
+
+pytestmark = pytest.mark.needs_namespaces
 
 
 def test_systemd(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from support.kexec_tools import kexec_tools
 from support.peer import captured
 from warmboot.live import status
 
+pytestmark = pytest.mark.needs_namespaces
+
 OLD = ("kexec_loaded", "kexec_crash_loaded", "kexec_crash_size", "crash_elfcorehdr_size")
 NEW = ("kexec/loaded", "kexec/crash_loaded", "kexec/crash_size", "kexec/crash_elfcorehdr_size")
 READERS = (status.loaded, status.crash_loaded, status.crash_size, status.crash_elfcorehdr_size)

@@ -23,6 +23,8 @@ from warmboot.machines.accel import Accel
 from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW
 from warmboot.machines.qemu import Outcome, QemuMachine, find_qemu
 
+pytestmark = pytest.mark.needs_qemu
+
 MIB = 1 << 20
 LOW = 128 * MIB
 CODE, FOUND = 0x200000, 0x210000  # physical: the payload, and where it stores what it finds

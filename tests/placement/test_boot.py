@@ -22,6 +22,8 @@ from warmboot.purgatory import Console
 from warmboot.rehearsal.adaptation import as_in_qemu
 from warmboot.rehearsal.boot_watch import BootWatch
 
+pytestmark = pytest.mark.needs_qemu
+
 PATIENCE = 180.0  # seconds: for a busy computer
 
 

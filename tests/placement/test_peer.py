@@ -21,6 +21,8 @@ from warmboot.live.computer import read_computer
 from warmboot.placement import Module, Placement, place
 from warmboot.placement.arch.x86_64.boot_params import synthetic_header
 
+pytestmark = pytest.mark.needs_namespaces
+
 RSDP = 0x7FFD7014
 RUNTIME_MAP = [
     (5, 0x7E00_0000, 0xFFFF_FFFE_F000_0000, 256, 0x8000_0000_0000_000F),

@@ -20,6 +20,8 @@ from warmboot.debian import KERNELS, cpio, guest_root, kernel, release
 from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM
 from warmboot.memmap import Facts
 
+pytestmark = pytest.mark.needs_qemu
+
 MIB = 1 << 20
 PATIENCE = 180.0  # seconds: for a busy computer, never what a test takes
 PROGRAM = [sys.executable, "-m", "warmboot", "rehearse"]

@@ -19,6 +19,8 @@ from warmboot.rehearsal.rehearse import Options, rehearse
 from warmboot.rehearsal.rehearse import rehearse as rehearsal
 from warmboot.stages import Result, Stage
 
+pytestmark = pytest.mark.needs_qemu
+
 MIB, GIB = 1 << 20, 1 << 30
 
 

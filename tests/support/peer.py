@@ -237,6 +237,24 @@ def _filter() -> bytes:
     return b"".join([*program, step(give, 0x7FFF0000), step(give, 0x7FC00000)])
 
 
+def _private_from_a_chroot(libc: ctypes.CDLL) -> None:
+    """Make every mount private where / is no mount point, as in a plain chroot: from the real root, and back.
+
+    A working directory outside of the root, which a second chroot makes of ours, has no end above it (chroot(2)).
+    """
+    root = os.open("/", os.O_RDONLY | os.O_DIRECTORY)
+    os.chdir("/")
+    os.chroot("/proc")
+    while not Path("..").samefile("."):
+        os.chdir("..")
+    os.chroot(".")
+    if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) < 0:
+        raise OSError(ctypes.get_errno(), "mount /")
+    os.fchdir(root)
+    os.chroot(".")
+    os.close(root)
+
+
 def _become(channel: int, root: str, argv: list[str]) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
 
@@ -249,7 +267,8 @@ def _become(channel: int, root: str, argv: list[str]) -> None:
     check(libc.unshare(_CLONE_NEWNS | _CLONE_NEWNET | (_CLONE_NEWUSER if uid else 0)), "unshare")
     if uid:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
-    check(libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None), "mount /")
+    if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) < 0:
+        _private_from_a_chroot(libc)
     for name in ("proc", "sys") if root else ():
         source = Path(root, name)
         if source.is_dir():

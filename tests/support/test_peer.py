@@ -10,6 +10,8 @@ import pytest
 
 from support.peer import Call, Load, LoadFile, Piece, Reboot, Shutdown, captured
 
+pytestmark = pytest.mark.needs_namespaces
+
 _ASK = """
 import ctypes, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)

@@ -11,6 +11,8 @@ from warmboot.oracle.calls import busy
 from warmboot.oracle.calls.recorder import Playable, Reboot, Release
 from warmboot.oracle.calls.trace import Answer, CrashSize, KexecLoad
 
+pytestmark = pytest.mark.needs_qemu
+
 
 @pytest.mark.parametrize("series", KERNELS)
 def test_the_second_caller_is_refused(series: str) -> None:

@@ -34,6 +34,8 @@ from warmboot.oracle.calls.trace import (
     format_row,
 )
 
+pytestmark = pytest.mark.needs_qemu
+
 SERIES = "6.12"
 X86_64 = 62 << 16
 LOAD = KexecLoad("x86_64", 0, X86_64, 1, (TraceSegment(Buffer(), 8000, 0x1000000, 8192),))

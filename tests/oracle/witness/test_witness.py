@@ -27,6 +27,8 @@ from warmboot.oracle.witness.statement import REGISTERS, Mapped, Statement, Stat
 from warmboot.oracle.witness.witness import Witness, ask_model
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE
 
+pytestmark = pytest.mark.needs_qemu
+
 SERIES = "6.12"
 FACTS = facts_of(512 * MIB, crashkernel=64 * MIB)
 LARGE = facts_of(5120 * MIB, crashkernel=64 * MIB)

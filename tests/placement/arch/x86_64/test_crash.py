@@ -25,6 +25,8 @@ from warmboot.placement.arch.x86_64.crash import CrashDump, CrashPlan, plan_cras
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.uapi import PAGE_SIZE, KexecFlags, Segment
 
+pytestmark = pytest.mark.needs_namespaces
+
 MIB = 1 << 20
 RSDP = 0x7FFD7014
 

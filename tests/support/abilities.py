@@ -1,0 +1,37 @@
+"""What this computer and this user can do, asked by trying."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+
+__all__ = ["has_apt", "has_namespaces", "has_qemu", "is_root"]
+
+# CLONE_NEWNS and CLONE_NEWNET, and for others than root CLONE_NEWUSER.
+_TRY = """
+import ctypes, os, sys
+flags = 0x40020000 | (0x10000000 if os.getuid() else 0)
+sys.exit(ctypes.CDLL(None).unshare(flags) != 0)
+"""
+
+
+def is_root() -> bool:
+    """Whether this is root with CAP_SYS_ADMIN."""
+    return os.geteuid() == 0 and has_namespaces()
+
+
+def has_namespaces() -> bool:
+    """Whether mount and network namespaces can be made."""
+    return subprocess.run([sys.executable, "-I", "-c", _TRY], check=False).returncode == 0
+
+
+def has_qemu() -> bool:
+    """Whether there is a QEMU for x86."""
+    return shutil.which(os.environ.get("WARMBOOT_QEMU", "qemu-system-x86_64")) is not None
+
+
+def has_apt() -> bool:
+    """Whether packages can be fetched by name."""
+    return shutil.which("apt-get") is not None and os.path.isdir("/etc/apt")  # noqa: PTH112
