@@ -73,6 +73,7 @@ def _order(item: pytest.Item) -> tuple[bool, int]:
     return item.get_closest_marker("needs_qemu") is not None, -(slow.args[0] if slow else 0)
 
 
+@pytest.hookimpl(trylast=True)  # after pytest has made its reporter
 def pytest_configure(config: pytest.Config) -> None:
     """In the process that has the terminal, name each failure at once."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
@@ -91,7 +92,7 @@ class _Failures:
         if report.failed:
             crash = getattr(report.longrepr, "reprcrash", None)
             what = f" - {crash.message.partition(chr(10))[0]}" if crash else ""
-            self._reporter.ensure_newline()
+            self._reporter.write_line("")  # ends the line of dots
             self._reporter.write_line(f"FAILED {report.nodeid}{what}", red=True)
 
 
