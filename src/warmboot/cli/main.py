@@ -136,7 +136,7 @@ def _open_streams() -> None:
 def _system_failed(run: _Run, error: OSError) -> int:
     """The system refused something that no command expects it to."""
     try:
-        sys.stdout.flush()
+        print(flush=True)
     except OSError:  # it is our output that cannot be written
         _discard_output()
         run.json = False
