@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     """Replay. Raises WarmbootError where the trace cannot be read."""
     profile = profile_named(args.profile)
     lines = read_lines(args.trace)
-    facts = read_header(lines[0], args.trace)
+    facts = read_header(next(lines, ""), args.trace)
     calls = disagreements = 0
     with Player(facts, profile) as player:
-        for found in replay(player, read_rows(lines[1:], args.trace)):
+        for found in replay(player, read_rows(lines, args.trace)):
             calls += 1
             if found is not None:
                 disagreements += 1

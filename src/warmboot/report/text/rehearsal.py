@@ -56,4 +56,5 @@ def boot_lines(figures: BootFigures) -> list[str]:
         f" {acpi}",
         f"{figures.seconds:.2f} s from the hand-over to {figures.reached}{init}",
         *([f"its first words: {figures.first_words}"] if figures.first_words is not None else []),
+        *figures.notes,
     ]
