@@ -128,7 +128,6 @@ COMMANDS: dict[str, Sequence[str]] = {
     "rehearse": ["rehearse", "KERNEL", "--no-boot"],
     "rehearse --json": ["rehearse", "KERNEL", "--no-boot", "--json"],
     "inspect": ["inspect", "KERNEL"],
-    "demo": ["demo"],
     "facts": ["facts"],
     "status": ["status"],
 }

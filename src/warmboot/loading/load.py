@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from warmboot.errors import ExitStatus, InputError, RefusedError
+from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
 from warmboot.images import BzImage, Image, Uki, identify, map_file
@@ -64,8 +64,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
         each()
         last = result.stages[-1]
         if last.outcome is not Outcome.PASSED:
-            result.exit_status = ExitStatus.REFUSED
-            result.verdict, result.hint = f"{last.name} {last.outcome}: {last.problem}", last.hint
+            result.stop(last)
             return result
     if options.dry_run:
         result.verdict = "it would load; nothing was loaded, as --dry-run asks"
