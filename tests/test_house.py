@@ -16,7 +16,7 @@ HOUSE = Path(warmboot.__file__).parent
 
 # The rooms from the ground up: a module imports from rooms on lower lines alone, or from its own.
 FLOORS = [
-    "errors lazy numbers version visible",
+    "closing errors lazy numbers version visible",
     "command_line streams uapi",
     "files formats stubs",
     "memmap",
@@ -97,7 +97,9 @@ def test_every_exception_is_used() -> None:
 
 
 # Words that only one architecture has. Outside `arch/<uname -m>/` nothing but the lists below may name them.
-_X86 = re.compile(r"\b(x86(_64)?|cr[034]|e820|rsdp|la57|bzimage|qemu-system-x86_64|seabios|r(ip|sp|ax|bx|si|di))\b", re.I)
+_X86 = re.compile(
+    r"\b(x86(_64)?|cr[034]|e820|rsdp|la57|bzimage|qemu-system-x86_64|seabios|r(ip|sp|ax|bx|si|di))\b", re.I
+)
 
 
 def test_wings_are_reached_by_of_alone() -> None:
@@ -106,7 +108,7 @@ def test_wings_are_reached_by_of_alone() -> None:
         (module, target)
         for module, path in MODULES.items()
         for target, _ in imports(path)
-        if ".arch." in target and target.split(".arch.")[0] != module.split(".arch.")[0]
-        or ".arch." in target and ".arch." not in module
+        if (".arch." in target and target.split(".arch.")[0] != module.split(".arch.")[0])
+        or (".arch." in target and ".arch." not in module)
     }
     assert not named

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from warmboot.errors import InputError, RefusedError
+from warmboot.kernel.call import Call
 from warmboot.memmap import Facts, parse_size
-from warmboot.rehearsal.rehearse import Options, rehearse
+from warmboot.rehearsal.options import CommandLineRequest, Options
+from warmboot.rehearsal.rehearse import rehearse
 from warmboot.report.json.result import result_members
 from warmboot.report.text.stages import TextReport
 from warmboot.stages import Result, Silent
@@ -43,7 +44,7 @@ examples:
   warmboot rehearse vmlinuz --like host.json --json  anywhere else
 
 exit status:
-  0 it loads and boots    1 refused or failed, or the boot could not be tried    2 unusable input
+  0 it loads and boots    1 refused or failed    2 unusable input    3 the boot could not be tried
 """
 
 
@@ -57,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("kernel", metavar="KERNEL", type=Path, help="a bzImage, such as /boot/vmlinuz-*")
+    add("kernel", metavar="KERNEL", type=Path, help="a bzImage, ELF, multiboot or unified kernel image, packed or not")
     add(
         "--initrd",
         metavar="FILE",
@@ -66,9 +67,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=[],
         help="an initial RAM disk; several are joined",
     )
-    add("--append", metavar="TEXT", default="", help="the new kernel's command line")
+    add("--module", metavar="'FILE WORDS'", action="append", default=[], help="a module of a multiboot kernel")
+    add("--append", metavar="TEXT", default="", help="add to the new kernel's command line")
+    add("--command-line", metavar="TEXT", help="the new kernel's command line, in place of a unified image's own")
+    add("--call", choices=[each.value for each in Call], default=Call.AUTO, help="the system call (default: auto)")
+    add("--panic", action="store_true", help="load it as the crash kernel, into the memory reserved for it")
+    add("--profile", metavar="NAME", help="the running kernel's rules (default: by its release)")
     add("--memory", metavar="SIZE", help="RAM of the machine (default: 1G)")
-    add("--cpus", metavar="N", type=int, help="its processors (default: 2)")
+    add("--cpus", metavar="N", type=int, help="the processors that boot (default: 2)")
     add("--crashkernel", metavar="SIZE", help="memory that its kernel has reserved for a crash kernel (default: none)")
     add("--like", metavar="FACTS.json", type=Path, help="take the machine from facts, see 'warmboot facts'")
     add("--no-boot", action="store_true", help="stop at the new kernel's entry point")
@@ -81,7 +87,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
-    facts, cpus = _machine(args)
+    facts = _machine(args)
     if not 0 < args.timeout <= _LONGEST_TIMEOUT:
         raise InputError(
             f"--timeout {args.timeout:g}: not from 0 to {_LONGEST_TIMEOUT:g} seconds", hint="give seconds, such as 120"
@@ -92,8 +98,12 @@ def run(args: argparse.Namespace) -> int:
         kernel=args.kernel,
         facts=facts,
         initrds=args.initrd,
-        command_line=args.append,
-        cpus=cpus,
+        command_line=CommandLineRequest(args.append, args.command_line),
+        modules=args.module,
+        call=Call(args.call),
+        panic=args.panic,
+        profile=args.profile,
+        cpus=args.cpus,
         boot=not args.no_boot,
         until=args.until,
         timeout=args.timeout,
@@ -115,16 +125,15 @@ def run(args: argparse.Namespace) -> int:
     return result.exit_status
 
 
-def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
+def _machine(args: argparse.Namespace) -> Facts:
     if args.cpus is not None and not 1 <= args.cpus <= 255:
         raise InputError(
             f"--cpus {args.cpus}: not from 1 to 255", hint="2 are enough to see secondary processors start"
         )
     if args.like is None:
-        cpus = args.cpus or 2
         memory = parse_size("1G" if args.memory is None else args.memory)
         crashkernel = parse_size("0" if args.crashkernel is None else args.crashkernel)
-        return Facts.of_pc(memory, cpus=cpus, crashkernel=crashkernel), cpus
+        return Facts.of_pc(memory, cpus=args.cpus or 2, crashkernel=crashkernel)
     if args.memory is not None or args.crashkernel is not None:
         raise InputError(
             "--like already says how much memory there is and what is reserved",
@@ -134,9 +143,7 @@ def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
         text = args.like.read_bytes()
     except OSError as error:
         raise InputError(f"{args.like}: cannot be read: {error.strerror}", hint="check the path") from None
-    facts = Facts.from_json(text, str(args.like))
-    cpus = args.cpus or min(facts.cpus, 2)
-    return replace(facts, cpus=cpus), cpus
+    return Facts.from_json(text, str(args.like))
 
 
 def _as_json(result: Result) -> str:
