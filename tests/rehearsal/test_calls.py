@@ -131,9 +131,9 @@ def test_machines_of_terabytes_reach_the_entry_point(image: Path, memory: int) -
 def test_an_image_that_has_room_at_64_tib_alone(image: Path, tmp_path: Path) -> None:
     """Beyond what the emulator in this process translates by itself."""
     initrd = tmp_path / "initrd"
-    initrd.write_bytes(bytes(8 * MIB))
+    initrd.write_bytes(bytes(20 * MIB))
     far = f"{64 * TIB:x}-{64 * TIB + GIB - 1:x} : System RAM\n"
-    iomem = f"00001000-0009fbff : System RAM\n00100000-043fffff : System RAM\n{far}"
+    iomem = f"00001000-0009fbff : System RAM\n00100000-047fffff : System RAM\n{far}"
     facts = replace(Facts.of_pc(GIB), iomem=iomem, la57=True, totalram_pages=9 << 15)
     result = rehearsed(Options(image, facts, [initrd]))
     assert result.exit_status == 0, result.verdict

@@ -72,6 +72,14 @@ class KernelState:
         if self.on_check is not None:
             self.on_check(rule)
 
+    def check_call(self, there: str | None, rule: rules.Rule, name: str) -> None:
+        """Refuse a system call that the kernel was built without; `there` is None where that is not known."""
+        if there == "no":
+            known = f" ({self.facts.kexec_known_by})" if self.facts.kexec_known_by else ""
+            raise rule.refuse(f"the kernel has no {name}{known}")
+        if there is not None:
+            self.passed(rule)
+
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""
         if self.on_progress is not None:
