@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import os
@@ -18,7 +19,7 @@ from warmboot.cli.parser import EXIT_STATUSES, Formatter, Parser, examples_secti
 from warmboot.errors import ExitStatus, WarmbootError
 from warmboot.visible import visible
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parse"]
 
 # Each a module of this room.
 COMMANDS = (
@@ -69,8 +70,7 @@ class _Run:
 
     def __call__(self) -> int:
         """The exit status. Raises WarmbootError, OSError."""
-        parser = _parser(self._given)
-        args = parser.parse_args(modernized(self._given))
+        args = parse(self._given)
         self._uses_qemu = getattr(args, "uses_qemu", False)
         run: Callable[..., int] = args.run
         status = run(args)
@@ -87,6 +87,11 @@ class _Run:
         except OSError:  # nobody can be told
             _discard_output()
         return status
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """What the arguments ask for; `run` is the command's function. Raises InputError."""
+    return _parser(given).parse_args(modernized(given))
 
 
 def _lines(problem: str, hint: str) -> list[str]:
@@ -136,7 +141,7 @@ def _open_streams() -> None:
 def _system_failed(run: _Run, error: OSError) -> int:
     """The system refused something that no command expects it to."""
     try:
-        sys.stdout.flush()
+        print(flush=True)
     except OSError:  # it is our output that cannot be written
         _discard_output()
         run.json = False

@@ -88,7 +88,8 @@ def add_call(parser: argparse.ArgumentParser, calls: Sequence[str]) -> None:
         *("--call",),
         choices=list(calls),
         default=calls[0],
-        help="the system call that loads (default: auto, which goes by what the running kernel allows)",
+        metavar="CALL",
+        help=f"the system call that loads: {', '.join(calls)} (default: auto, by what the running kernel allows)",
     )
 
 

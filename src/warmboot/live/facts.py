@@ -72,7 +72,7 @@ def read_facts(root: Path = Path("/")) -> Facts:
     )
 
 
-def _signatures_required(config: Mapping[str, str] | None, locked_down: bool, secure: bool | None) -> bool | None:  # noqa: FBT001
+def _signatures_required(config: Mapping[str, str] | None, locked_down: bool, secure: bool | None) -> bool | None:
     """Whether kexec_file_load refuses what is not signed (kimage_validate_signature); None where that is not known.
 
     IMA's policy of the architecture forces signatures where Secure Boot is on (arch_get_ima_policy).

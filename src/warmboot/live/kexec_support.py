@@ -44,7 +44,7 @@ def kexec_support(config: Mapping[str, str] | None, config_file: str, root: str 
     return _by_symbols(root) or (_by_a_call() if root == "/" else KexecSupport(None, None, None))
 
 
-def _said(there: bool) -> str:  # noqa: FBT001
+def _said(there: bool) -> str:
     return "yes" if there else "no"
 
 

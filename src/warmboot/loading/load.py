@@ -6,15 +6,15 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 
-from warmboot.errors import ExitStatus, InputError, RefusedError
+from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.kernel import Rule
+from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
 from warmboot.live.arch.x86_64.firmware import read_firmware
@@ -26,20 +26,13 @@ from warmboot.live.facts import read_facts
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Module, Placement, place
+from warmboot.placement import Placement, place
 from warmboot.placement.arch.x86_64.crash import CrashDump
+from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
 __all__ = ["Call", "LoadOptions", "load"]
-
-
-class Call(StrEnum):
-    """Which system call loads; the first chooses by what the running kernel allows."""
-
-    AUTO = "auto"
-    LOAD = "kexec_load"
-    FILE = "kexec_file_load"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +57,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
         each()
         last = result.stages[-1]
         if last.outcome is not Outcome.PASSED:
-            result.exit_status = ExitStatus.REFUSED
-            result.verdict, result.hint = f"{last.name} {last.outcome}: {last.problem}", last.hint
+            result.stop(last)
             return result
     if options.dry_run:
         result.verdict = "it would load; nothing was loaded, as --dry-run asks"
@@ -87,7 +79,7 @@ class _Run:
         self._given: Image
         self._image: Image  # the kernel itself, in a unified image too
         self._placement: Placement | None = None
-        self._call, self._why = _chosen(options.call, self._facts)
+        self._call, self._why = chosen(options.call, self._facts)
         self._initrds = [map_file(path, "initrd") for path in options.initrds]
         self._line = options.command_line
 
@@ -118,7 +110,7 @@ class _Run:
                 self._image,
                 computer,
                 initrds=self._initrds,
-                modules=[_module(each) for each in self._options.modules],
+                modules=[read_module(each) for each in self._options.modules],
                 command_line=self._line,
                 firmware=read_firmware(),
                 crash=crash,
@@ -209,21 +201,5 @@ def _opened(path: Path) -> int:
         raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from None
 
 
-def _chosen(call: Call, facts: Facts) -> tuple[Call, str]:
-    """The call, and why."""
-    if call is not Call.AUTO:
-        return call, "as asked for"
-    if facts.lockdown_mode != "none":
-        return Call.FILE, f"lockdown is {facts.lockdown_mode}, which forbids kexec_load"
-    return Call.LOAD, "nothing forbids it, and everything is known before it is loaded"
-
-
 def _caller() -> Caller:
     return Caller(cap_sys_boot=os.geteuid() == 0)
-
-
-def _module(words: str) -> Module:
-    path = words.partition(" ")[0]
-    if not path:
-        raise InputError("--module: no file is named", hint="give a path and the module's words: --module 'FILE arg'")
-    return Module(map_file(path, "module"), words)

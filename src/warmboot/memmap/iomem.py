@@ -42,7 +42,9 @@ def parse_iomem(text: str) -> list[Resource]:
             )
         start, end = (number(match[each], 16) for each in ("start", "end"))
         if start is None or end is None:
-            raise InputError(f"iomem, line {line_number}: an address of more than 64 bits", hint="read /proc/iomem again")
+            raise InputError(
+                f"iomem, line {line_number}: an address of more than 64 bits", hint="read /proc/iomem again"
+            )
         if end < start:
             raise InputError(
                 f"iomem, line {line_number}: ends at {end:#x}, before its start", hint="read /proc/iomem again"
