@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -13,6 +14,10 @@ from support import abilities
 
 settings.register_profile("warmboot", deadline=None)  # a test that is timed fails where the computer is busy
 settings.load_profile("warmboot")
+
+# A shell starts what it puts in the background with interrupts ignored, and programs inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a marked test needs, how it is asked for, and what a person can do where it is missing.
 _NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
