@@ -80,10 +80,11 @@ def unpacked(image: Image) -> tuple[Image, tuple[memoryview, ...], str | None]:
 
 def check_reuse_initrd() -> None:
     """--reuseinitrd: whether this boot kept its initrd, and tells it. Raises Stop."""
+    from warmboot.command_line import parse  # noqa: PLC0415
     from warmboot.live.cmdline import running  # noqa: PLC0415
 
     try:
-        kept = "retain_initrd" in running()
+        kept = parse(running()).get("retain_initrd") is not None
     except OSError:
         raise Stop(1, "Failed to read /proc/cmdline\n") from None
     if not kept:

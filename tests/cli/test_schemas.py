@@ -20,12 +20,12 @@ from support.peer import captured
 from warmboot import __version__
 from warmboot.cli import answer
 from warmboot.cli.main import main
+from warmboot.cli.schema import SCHEMAS
 from warmboot.debian import kernel
 from warmboot.images import identify
 from warmboot.memmap import Facts
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.report.json.documents import CachedFile, CallCounts, DebianAnswer, LayoutCounts, ReplayDisagreement
-from warmboot.report.json.schema import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 
