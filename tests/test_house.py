@@ -24,6 +24,7 @@ FLOORS = [
     "placement",
     "kernel",
     "debian machines live",
+    "figures",
     "stages",
     "rehearsal loading",
     "oracle report",

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from warmboot.memmap import Facts
     from warmboot.placement import Placement, place
     from warmboot.rehearsal.handover import HandOver, hand_over
-    from warmboot.rehearsal.rehearse import Options, rehearse
+    from warmboot.rehearsal.options import Options
+    from warmboot.rehearsal.rehearse import rehearse
     from warmboot.stages import Result
     from warmboot.uapi import LoadRequest, Segment
 
@@ -31,7 +32,7 @@ _HOMES = {
     "LoadRequest": "uapi",
     "Machine": "machines.machine",
     "Placement": "placement",
-    "Options": "rehearsal.rehearse",
+    "Options": "rehearsal.options",
     "Policy": "kernel",
     "RefusedError": "errors",
     "Result": "stages",

@@ -432,7 +432,7 @@ FACTS = {
     "no processor": (facts_with(cpus=0), "0 processors"),
     "no memory": (facts_with(totalram_pages=-1), "-1 pages"),
     "rsdp": (facts_with(rsdp=-1), "rsdp is -0x1"),
-    "large rsdp": (facts_with(rsdp=1 << 64), "no physical address"),
+    "large rsdp": (facts_with(rsdp=1 << 64), "more than 64 bits"),
     "lockdown": (facts_with(lockdown="none [strict]"), "lockdown is 'none [strict]'"),
     "release": (facts_with(release="Windows"), "'Windows' is no kernel release"),
     "old release": (facts_with(release="4.19.0"), "older than 5.10"),
@@ -443,7 +443,7 @@ FACTS = {
     "no iomem": (facts_with(iomem=""), "no System RAM"),
     "broken line": (with_iomem(RAM, "what is this"), "iomem, line 2: 'what is this' is no 'start-end : name'"),
     "backwards": (with_iomem(RAM, "f000-e000 : Reserved"), "iomem, line 2: ends at 0xe000"),
-    "beyond 64 bits": (with_iomem(RAM, "0-10000000000000000 : Reserved"), "line 2: 0x10000000000000000"),
+    "beyond 64 bits": (with_iomem(RAM, "0-10000000000000000 : Reserved"), "line 2: an address of more than 64 bits"),
     "beyond 52 bits": (with_iomem(RAM, "10000000000000-1ffffffffffffff : System RAM"), "beyond 52 bits"),
     "overlap": (with_iomem(RAM, "20000000-4fffffff : Reserved"), "iomem: 0x100000-0x3fffffff and 0x20000000-"),
 }

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.resources import files
@@ -20,14 +22,15 @@ from support.peer import captured
 from warmboot import __version__
 from warmboot.cli import answer
 from warmboot.cli.main import main
+from warmboot.cli.schema import SCHEMAS
 from warmboot.debian import kernel
 from warmboot.images import identify
 from warmboot.memmap import Facts
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.report.json.documents import CachedFile, CallCounts, DebianAnswer, LayoutCounts, ReplayDisagreement
-from warmboot.report.json.schema import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 120.0  # seconds
 
 
 def shipped(name: str) -> dict[str, Any]:
@@ -146,6 +149,23 @@ def test_errors(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     found = checked(out, "error")
     assert found["exit_status"] == status
     assert found["hint"]
+
+
+def test_ctrl_c_in_a_boot(image: Path, tmp_path: Path) -> None:
+    console = tmp_path / "console"
+    words = ["rehearse", image, "--memory", "128M", "--until", "never", "--console", console, "--json"]
+    with subprocess.Popen([sys.executable, "-m", "warmboot", *map(str, words)], stdout=subprocess.PIPE) as running:
+        ended = time.monotonic() + PATIENCE
+        while not (console.exists() and b"halted" in console.read_bytes()):
+            assert running.poll() is None
+            assert time.monotonic() < ended
+            time.sleep(0.05)
+        running.send_signal(signal.SIGINT)
+        out, _ = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 130
+    found = checked(out.decode(), "error")
+    assert (found["verdict"], found["exit_status"]) == ("interrupted", 130)
+    assert found["qemu_version"]
 
 
 def test_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, image: Path) -> None:

@@ -7,7 +7,7 @@ whoever reads it skips what is new. What breaks readers gets a new name.
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -133,9 +133,9 @@ class _Types:
         origin, arguments = get_origin(hint), get_args(hint)
         if origin in (Union, types.UnionType):
             return self.any_of(arguments)
-        if origin is dict:
+        if origin in (dict, Mapping):
             return {"type": "object", "additionalProperties": self._type(arguments[1])}
-        if origin is list or (origin is tuple and arguments[-1] is Ellipsis):
+        if origin in (list, Sequence) or (origin is tuple and arguments[-1] is Ellipsis):
             return {"type": "array", "items": self._type(arguments[0])}
         if origin is tuple:
             items = [self._type(each) for each in arguments]
