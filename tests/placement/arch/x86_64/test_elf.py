@@ -286,7 +286,7 @@ def test_what_lies_on_top(data: st.DataObject) -> None:
     for each in segments:
         expected[each.paddr - start : each.paddr - start + each.data.nbytes] = each.data
     found = bytearray(20 * PAGE_SIZE)
-    covered = set()
+    covered: set[int] = set()
     for run in _runs(segments):
         source = run.source()
         content = b"".join(bytes(each) for each in source.pieces(0, source.readable))
