@@ -16,6 +16,7 @@ __all__ = ["PageAllocator", "Policy"]
 
 _NONE = range(0)
 _NO_BORDERS = RangeSet()
+_EVERYWHERE = 1 << 64
 _LAST = 1 << 52  # after every frame of 64-bit addresses
 
 
@@ -41,7 +42,7 @@ class PageAllocator:
         *,
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
-        below: int | None = None,
+        below: int = _EVERYWHERE,
     ) -> None:
         frames = [(each.start >> PAGE_SHIFT, each.end >> PAGE_SHIFT) for each in whole(merge(ram), PAGE_SIZE)]
         self._ram = RangeSet(frames)
@@ -51,8 +52,7 @@ class PageAllocator:
         self.left = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
         self._limited = False
         self.allocated = 0  # pages handed out and not taken back
-        limit = _LAST if below is None else below >> PAGE_SHIFT
-        self._parts = _from_the_middle(list(self._ram.within(0, limit)), limit)
+        self._parts = _from_the_middle(self._ram, below >> PAGE_SHIFT)
         self._aimed: list[range] = []  # what an adversarial allocator hands out before all others, from the end
         # Scattered: frames are at positions 0, 1, 2, ... of a walk; those taken back come before further ones.
         self._scattered = (
@@ -208,12 +208,14 @@ class PageAllocator:
         return None
 
 
-def _from_the_middle(ram: Sequence[range], limit: int) -> list[tuple[int, int]]:
-    """Upwards from the middle of `ram`: kernels are placed low and initrds high, and what is between is free.
-
-    Then what is below, and at last the frames from `limit` on.
+def _from_the_middle(ram: RangeSet, limit: int) -> list[tuple[int, int]]:
+    """Upwards from the middle of the RAM before frame `limit`, if there is any: kernels are placed low and initrds high,
+    and what is between is free. Then what is below, and at last the frames from `limit` on.
     """
-    middle = _frame_at(ram, sum(map(len, ram)) // 2)
+    lower = list(ram.within(0, limit)) or list(ram.within(0, _LAST))
+    middle = _frame_at(lower, sum(map(len, lower)) // 2)
+    if middle >= limit:
+        return [(middle, _LAST), (0, middle)]
     return [(middle, limit), (0, middle), (limit, _LAST)]
 
 

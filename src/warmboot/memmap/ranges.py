@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Range", "merge", "subtract", "whole"]
+__all__ = ["Range", "intersect", "merge", "subtract", "whole"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -67,6 +67,20 @@ def subtract(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
         if start < each.end:
             left.append(Range(start, each.end))
     return left
+
+
+def intersect(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """The bytes that are in one of `ranges` and in one of `others`, sorted."""
+    left, right = merge(ranges), merge(others)
+    found, number = [], 0
+    for each in left:
+        while number < len(right) and right[number].end <= each.start:
+            number += 1
+        at = number
+        while at < len(right) and right[at].start < each.end:
+            found.append(Range(max(each.start, right[at].start), min(each.end, right[at].end)))
+            at += 1
+    return found
 
 
 def whole(ranges: Iterable[Range], align: int) -> list[Range]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warmboot.figures import BootFigures, HandOverFigures, ModelLoadFigures, RehearsalPlaceFigures
 from warmboot.report.text.segments import segment_lines
-from warmboot.report.text.terminal import size_text
+from warmboot.report.text.words import size_text
 
 __all__ = ["boot_lines", "hand_over_lines", "model_load_lines", "rehearsal_place_lines"]
 
@@ -15,6 +15,7 @@ def rehearsal_place_lines(figures: RehearsalPlaceFigures) -> list[str]:
     """Where everything goes."""
     added = f" ({figures.command_line_added} added, to see the boot)" if figures.command_line_added else ""
     return [
+        f"by {figures.call}: {figures.why}",
         *segment_lines(figures),
         f"command line: {figures.command_line or '(empty)'}{added}",
         *(f"differs from the facts: {each}" for each in figures.differs_from_facts),
@@ -56,4 +57,5 @@ def boot_lines(figures: BootFigures) -> list[str]:
         f" {acpi}",
         f"{figures.seconds:.2f} s from the hand-over to {figures.reached}{init}",
         *([f"its first words: {figures.first_words}"] if figures.first_words is not None else []),
+        *figures.notes,
     ]
