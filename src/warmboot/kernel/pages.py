@@ -209,7 +209,7 @@ class PageAllocator:
 
 
 def _from_the_middle(ram: RangeSet, limit: int) -> list[tuple[int, int]]:
-    """Upwards from the middle of the RAM before frame `limit`, if there is any: kernels are placed low and initrds high,
+    """Upwards from the middle of the RAM before frame `limit`, if there is any: kernels go low and initrds high,
     and what is between is free. Then what is below, and at last the frames from `limit` on.
     """
     lower = list(ram.within(0, limit)) or list(ram.within(0, _LAST))

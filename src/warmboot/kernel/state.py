@@ -12,7 +12,7 @@ from warmboot.kernel.crash_core import CrashReservation
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.memory import PhysicalMemory
 from warmboot.kernel.pages import PageAllocator, Policy
-from warmboot.kernel.profile import Profile, profile_for
+from warmboot.kernel.profile import Profile, choose
 from warmboot.kernel.security import Lockdown, LockdownMode, Security
 from warmboot.memmap import Facts
 from warmboot.memmap.ranges import intersect
@@ -43,7 +43,7 @@ class KernelState:
     ) -> None:
         self.facts = facts
         self.memory = memory
-        self.profile = profile or profile_for(facts)
+        self.profile = profile or choose(facts).profile
         ram = intersect(facts.allocatable, [each.range for each in memory.banks])
         self.pages = PageAllocator(ram, policy=policy, seed=seed, below=below)
         self.totalram_pages = facts.totalram_pages
