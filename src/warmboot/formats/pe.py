@@ -5,11 +5,13 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-__all__ = ["Section", "machine", "sections"]
+__all__ = ["Section", "certificate_table", "machine", "sections"]
 
 _HEADER = struct.Struct("<4sHHIIIHH")  # signature, machine, number of sections, ..., optional header's size, flags
 _SECTION = struct.Struct("<8sIIII")  # name, VirtualSize, VirtualAddress, SizeOfRawData, PointerToRawData
 _SECTION_SIZE = 40  # bytes of a whole section header
+_DIRECTORIES = {0x10B: 96, 0x20B: 112}  # PE32 and PE32+: where the optional header has its data directories
+_CERTIFICATES = 4  # the directory of the attribute certificate table
 _MOST = 96  # sections that Microsoft's loader takes
 
 
@@ -28,6 +30,28 @@ def machine(data: memoryview) -> int | None:
     """The processor that the program is for: 0x8664 is x86-64. None for what is no PE file."""
     header = _header(data)
     return header and header[1]
+
+
+def certificate_table(data: memoryview) -> tuple[int, int] | None:
+    """Where the file's signatures are and how many bytes they have; None for what is not signed.
+
+    Data directory 4 of the optional header names them, by an offset in the file (PE format, "The Attribute Certificate
+    Table").
+    """
+    header = _header(data)
+    if header is None:
+        return None
+    optional = header[0] + _HEADER.size
+    kind = int.from_bytes(data[optional : optional + 2], "little")
+    directories = _DIRECTORIES.get(kind)
+    if directories is None:
+        return None
+    count = int.from_bytes(data[optional + directories - 4 : optional + directories], "little")
+    entry = optional + directories + 8 * _CERTIFICATES
+    if count <= _CERTIFICATES or entry + 8 > data.nbytes:
+        return None
+    offset, size = (int.from_bytes(data[at : at + 4], "little") for at in (entry, entry + 4))
+    return (offset, size) if offset and size else None
 
 
 class Section(NamedTuple):

@@ -13,7 +13,7 @@ from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segme
 from warmboot.files.mapped import anonymous_file
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Rule, choose
+from warmboot.kernel import Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
@@ -132,15 +132,13 @@ class _Run:
         passed: list[str] = []
         choice = self._choice
         with self._stages.stage("permit") as stage, Machine(self._facts, profile=choice.profile) as machine:
-            kernel = machine.kernel
 
-            def on_check(rule: Rule) -> None:
+            def on_passed(rule: Rule) -> None:
                 passed.append(rule.name)
                 self._observer.check(rule)
 
-            kernel.on_check = on_check
             try:
-                permit(kernel, self._request(), _caller())
+                permit(machine.kernel, self._request(), _caller(), observer=Told(passed=on_passed))
             finally:
                 stage.figures = PermitFigures(choice.profile.name, tuple(passed), fit=choice.fit, why=choice.why)
 

@@ -20,7 +20,7 @@ from warmboot.figures import (
 )
 from warmboot.images import Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Kernel, KexecError, Rule, choose
+from warmboot.kernel import Kernel, KexecError, Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.machines.arch import Board, of
@@ -141,15 +141,15 @@ class _Run:
         """Ask the model of the running kernel, on the machine as the facts have it."""
         passed: list[str] = []
 
-        def on_check(rule: Rule) -> None:
+        def on_passed(rule: Rule) -> None:
             passed.append(rule.name)
             self._observer.check(rule)
 
         with self._stages.stage("permit") as stage, Machine(self._options.facts, profile=self._profile) as machine:
             kernel, by_file = machine.kernel, self._call is Call.FILE
-            kernel.on_check = on_check
+            request = self._file_request() if by_file else self._placement.request
             try:
-                permit(kernel, self._file_request() if by_file else self._placement.request)
+                permit(kernel, request, observer=Told(passed=on_passed))
             finally:
                 stage.figures = PermitFigures(
                     kernel.profile.name,
@@ -266,9 +266,8 @@ class _Run:
 
     def _load(self) -> None:
         kernel, request = self._machine.kernel, self._placement.request
-        kernel.on_progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
-        kernel.kexec_load(request)
-        kernel.on_progress = None
+        progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
+        kernel.kexec_load(request, observer=Told(progress=progress))
 
     def _give_up_boot(self, problem: WarmbootError) -> None:
         """The machine of the facts has room for the image, or so it may be; the one in QEMU has not."""
