@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import os
@@ -19,7 +20,7 @@ from warmboot.errors import ExitStatus, WarmbootError
 from warmboot.streams import discard_unwritable, occupy_standard_descriptors
 from warmboot.visible import visible
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parse"]
 
 # Each a module of this room.
 COMMANDS = (
@@ -77,9 +78,8 @@ class _Run:
 
     def __call__(self) -> int:
         """The exit status. Raises WarmbootError, OSError."""
-        parser = _parser(self._given)
         try:
-            args = parser.parse_args(modernized(self._given))
+            args = parse(self._given)
         except SystemExit:
             sys.stdout.flush()  # --help may not be writable
             raise
@@ -99,6 +99,11 @@ class _Run:
         except OSError:  # nobody can be told
             pass
         return status
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """What the arguments ask for; `run` is the command's function. Raises InputError."""
+    return _parser(given).parse_args(modernized(given))
 
 
 def _lines(problem: str, hint: str) -> list[str]:
@@ -144,7 +149,7 @@ def _open_streams() -> None:
 def _system_failed(run: _Run, error: OSError) -> int:
     """The system refused something that no command expects it to."""
     try:
-        sys.stdout.flush()
+        print(flush=True)
     except OSError:  # it is our output that cannot be written
         run.json = False
         return run.fails(f"the output cannot be written: {error.strerror}", "make room there", ExitStatus.REFUSED)

@@ -33,6 +33,7 @@ LOW = 1 << 20  # below it firmware and the processors' trampolines live
 FOUR_GIB = 1 << 32
 _EVERYWHERE = 1 << 64
 MORE_MEMORY = "give the machine more memory, or the image less"
+_RESERVE_MORE = "reserve more: boot the running kernel with a larger crashkernel=, or use a smaller initrd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Layout:
         if crash is None:
             self.space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
         else:
-            self.space = Space([crash.load_range], [*avoid, *limits])
+            self.space = Space([crash.load_range], [*avoid, *limits], _RESERVE_MORE)
         self._crash = crash
         self._plan: CrashPlan | None = None
         self._digest = digest

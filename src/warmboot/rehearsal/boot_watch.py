@@ -78,6 +78,7 @@ class BootWatch:
         self._spoke_at: float | None = None  # when the first line came that is not the kernel's, after that
         self._decided = False
         self.passed = False
+        self.out_of_time = False
         self.problem = ""
         self.hint = ""
         self.ended = 0.0  # when it was decided, in seconds of time.monotonic()
@@ -187,6 +188,7 @@ class BootWatch:
         waited_for = f"{self._until!r}" if self._until is not None else "user space"
         last = f"last on the console: {self._last_line or 'nothing'}"
         if not gone:
+            self.out_of_time = True
             self._fails(
                 f"no {waited_for} in time; {last}",
                 "allow more by --timeout, or look at the whole console by --console FILE",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
@@ -301,7 +300,7 @@ def _shown(value: object) -> str:
 
 def format_header(facts: Facts) -> str:
     """A trace's first line."""
-    return json.dumps({"trace": TRACE_VERSION, "facts": asdict(facts)})
+    return json.dumps({"trace": TRACE_VERSION, "facts": facts.members()})
 
 
 def format_row(operation: Operation, answer: Answer | None = None) -> str:
