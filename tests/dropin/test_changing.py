@@ -123,8 +123,7 @@ def test_no_signal_ends_it(
     with kernel.open("ab") as file:
         file.write(bytes(1 << 20))
     code = _CUT.format(module=module, name=name, path=str(initrd if which == "initrd" else kernel), size=size)
-    words = ["-c", "-l", kernel, "--initrd", initrd]
-    found = captured([sys.executable, "-Ic", code, *words], root, answer=lambda _: 0)
+    found = captured([sys.executable, "-Ic", code, "-c", "-l", kernel, "--initrd", initrd], root, answer=lambda _: 0)
     assert found.status == 255
     assert "changed while it was loaded" in found.stderr
     assert "Traceback" not in found.stderr

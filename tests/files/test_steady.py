@@ -37,16 +37,16 @@ def test_a_change_is_seen(change: Callable[[Path], None], tmp_path: Path) -> Non
     path = tmp_path / "file"
     path.write_bytes(bytes(10000))
     data = map_file(path)
-    check_unchanged()
+    check_unchanged([path])
     while path.stat().st_ctime_ns >= _fresh_time(tmp_path):  # a file system's clock goes in steps
         pass
     change(path)
-    assert changed_files() == [str(path)]
+    assert str(path) in changed_files()
     with pytest.raises(InputError, match="changed while it was read"):
-        check_unchanged()
+        check_unchanged([path])
     data.release()
     gc.collect()
-    check_unchanged()
+    check_unchanged([path])
 
 
 def _fresh_time(folder: Path) -> int:
@@ -65,7 +65,7 @@ def test_a_name_that_leads_elsewhere_changes_no_bytes(tmp_path: Path) -> None:
     (tmp_path / "new").symlink_to(other)
     (tmp_path / "new").rename(link)
     assert (link.read_bytes(), bytes(data)) == (b"new", b"old")
-    check_unchanged()
+    check_unchanged([link])
 
 
 def test_what_is_no_longer_mapped_is_no_longer_watched(tmp_path: Path) -> None:

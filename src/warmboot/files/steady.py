@@ -19,7 +19,7 @@ from warmboot.files.held import Hold
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["changed_files", "check_unchanged", "survive_cut_files", "watch"]
 
@@ -88,13 +88,14 @@ def changed_files() -> list[str]:
     return [each.name for each in list(_watched.values()) if each.changed()]
 
 
-def check_unchanged() -> None:
-    """Raises InputError where a watched file has changed."""
-    changed = changed_files()
+def check_unchanged(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Raises InputError where a watched file of these names has changed."""
+    names = {os.fspath(each) for each in paths}
+    changed = sorted(names.intersection(changed_files()))
     if changed:
         raise InputError(
             f"{', '.join(changed)}: changed while it was read",
-            hint="try again when what writes it has ended",
+            hint="do it again when what writes it has ended",
         )
 
 
