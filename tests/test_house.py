@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -25,6 +24,8 @@ FLOORS = [
     "placement",
     "kernel",
     "debian machines live",
+    "figures",
+    "figures",
     "stages",
     "rehearsal loading",
     "oracle report",
@@ -94,12 +95,6 @@ def test_no_circle() -> None:
 def test_every_exception_is_used() -> None:
     used = {(module, target) for module, path in MODULES.items() for target, _ in imports(path)}
     assert set(ALLOWED) <= used
-
-
-# Words that only one architecture has. Outside `arch/<uname -m>/` nothing but the lists below may name them.
-_X86 = re.compile(
-    r"\b(x86(_64)?|cr[034]|e820|rsdp|la57|bzimage|qemu-system-x86_64|seabios|r(ip|sp|ax|bx|si|di))\b", re.I
-)
 
 
 def test_wings_are_reached_by_of_alone() -> None:

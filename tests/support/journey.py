@@ -8,6 +8,7 @@ Each kernel finds the number of its hop on its command line, tells what it is, p
 from __future__ import annotations
 
 import gzip
+import hashlib
 import importlib.util
 import marshal
 import os
@@ -22,6 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import zstandard
+
 import warmboot
 from warmboot.debian import Suite, cache_folder, cpio, guest_root, kernel, unpack
 from warmboot.debian.cache import is_stored, locked, store
@@ -30,7 +33,8 @@ from warmboot.machines.qemu import find_qemu
 
 __all__ = ["BOOT", "Hop", "Journey", "base_layer", "kernel_file", "ovmf", "travel"]
 
-BOOT = "console=ttyS0 quiet panic=-1"  # what every kernel of a journey is told
+# What every kernel of a journey is told. The self tests of its cryptography take a fifth of a boot under emulation.
+BOOT = "console=ttyS0 quiet panic=-1 cryptomgr.notests"
 
 _HOME = "opt/warmboot"
 _UNPACKERS = ("python3-zstandard", "python3-lz4", "liblz4-1", "libzstd1")
@@ -161,7 +165,47 @@ def base_layer() -> bytes:
     files = [each for each in cpio.tree(source) if each.name.endswith((".py", ".bin"))]
     entries += [replace(each, name=f"{_HOME}/src/warmboot/{each.name}") for each in files]
     ours = gzip.compress(cpio.archive(_with_byte_code(entries)), 6, mtime=0)
-    return _padded(guest_root(init=_INIT).read_bytes() + _layer("unpackers-1", _UNPACKERS) + ours)
+    return _padded(_slim(guest_root(init=_INIT)) + _layer("unpackers-1", _UNPACKERS) + ours)
+
+
+# What no journey runs, of a root that every hop carries, digests and unpacks.
+_UNUSED = re.compile(
+    r"usr/lib/x86_64-linux-gnu/(gconv|lib(db-|sqlite3|krb5|gssapi|k5crypto|ssl|readline|xenlight|xenguest|xenstat"
+    r"|xenvchan|xenfsimage|xlutil|yajl|expatw|panelw|formw|menuw))"
+    r"|lib/x86_64-linux-gnu/lib(mvec|ext2fs|e2p|readline|ncursesw|tirpc|nsl|krb5)"
+    r"|usr/bin/(strace|pdb|pydoc|py3)"
+    r"|usr/lib/python3\.11/(pydoc|test|asyncio|email|xml|turtle|multiprocessing|distutils|lib2to3|unittest|sqlite3"
+    r"|curses|wsgiref|xmlrpc|dbm|tkinter|idlelib|ensurepip|http|html|mailbox|doctest|pdb|pickletools|tarfile|zipfile"
+    r"|_pydecimal|nntplib|ftplib|imaplib|smtp|encodings/(cp|mac|iso|koi|big5|euc|gb|hz|johab|ptcp|shift|tis|uu|viscii))"
+    r"|usr/lib/python3\.11/lib-dynload/_(codecs|test|ssl|decimal|sqlite3|curses|dbm|xx|asyncio|crypt|multi|elementtree)"
+)
+
+
+def _slim(root: Path) -> bytes:
+    """The root without what no journey runs; kept in the cache."""
+    path = cache_folder() / "guest" / f"slim-{root.name.removesuffix('.cpio.gz')}-{_digest(_UNUSED.pattern)}.cpio.zst"
+    with locked(path.with_suffix(".lock")):
+        if not is_stored(path):
+            kept = [each for each in _entries(gzip.decompress(root.read_bytes())) if not _UNUSED.match(each.name)]
+            store(path, _padded(zstandard.ZstdCompressor(level=10).compress(cpio.archive(kept))))
+    return path.read_bytes()
+
+
+def _entries(archives: bytes) -> Iterator[cpio.Entry]:
+    """What is in newc archives that follow one another."""
+    at = 0
+    while (at := archives.find(b"070701", at)) >= 0:
+        fields = [int(archives[start : start + 8], 16) for start in range(at + 6, at + 110, 8)]
+        _, mode, _, _, _, _, size, _, _, major, minor, name_size, _ = fields
+        name = archives[at + 110 : at + 109 + name_size].decode()
+        begin = (at + 110 + name_size + 3) // 4 * 4
+        at = (begin + size + 3) // 4 * 4
+        if name != "TRAILER!!!":
+            yield cpio.Entry(name, mode, archives[begin : begin + size], (major, minor))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _layer(name: str, packages: Sequence[str]) -> bytes:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from warmboot.errors import ExitStatus, InputError, RefusedError
+from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Rule
+from warmboot.kernel import Profile, Rule
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
@@ -28,11 +28,12 @@ from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.placement import Placement, place
 from warmboot.placement.arch.x86_64.crash import CrashDump
+from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
-__all__ = ["Call", "LoadOptions", "load"]
+__all__ = ["LoadOptions", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ class LoadOptions:
     kernel: Path
     initrds: Sequence[Path] = ()
     modules: Sequence[str] = ()  # multiboot: each a path and its words
-    command_line: str = ""
+    command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     panic: bool = False
     call: Call = Call.AUTO
+    profile: Profile | None = None  # the release whose rules the model follows, None for the running kernel's
     dry_run: bool = False
 
 
@@ -57,8 +59,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
         each()
         last = result.stages[-1]
         if last.outcome is not Outcome.PASSED:
-            result.exit_status = ExitStatus.REFUSED
-            result.verdict, result.hint = f"{last.name} {last.outcome}: {last.problem}", last.hint
+            result.stop(last)
             return result
     if options.dry_run:
         result.verdict = "it would load; nothing was loaded, as --dry-run asks"
@@ -82,18 +83,16 @@ class _Run:
         self._placement: Placement | None = None
         self._call, self._why = chosen(options.call, self._facts)
         self._initrds = [map_file(path, "initrd") for path in options.initrds]
-        self._line = options.command_line
+        self._line = ""
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
-            self._given = image
+            self._given, own = image, None
             if isinstance(image, Uki):
-                self._initrds = self._initrds or list(image.initrds)
-                self._line = self._line or image.command_line or ""
-                image = image.linux
-            self._image = image
+                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
+            self._image, self._line = image, self._options.command_line.line(own)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
@@ -130,7 +129,7 @@ class _Run:
 
     def permit(self) -> None:
         passed: list[str] = []
-        with self._stages.stage("permit") as stage, Machine(self._facts) as machine:
+        with self._stages.stage("permit") as stage, Machine(self._facts, profile=self._options.profile) as machine:
             kernel = machine.kernel
 
             def on_check(rule: Rule) -> None:
@@ -181,7 +180,7 @@ class _Run:
             opened.append(kernel)
             initrd = None
             if self._initrds:
-                alone = len(self._options.initrds) == 1
+                alone = len(self._options.initrds) == len(self._initrds) == 1
                 initrd = _opened(self._options.initrds[0]) if alone else self._joined()
                 opened.append(initrd)
             kexec_file_load(kernel, initrd, os.fsencode(self._line), self._flags())

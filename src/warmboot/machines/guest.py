@@ -17,6 +17,7 @@ from warmboot.errors import InputError
 from warmboot.machines.accel import Accel, choose, cpu_model
 from warmboot.machines.console import Console
 from warmboot.machines.qemu import console_pipe, find_qemu
+from warmboot.visible import visible
 
 __all__ = ["Guest", "GuestError"]
 
@@ -30,7 +31,10 @@ class GuestError(InputError):
     """The kernel does not boot, or the guest dies or falls silent: `what`, and the console's `last_words`."""
 
     def __init__(self, message: str, last_words: list[str]) -> None:
-        told = "".join(f"\n  | {line}" for line in last_words) or "\n  | (nothing on the console)"
+        told = (
+            "".join(f"\n  | {visible(line, most=400, keep_tab=True)}" for line in last_words)
+            or "\n  | (nothing on the console)"
+        )
         super().__init__(
             f"{message}; the console's last words:{told}",
             hint="see that the kernel boots in QEMU with an initramfs and console=ttyS0",

@@ -32,6 +32,7 @@ _QEMU_VARIABLE = "WARMBOOT_QEMU"
 
 _POLL = 0.001  # seconds between looks at the mailbox
 _PIPE_SIZE = 1 << 20  # bytes: what an unprivileged user may have (pipe-max-size)
+_LONGEST_LINE = 64 << 10  # bytes of a console's line
 _PATIENCE = 2.0  # seconds that QEMU gets to follow each request to end
 
 
@@ -144,6 +145,15 @@ class QemuMachine(Closing):
         self._running()
         return self._console.lines(timeout)
 
+    def console_notes(self) -> tuple[str, ...]:
+        """What of the console was not kept, in words."""
+        found = []
+        if self._console.dropped:
+            found.append(f"{self._console.dropped} lines of the console came too fast and were not looked at")
+        if self._console.copy_is_cut:
+            found.append(f"the console's file ends after {self._console.copy_limit} bytes")
+        return tuple(found)
+
     def outcome(self, timeout: float) -> Outcome | None:
         """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.
 
@@ -213,7 +223,7 @@ class QemuMachine(Closing):
         )
         fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
         passed.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
-        self._console = Console(ours, self._copy)
+        self._console = Console(ours, self._copy, longest_line=_LONGEST_LINE)
         self._held.callback(self._console.close)
 
     def _options(self, accel: Accel, files: Mapping[str, int], serial: int, qmp: int) -> list[str]:

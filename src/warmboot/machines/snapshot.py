@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshot"]
 
+_MOST_WORDS = 1000  # lines before `ready`: the agent tells of some ten files
 _POLL = 0.02  # seconds between looks at a migration
 _PATIENCE = 60.0  # seconds until QEMU must have answered or migrated
 
@@ -70,6 +71,8 @@ class Snapshot:
                 if line == "ready":
                     break
                 self.words.append(line)
+                if len(self.words) > _MOST_WORDS:
+                    raise GuestError(f"{self._kernel.name}: the guest speaks, and is never ready", guest.last_words())
             else:
                 raise GuestError(f"{self._kernel.name}: the guest ended before it was ready", guest.last_words())
             monitor.ask("migrate", uri=f"exec:cat >/proc/{os.getpid()}/fd/{self._state}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from warmboot.command_line import parse
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
 from warmboot.placement.space import Space
@@ -109,7 +110,7 @@ class Layout:
 
         self._plan = plan_crash(self._crash, self.space, acpi_rsdp=0 if efi else self.host.rsdp)
         self._segments += self._plan.segments
-        return f"{line} {self._plan.command_line}" if line else self._plan.command_line
+        return str(parse(line).with_parameters(self._plan.command_line))
 
     @property
     def e820(self) -> list[E820Entry]:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
+from warmboot.command_line import parse
 from warmboot.errors import InputError
 
 __all__ = ["seen_on_serial"]
-
-# A command line's words, as next_arg of the kernel's lib/cmdline.c finds them: quotes hold spaces together.
-_WORD = re.compile(r'(?:"[^"]*"?|\S)+')
 
 
 def seen_on_serial(command_line: str, limit: int) -> tuple[str, str]:
@@ -17,19 +13,16 @@ def seen_on_serial(command_line: str, limit: int) -> tuple[str, str]:
 
     Raises InputError where the kernel would take the first, of `limit` bytes at most, but not the second.
     """
-    words = list(_WORD.finditer(command_line))
-    end = next((word.start() for word in words if word[0] == "--"), None)  # what follows is for init
-    before, behind = (command_line[:end], command_line[end:]) if end is not None else (command_line, "")
-    options = {word[0] for word in words if word.start() < len(before)}
+    given = parse(command_line)
     added = []
-    if not any(word == "console=ttyS0" or word.startswith("console=ttyS0,") for word in options):
+    if not any(each == "ttyS0" or each.startswith("ttyS0,") for each in given.all("console")):
         added.append("console=ttyS0")
-    if "quiet" in options or any(word.startswith("loglevel=") for word in options):
+    if given.get("quiet") is not None or given.get("loglevel") is not None:
         added.append("loglevel=7")
     if not added:
         return command_line, ""
     text = " ".join(added)
-    line = " ".join(each for each in (before.strip(), text, behind) if each)
+    line = str(given.with_parameters(text))
     if len(_encoded(line)) > limit >= len(_encoded(command_line)):
         raise InputError(
             f"the command line has {len(_encoded(command_line))} bytes, and {text!r}, without which the boot cannot"

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from warmboot.figures import BootFigures
 from warmboot.machines.console import ConsoleLine
 from warmboot.machines.qemu import QemuMachine
+from warmboot.numbers import number
+from warmboot.visible import visible
 
 __all__ = ["BootWatch", "plain"]
 
@@ -29,7 +31,19 @@ _COMPLAINT = re.compile(
     r"|Initramfs unpacking failed: .*"
 )
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+_RESTART = re.compile(r"reboot: Restarting system")
+_MOST_PROCESSORS = 8192  # CONFIG_NR_CPUS of x86
+
+# What helps, where the kernel has said such a thing: it knows more than the panic that follows.
+_COMPLAINT_HINTS = [
+    (
+        re.compile(r"check access for rdinit="),
+        "the initrd has no such program: correct rdinit= on the command line, or leave it out (/init is started)",
+    ),
+    (re.compile(r"Initramfs unpacking failed"), "the initrd is damaged, cut off, or packed in a way this kernel lacks"),
+    (re.compile(r"\(error -2\)"), "the program, or the interpreter that it names, is not in the initrd"),
+    (re.compile(r"\(error -(8|13)\)"), "the program is for another architecture, or may not be executed"),
+]
 
 _SETTLE = 3.0  # seconds in which a started init that is silent must not fail before it counts
 _LINGER = 0.3  # seconds in which an init that has spoken must not bring the kernel down before it counts
@@ -46,8 +60,8 @@ _PANICS = [
 
 
 def plain(text: str) -> str:
-    """A console's text without what would steer a terminal: colours, cursor movements, control characters."""
-    return _CONTROL.sub("", _ESCAPE.sub("", text))
+    """A console's text without the colours and cursor movements in it; other control characters are made visible."""
+    return visible(_ESCAPE.sub("", text).replace("\r", ""), keep_tab=True)
 
 
 class BootWatch:
@@ -64,6 +78,7 @@ class BootWatch:
         self._spoke_at: float | None = None  # when the first line came that is not the kernel's, after that
         self._decided = False
         self.passed = False
+        self.out_of_time = False
         self.problem = ""
         self.hint = ""
         self.ended = 0.0  # when it was decided, in seconds of time.monotonic()
@@ -86,6 +101,7 @@ class BootWatch:
             init=self._init,
             first_words=self._first_words,
             last_lines=() if self.passed else tuple(self._last_lines),
+            notes=self._machine.console_notes(),
         )
 
     def run(self, timeout: float, show: Callable[[str], None]) -> None:
@@ -120,7 +136,7 @@ class BootWatch:
             self._last_lines.append(text)
             show(text)
         if text.strip():
-            self._last_line = text.strip()
+            self._last_line = visible(text.strip(), most=200)
         if self._until is not None and self._until in text:
             self._passes(f"{self._until!r} on the console", line.time)
         elif line.complete:
@@ -133,7 +149,7 @@ class BootWatch:
         if release is not None and self._release is None:
             self._release = release[1]
         if cpus is not None:
-            self._processors = int(cpus[1])
+            self._processors = number(cpus[1], most=_MOST_PROCESSORS)
         if _ACPI.search(text):
             self._acpi = True
         if complaint is not None and not self._complaint:
@@ -147,6 +163,8 @@ class BootWatch:
             self._fails(panic[0].strip(), hint, when)
         elif purgatory is not None:
             self._fails(purgatory[0].strip(), "the image changed between loading and starting: load it again", when)
+        elif self._started_at is not None and _RESTART.search(text) is not None:
+            self._restarts(when)
         elif started is not None:
             self._timestamps = of_kernel
             self._started_at, self._spoke_at = when, None  # one that was started before has failed
@@ -161,11 +179,16 @@ class BootWatch:
         """Nothing more is waited for: the guest is gone, or it had its time."""
         now = time.monotonic()
         if self._started_at is not None and self._until is None:
-            self._passes("user space", self._started_at)
+            outcome = self._machine.outcome(_SETTLE) if gone else None
+            if outcome is not None and outcome.reason == "guest-reset":
+                self._restarts(now)
+            else:
+                self._passes("user space", self._started_at)
             return
         waited_for = f"{self._until!r}" if self._until is not None else "user space"
         last = f"last on the console: {self._last_line or 'nothing'}"
         if not gone:
+            self.out_of_time = True
             self._fails(
                 f"no {waited_for} in time; {last}",
                 "allow more by --timeout, or look at the whole console by --console FILE",
@@ -184,6 +207,15 @@ class BootWatch:
             now,
         )
 
+    def _restarts(self, when: float) -> None:
+        """The first program was started, and restarts the machine: nobody calls that booted."""
+        after = when - (self._started_at or when)
+        self._fails(
+            f"{self._init or 'init'} restarted the machine {after:.1f} s after it was started",
+            "look at its last words on the console; an init that restarts has often not found its root file system",
+            when,
+        )
+
     def _passes(self, reached: str, when: float) -> None:
         self._decided, self.passed, self.ended = True, True, when
         self.reached = reached
@@ -191,4 +223,5 @@ class BootWatch:
     def _fails(self, problem: str, hint: str, when: float) -> None:
         if self._complaint:
             problem += f" (before it: {self._complaint})"
+            hint = next((better for pattern, better in _COMPLAINT_HINTS if pattern.search(self._complaint)), hint)
         self._decided, self.problem, self.hint, self.ended = True, problem, hint, when

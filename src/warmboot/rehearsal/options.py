@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from warmboot.kernel.call import Call
 from warmboot.memmap import Facts
+from warmboot.placement.command_line import CommandLineRequest
 
 __all__ = ["CommandLineRequest", "Options"]
-
-
-@dataclass(frozen=True, slots=True)
-class CommandLineRequest:
-    """The new kernel's command line: `replace`, or else the image's own if it has one, with `append` added."""
-
-    append: str = ""
-    replace: str | None = None
-
-    def line(self, own: str | None = None) -> str:
-        """The line for an image whose own one is `own`."""
-        base = (own or "") if self.replace is None else self.replace
-        return f"{base} {self.append}".strip() if self.append else base
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +25,7 @@ class Options:
     kernel: Path
     facts: Facts
     initrds: Sequence[Path] = ()
-    command_line: CommandLineRequest = CommandLineRequest()
+    command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     modules: Sequence[str] = ()
     call: Call = Call.AUTO
     panic: bool = False

@@ -37,7 +37,7 @@ from warmboot.rehearsal.crash import crash_dump
 from warmboot.rehearsal.handover import HandOver, hand_over
 from warmboot.rehearsal.options import Options
 from warmboot.rehearsal.profile import profile_named
-from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.stages import Observer, Outcome, Result, Silent, Stages
 from warmboot.uapi import KexecFileFlags, KexecFileRequest, LoadRequest
 
 __all__ = ["rehearse"]
@@ -50,9 +50,10 @@ _DIGEST_LIMIT = 96 << 20
 _ASSUMED = ("the caller is root", "no security module or IMA policy forbids it")
 _PLACED_HERE = "the kernel would place the image by itself: here it lies where our own loader puts it"
 _NOT_MADE = ("whether the running kernel trusts the file's signature",)
+_SILENT = Silent()
 
 
-def rehearse(options: Options, observer: Observer) -> Result:
+def rehearse(options: Options, observer: Observer = _SILENT) -> Result:
     """Go through all stages, stopping at the first that does not pass. Raises InputError for unusable input."""
     result = Result()
     with ExitStack() as stack:
@@ -62,9 +63,7 @@ def rehearse(options: Options, observer: Observer) -> Result:
             each()
             last = result.stages[-1]
             if last.outcome in (Outcome.REFUSED, Outcome.FAILED):
-                result.exit_status = ExitStatus.REFUSED
-                result.verdict = f"{last.name} {last.outcome}: {last.problem}"
-                result.hint = last.hint
+                result.stop(last)
                 return result
     _conclude(result, panic=options.panic)
     return result
@@ -207,6 +206,7 @@ class _Run:
             stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
+                stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
 
     def _board_for(self, options: Options) -> Board | None:
         try:

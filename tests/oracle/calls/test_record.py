@@ -18,6 +18,7 @@ from warmboot.cli import fuzz as fuzz_command
 from warmboot.cli import record as command
 from warmboot.cli import replay as replay_command
 from warmboot.cli.main import main
+from warmboot.cli.profiles import profile_named
 from warmboot.debian import kernel
 from warmboot.errors import ExitStatus, InputError
 from warmboot.machines.guest import GuestError
@@ -97,7 +98,7 @@ def test_fuzzing_agrees_and_keeps_the_trace(tmp_path: Path, capsys: pytest.Captu
     args = argparse.Namespace(
         kernel=kernel(SERIES), memory="512M", append="crashkernel=16M", seed=5, calls=400, out=out, profile=None
     )
-    args.only_64 = args.no_shrink = False
+    args.only_64 = args.no_shrink = args.json = False
     assert fuzz_command.run(args) == ExitStatus.DONE
     assert capsys.readouterr().out == "400 calls, 400 agree, 0 disagree\n"
     assert replay_command.run(argparse.Namespace(trace=str(out), profile=None, json=False)) == ExitStatus.DONE
@@ -105,7 +106,7 @@ def test_fuzzing_agrees_and_keeps_the_trace(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_disagreement_is_shrunk() -> None:
     """Under the profile of another release, which does not know a flag; what comes before does not matter."""
-    target = Target(kernel(SERIES), 512 << 20, "", replay_command.profile_named("linux-6.1"))
+    target = Target(kernel(SERIES), 512 << 20, "", profile_named("linux-6.1"))
     wrong = KexecLoad("x86_64", 0, X86_64 | 8, 0, ())
     assert shrink(target, [LOAD, UNLOAD, wrong]) == [wrong]
 
@@ -125,7 +126,7 @@ def test_a_kernel_that_panics_before_the_agent(capsys: pytest.CaptureFixture[str
     """The console's last words say why; nothing is printed as a trace."""
     operations = written(tmp_path, LOAD)
     arguments = ["--memory", "512M", "--append", "rdinit=/absent root=/dev/absent", operations]
-    assert main(["record", "--kernel", str(kernel(SERIES)), *arguments]) == ExitStatus.USAGE
+    assert main(["record", str(kernel(SERIES)), *arguments]) == ExitStatus.USAGE
     out, err = capsys.readouterr()
     assert out == ""
     assert "the guest died before the agent could speak" in err.splitlines()[0]
@@ -137,7 +138,7 @@ def test_operations_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_
     for broken in ("{", '{"do": "kexec_unload"}', '{"do": "crash_size"}'):
         operations = tmp_path / "operations"
         operations.write_text(f"{format_row(LOAD)}\n{broken}\n")
-        assert main(["record", "--kernel", "/absent", str(operations)]) == ExitStatus.USAGE
+        assert main(["record", "/absent", str(operations)]) == ExitStatus.USAGE
         out, err = capsys.readouterr()
         assert out == ""
         assert f"{operations}, line 2: " in err
@@ -152,7 +153,7 @@ def test_a_guest_that_falls_silent() -> None:
 def test_a_guest_that_dies_in_the_middle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """What was answered before is printed and replays, and the console's last words are told."""
     rows: list[Operation] = [LOAD, UNLOAD, Sysctl("vm.panic_on_oom", "2"), *[BIG] * 4, LOAD]
-    arguments = ["--kernel", str(kernel(SERIES)), "--memory", "256M", written(tmp_path, *rows)]
+    arguments = [str(kernel(SERIES)), "--memory", "256M", written(tmp_path, *rows)]
     assert main(["record", *arguments]) == ExitStatus.USAGE
     out, err = capsys.readouterr()
     assert "the guest died in operation " in err.splitlines()[0]

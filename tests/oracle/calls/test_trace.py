@@ -146,14 +146,14 @@ def test_unreadable_file(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="trace"):
         _replay(path)
     with pytest.raises(InputError, match="cannot be read"):
-        read_lines(str(tmp_path / "absent"))
+        list(read_lines(str(tmp_path / "absent")))
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress])
 def test_compressed(compress: type[bytes], tmp_path: Path) -> None:
     path = tmp_path / "trace"
     path.write_bytes(compress(b"one\ntwo"))
-    assert read_lines(str(path)) == ["one", "two"]
+    assert list(read_lines(str(path))) == ["one", "two"]
 
 
 def test_operations_of_a_trace() -> None:

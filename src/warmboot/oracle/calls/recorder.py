@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -13,6 +13,7 @@ from warmboot.machines.guest import Guest, GuestError
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.trace import Answer, CrashSize, KexecLoad, Operation, Sysctl
 from warmboot.oracle.guest.root import agent_layer, operations_layer, root_layer
+from warmboot.oracle.guest.told import AgentError, AnswerTold, Done, FailureTold, FileTold, parse
 
 __all__ = ["Hold", "Playable", "Reboot", "Recording", "Release", "agent_line", "facts_told", "record"]
 
@@ -61,25 +62,31 @@ class Recording:
             yield from self._listen(guest)
 
     def _listen(self, guest: Guest) -> Iterator[Facts | Answer]:
-        files: dict[str, str] = {}
-        answered = 0
+        files: dict[str, bytes] = {}
+        told: set[str] = set()
+        answered, asked = 0, sum(not isinstance(each, Hold) for each in self._operations)
         try:
             for line in guest.lines(self._timeout):
-                words = line.split()
-                match words[:1]:
-                    case ["f"]:
-                        files[words[1]] = words[2]
-                    case ["a"]:
+                match parse(line):
+                    case FileTold(path, content, error):
+                        if path in told or answered:
+                            raise AgentError("it has told of that file before", line)
+                        told.add(path)
+                        if not error:
+                            files[path] = content
+                    case AnswerTold(ret, loaded, crash_loaded, size):
                         if not answered:
                             yield facts_told(files)
                         answered += 1
-                        yield _answer(words)
-                    case ["done"]:
+                        if answered > asked:
+                            raise AgentError(f"only {asked} answers were asked for", line)
+                        yield Answer(ret, loaded, crash_loaded, size)
+                    case Done():
                         if not answered:
                             yield facts_told(files)
                         return
-                    case ["x"]:
-                        raise GuestError(f"the agent failed: {line[2:]}", guest.last_words())
+                    case FailureTold(text):
+                        raise GuestError(f"the agent failed: {text}", guest.last_words())
             raise GuestError("the guest died", guest.last_words())
         except GuestError as error:
             where = f"in operation {answered + 1}" if files else "before the agent could speak"
@@ -115,23 +122,13 @@ def agent_line(operation: Playable) -> str:
             return "e"
 
 
-def _answer(words: list[str]) -> Answer:
-    size = _text(words[4]).strip() if len(words) > 4 else None
-    return Answer(int(words[1]), words[2], words[3], size)
-
-
-def _text(told: str) -> str:
-    return told.removeprefix("-") if told.startswith("-") else bytes.fromhex(told).decode("utf-8", "replace")
-
-
-def facts_told(files: dict[str, str]) -> Facts:
-    """The facts as this computer's would be read, from files laid out alike."""
+def facts_told(files: Mapping[str, bytes]) -> Facts:
+    """The facts as this computer's would be read, from files laid out alike; `files` have names of `agent.FACTS`."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for path, content in files.items():
-            if not content.startswith("-"):
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_bytes(bytes.fromhex(content))
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
         try:
             return read_facts(root)
         except InputError as error:

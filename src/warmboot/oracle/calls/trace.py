@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from warmboot.errors import InputError
 from warmboot.memmap import Facts
+from warmboot.visible import visible
 
 __all__ = [
     "BUFFER_PLACES",
@@ -140,12 +142,12 @@ def read_rows(lines: Iterable[str], name: str, first: int = 2) -> Iterator[Row]:
 
 def read_operations(lines: Iterable[str], name: str) -> list[Row]:
     """A list of operations, or a trace of which only the operations are of interest. Raises InputError."""
-    texts = list(lines)
-    header = bool(texts) and '"trace"' in texts[0] and isinstance(_object_or_none(texts[0]), dict)
-    if header:
-        read_header(texts[0], name)
-    skip = int(header)
-    return list(read_rows(texts[skip:], name, 1 + skip))
+    rest = iter(lines)
+    first = next(rest, "")
+    if '"trace"' in first and isinstance(_object_or_none(first), dict):
+        read_header(first, name)
+        return list(read_rows(rest, name, 2))
+    return list(read_rows(chain([first], rest), name, 1))
 
 
 def rows_with_answers(operations: Iterable[Operation], answers: Iterable[Answer]) -> list[Row]:
@@ -167,7 +169,7 @@ def _object(text: str) -> dict[str, Any]:
     try:
         found = _decode(text)
     except (ValueError, RecursionError) as error:
-        raise _Wrong(f"not JSON: {error}") from None
+        raise _Wrong(f"not JSON: {visible(str(error), most=200)}") from None
     if not isinstance(found, dict):
         raise _Wrong(f"{_shown(found)} is no JSON object")
     return found
@@ -290,8 +292,7 @@ def _sysctl_name(members: Mapping[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    text = json.dumps(value, default=str)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return visible(json.dumps(value, default=str), most=40)
 
 
 # ---------------------------------------------------------------- writing

@@ -20,13 +20,16 @@ from warmboot.memmap import Facts
 from warmboot.oracle.calls.recorder import facts_told
 from warmboot.oracle.calls.replay import memory_of
 from warmboot.oracle.guest.root import root_layer, witness_layer
+from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch.x86_64.payload import witness_code
 from warmboot.oracle.witness.layouts import Layout, pattern
 from warmboot.oracle.witness.statement import Difference, Statement, StatementError, compare
+from warmboot.visible import visible
 
 __all__ = ["Verdict", "Witness", "ask_model"]
 
 _CRASHKERNEL = "crashkernel=64M"
+_MOST_LINES = 10_000  # of a witness's report, which has some hundreds
 _TIMEOUT = 60.0  # seconds until there must be a report: it takes one at most
 _POLICIES = tuple(Policy)
 
@@ -86,16 +89,16 @@ class Witness:
             guest.send(layout.agent_line())
             answer = next(guest.lines(_TIMEOUT), "the guest ended")
             if answer != "a 0":
-                return f"answers {answer!r}"
+                return f"answers '{visible(answer, most=80)}'"
             said = []
             for line in guest.console(_TIMEOUT):
                 said.append(line)
-                if line == "witness: end":
+                if line == "witness: end" or len(said) == _MOST_LINES:
                     break
         try:
             return Statement.parse("\n".join(said))
         except StatementError as error:
-            return f"{error}; the console's last lines: {said[-3:]}"
+            return f"{error}; the console's last lines: {[visible(each, most=80) for each in said[-3:]]}"
 
 
 def _model(facts: Facts, layout: Layout, profile: Profile | None) -> Statement | str:
@@ -129,9 +132,10 @@ def ask_model(facts: Facts, layout: Layout, profile: Profile | None = None, *, t
 def _facts(kernel: Path, words: Sequence[str]) -> Facts:
     files = {}
     for word in words:
-        match word.split():
-            case ["f", path, text]:
-                files[path] = text
-            case _:
-                raise GuestError(f"{kernel.name}: the agent says {word!r}", [])
+        match parse(word):
+            case FileTold(path, content, error):
+                if not error:
+                    files[path] = content
+            case told:
+                raise GuestError(f"{kernel.name}: the agent says {told}", [])
     return facts_told(files)
