@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -24,7 +23,9 @@ from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.machines.accel import Accel, choose, cpu_model
 from warmboot.machines.arch.x86_64 import pvh
 from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW
-from warmboot.machines.console import Console, ConsoleLine
+from warmboot.machines.console import ConsoleLine, ConsoleReader
+from warmboot.machines.console_copy import ConsoleCopy
+from warmboot.machines.lifeline import spawn
 from warmboot.machines.qmp import Events, Outcome
 
 __all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]
@@ -60,7 +61,8 @@ class QemuMachine:
     `memory_fd` is the memory file (a memfd, open for reading and writing) with at least `low` + `high`
     bytes, both multiples of 4 KiB; without high memory `low` is all there is. The last FIRMWARE_ROOM
     bytes of low memory must not be used. Everything that comes over the serial port is also written to
-    `console` as it comes. A context manager; `close` ends it, whatever state it is in.
+    `console` as it comes, up to `console_copy.console_limit`. A context manager; `close` ends it, whatever state it is
+    in.
 
     If this process is killed, the kernel kills QEMU.
     """
@@ -86,12 +88,12 @@ class QemuMachine:
         self._low, self._high = low, high
         self._cpus = cpus
         self._accel = accel
-        self._copy = console
+        self._copy = None if console is None else ConsoleCopy(console)
         self._stub_address = low - FIRMWARE_ROOM
         self._held = ExitStack()  # what close() lets go of once QEMU is gone
         self._mailbox: pvh.Mailbox  # these four from start() on
         self._stderr: int
-        self._console: Console
+        self._console: ConsoleReader
         self._events: Events | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._outcome: Outcome | None = None
@@ -172,6 +174,12 @@ class QemuMachine:
         self._running()
         return self._console.lines(timeout)
 
+    @property
+    def console_losses(self) -> tuple[str, ...]:
+        """What of the console was not kept, in words; empty where nothing was lost."""
+        self._running()
+        return self._console.losses
+
     def outcome(self, timeout: float) -> Outcome | None:
         """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.
 
@@ -218,29 +226,11 @@ class QemuMachine:
         ours, serial = console_pipe(self._held, passed)
         self._events = Events(self._held)
 
-        # QEMU outlives a parent that is killed: end of file on a character device means nothing to it. So
-        # it inherits a pipe's reading end whose readiness is signalled (O_ASYNC) to QEMU itself, as SIGKILL.
-        # Only the end of the last writer, this process, makes it ready. PR_SET_PDEATHSIG would need code in
-        # the child, and is about the thread that started it. The signal's owner is set once the child has its
-        # process id: to be killed in the microseconds before that is the one way to leave a QEMU behind.
-        lifeline, writer = os.pipe()
-        passed.callback(os.close, lifeline)
-        self._held.callback(os.close, writer)
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-
         command = [str(qemu), *self._options(accel, stub, serial, self._events.theirs.fileno())]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            pass_fds=[self._memory_fd, stub, serial, self._events.theirs.fileno(), lifeline],
-            start_new_session=True,  # the terminal's Ctrl-C is for us, and we close QEMU
-        )
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
+        fds = [self._memory_fd, stub, serial, self._events.theirs.fileno()]
+        self._process = spawn(command, self._held, pass_fds=fds, stderr=self._stderr)
         passed.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
-        self._console = Console(ours, self._copy)
+        self._console = ConsoleReader(ours, self._copy)
         self._held.callback(self._console.close)
 
     def _options(self, accel: Accel, stub: int, serial: int, qmp: int) -> list[str]:
