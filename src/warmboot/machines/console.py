@@ -46,7 +46,9 @@ class ConsoleReader:
     they are read are dropped at some point; then one line in their place says so.
     """
 
-    def __init__(self, port: BinaryIO | socket.socket, copy: ConsoleCopy | None = None, *, longest: int = _LONGEST):
+    def __init__(
+        self, port: BinaryIO | socket.socket, copy: ConsoleCopy | None = None, *, longest: int = _LONGEST
+    ) -> None:
         self._port = port
         self._copy = copy
         self._splitter = LineSplitter(longest)

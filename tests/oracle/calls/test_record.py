@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from support.strange_guests import agent_that_says
 from warmboot.cli import fuzz as fuzz_command
 from warmboot.cli import record as command
 from warmboot.cli import replay as replay_command
@@ -32,6 +33,7 @@ from warmboot.oracle.calls.trace import (
     TraceSegment,
     format_row,
 )
+from warmboot.visible import visible
 
 pytestmark = pytest.mark.needs_qemu
 
@@ -210,3 +212,43 @@ def test_lines_for_the_agent() -> None:
 def test_memory_that_is_none(memory: str) -> None:
     with pytest.raises(InputError):
         command.memory_of(argparse.Namespace(memory=memory))
+
+
+def recorded_from(agent: bytes, folder: Path) -> tuple[int, list[Path]]:
+    """The status of `record` with a guest whose agent says that, and what lies in its folder for temporary files."""
+    image = folder / "kernel"
+    image.write_bytes(agent_that_says(agent))
+    operations = written(folder, Sysctl("kernel.kexec_load_disabled", "1"))
+    status = main(["record", "--kernel", str(image), "--memory", "256M", operations])
+    return status, list((folder / "temporary").iterdir())
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, deep enough that a few steps up stay in the test's own."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
+def test_a_guest_names_no_file(temporary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A guest that asks for a file of its choice to be written is refused; nothing is written anywhere."""
+    words = b"f ../../written-by-guest 6f776e65640a\na 0 0 0\n"
+    assert recorded_from(words, tmp_path) == (ExitStatus.REFUSED, [])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("warmboot: the guest answers 'f ../../written-by-guest 6f776e65640a', not one of the files")
+    assert not list(tmp_path.rglob("written-by-guest"))
+    assert not (tmp_path.parent / "written-by-guest").exists()
+
+
+@pytest.mark.usefixtures("temporary")
+@pytest.mark.parametrize("words", [b"x \033]0;owned\007\033[31mred\n", b"\xc2\x9b31m\n", b"a \033[31m 1 0\n"])
+def test_a_guests_words_steer_no_terminal(words: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, left = recorded_from(words, tmp_path)
+    assert (status in (ExitStatus.REFUSED, ExitStatus.USAGE), left) == (True, [])
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert all(line == visible(line) for line in err.split("\n"))
+    assert "\\x" in err

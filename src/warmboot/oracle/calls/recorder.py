@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
-from warmboot.errors import InputError
-from warmboot.live.facts import read_facts
 from warmboot.machines.guest import Guest, GuestError
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.trace import Answer, CrashSize, KexecLoad, Operation, Sysctl
+from warmboot.oracle.guest.answers import FactsTold, GuestAnswerError, read_answer
 from warmboot.oracle.guest.root import agent_layer, operations_layer, root_layer
+from warmboot.visible import visible
 
-__all__ = ["Hold", "Playable", "Reboot", "Recording", "Release", "agent_line", "facts_told", "record"]
+__all__ = ["Hold", "Playable", "Reboot", "Recording", "Release", "agent_line", "record"]
 
 _TIMEOUT = 180.0  # seconds without a word: a guest boots in four, no call takes ten, but others may be at work too
+_LONGEST_COMPLAINT = 500  # characters
 
 
 class Hold(NamedTuple):
@@ -55,41 +55,44 @@ class Recording:
         self._timeout = timeout
 
     def play(self) -> Iterator[Facts | Answer]:
-        """First the facts, then one answer an operation, as they come. Raises GuestError."""
+        """First the facts, then one answer an operation, as they come. Raises GuestError, GuestAnswerError."""
         initrds = [root_layer(), agent_layer(), operations_layer(agent_line(each) for each in self._operations)]
         with Guest(self._kernel, initrds, memory=self._memory, append=self._append) as guest:
             yield from self._listen(guest)
 
     def _listen(self, guest: Guest) -> Iterator[Facts | Answer]:
-        files: dict[str, str] = {}
+        told = FactsTold()
+        asked = sum(not isinstance(each, Hold) for each in self._operations)
         answered = 0
         try:
             for line in guest.lines(self._timeout):
-                words = line.split()
-                match words[:1]:
-                    case ["f"]:
-                        files[words[1]] = words[2]
-                    case ["a"]:
+                match line.split()[:1]:
+                    case ["f"] if not answered:
+                        told.take(line)
+                    case ["a"] if answered < asked:
                         if not answered:
-                            yield facts_told(files)
+                            yield told.facts()
+                        yield read_answer(line)
                         answered += 1
-                        yield _answer(words)
-                    case ["done"]:
+                    case ["done"] if answered == asked:
                         if not answered:
-                            yield facts_told(files)
+                            yield told.facts()
                         return
                     case ["x"]:
-                        raise GuestError(f"the agent failed: {line[2:]}", guest.last_words())
+                        said = visible(line[2:], most=_LONGEST_COMPLAINT)
+                        raise GuestError(f"the agent failed: {said}", guest.last_words())
+                    case _:
+                        raise GuestAnswerError(line, f"answer {answered + 1} of {asked}")
             raise GuestError("the guest died", guest.last_words())
         except GuestError as error:
-            where = f"in operation {answered + 1}" if files else "before the agent could speak"
-            raise GuestError(f"{self._kernel.name}: {error.what} {where}", error.last_words) from None
+            where = f"in operation {answered + 1}" if told else "before the agent could speak"
+            raise GuestError(f"{visible(self._kernel.name)}: {error.what} {where}", error.last_words) from None
 
 
 def record(
     kernel: Path, operations: Sequence[Playable], *, memory: int = 1 << 30, append: str = ""
 ) -> tuple[Facts, list[Answer]]:
-    """Play all operations and wait for the end. Raises GuestError."""
+    """Play all operations and wait for the end. Raises GuestError, GuestAnswerError."""
     facts, *answers = Recording(kernel, operations, memory=memory, append=append).play()
     assert isinstance(facts, Facts)
     return facts, [each for each in answers if isinstance(each, Answer)]
@@ -113,26 +116,3 @@ def agent_line(operation: Playable) -> str:
             return "r"
         case Reboot():
             return "e"
-
-
-def _answer(words: list[str]) -> Answer:
-    size = _text(words[4]).strip() if len(words) > 4 else None
-    return Answer(int(words[1]), words[2], words[3], size)
-
-
-def _text(told: str) -> str:
-    return told.removeprefix("-") if told.startswith("-") else bytes.fromhex(told).decode("utf-8", "replace")
-
-
-def facts_told(files: dict[str, str]) -> Facts:
-    """The facts as this computer's would be read, from files laid out alike."""
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        for path, content in files.items():
-            if not content.startswith("-"):
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_bytes(bytes.fromhex(content))
-        try:
-            return read_facts(root)
-        except InputError as error:
-            raise InputError(f"the guest's facts: {error}", hint="the guest's kernel needs /proc and /sys") from None
