@@ -70,9 +70,10 @@ class Recording:
                     case ["f"] if not answered:
                         told.take(line)
                     case ["a"] if answered < asked:
+                        answer = read_answer(line)
                         if not answered:
                             yield told.facts()
-                        yield read_answer(line)
+                        yield answer
                         answered += 1
                     case ["done"] if answered == asked:
                         if not answered:
