@@ -206,7 +206,8 @@ class _Run:
                 stage.problem = str(missing) if missing else "--no-boot"
                 stage.hint = missing.hint if missing else ""
                 return
-            watch = BootWatch(self._qemu, until=self._options.until)
+            initrd = any(each.name == "initrd" for each in self._placement.request.segments)
+            watch = BootWatch(self._qemu, until=self._options.until, initrd=initrd)
             watch.run(self._options.timeout, self._observer.console)
             stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
