@@ -89,7 +89,7 @@ def main() -> int:
     args = parser.parse_args()
     done = [] if args.traces else [_measure(_SMALL, _small_images(), args.runs)]
     for path in args.traces or sorted(_TRACES.glob("*.xz")):
-        done.append(_measure(path.name, read_lines(str(path)), args.runs))
+        done.append(_measure(path.name, list(read_lines(str(path))), args.runs))
     compared, disagree = (sum(each) for each in zip(*done, strict=True))
     print(f"{compared:,} calls compared, {disagree} disagree")
     return 0 if compared and not disagree else 1

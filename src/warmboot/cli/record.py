@@ -18,6 +18,7 @@ Boot a kernel in QEMU, play kexec operations inside, and print the trace: the op
 kernel answered. OPERATIONS has one JSON object a line; of a trace, the operations are played again.
 What was recorded before a guest died is printed all the same.
 """
+_MOST_BYTES = 64 << 20  # of operations: they go into the guest
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Record. Raises WarmbootError where the operations cannot be read, or the guest dies."""
-    rows = read_operations(read_lines(args.operations), args.operations)
+    rows = read_operations(read_lines(args.operations, most_bytes=_MOST_BYTES), args.operations)
     operations = [row.operation for row in rows]
     recording = Recording(args.kernel, operations, memory=memory_of(args), append=args.append)
     answered = 0

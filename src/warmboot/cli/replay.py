@@ -10,6 +10,7 @@ from warmboot.kernel import PROFILES, Profile
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.replay import Disagreement, Player, replay
 from warmboot.oracle.calls.trace import Answer, errno_name, format_row, read_header, read_rows
+from warmboot.visible import visible
 
 __all__ = ["add_parser", "describe", "profile_named", "run"]
 
@@ -18,6 +19,7 @@ Play the operations of a trace on the model, and compare return value and state 
 the real kernel answered. Each disagreement is shown whole, with the model's reason.
 Exit status: 0 only where none disagrees and at least one was compared.
 """
+_LONGEST = 500  # characters of what a trace, or the model about it, says
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -48,10 +50,10 @@ def run(args: argparse.Namespace) -> int:
     """Replay. Raises WarmbootError where the trace cannot be read."""
     profile = profile_named(args.profile)
     lines = read_lines(args.trace)
-    facts = read_header(lines[0], args.trace)
+    facts = read_header(next(lines, ""), args.trace)
     calls = disagreements = 0
     with Player(facts, profile) as player:
-        for found in replay(player, read_rows(lines[1:], args.trace)):
+        for found in replay(player, read_rows(lines, args.trace)):
             calls += 1
             if found is not None:
                 disagreements += 1
@@ -74,7 +76,7 @@ def describe(found: Disagreement) -> str:
         f"line {found.row.line}: {format_row(found.row.operation)}\n"
         f"  Linux: {_shown(found.row.answer)}\n"
         f"  model: {_shown(found.model)}\n"
-        f"  the model's reason: {reason}"
+        f"  the model's reason: {visible(reason, most=_LONGEST)}"
     )
 
 
@@ -82,7 +84,7 @@ def _shown(answer: Answer) -> str:
     after = f"kexec_loaded={answer.kexec_loaded} kexec_crash_loaded={answer.kexec_crash_loaded}"
     if answer.kexec_crash_size is not None:
         after += f" kexec_crash_size={answer.kexec_crash_size}"
-    return f"ret={answer.ret} ({errno_name(answer.ret)}) {after}"
+    return visible(f"ret={answer.ret} ({errno_name(answer.ret)}) {after}", most=_LONGEST)
 
 
 def _members(found: Disagreement) -> dict[str, object]:

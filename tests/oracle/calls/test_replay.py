@@ -36,7 +36,7 @@ SMALL = KexecLoad("x86_64", 0, 62 << 16, 1, (TraceSegment(Buffer(), 1, 0x1000000
 def test_recorded_trace(capsys: pytest.CaptureFixture[str]) -> None:
     """As the command replays it; test_oracle_matrix replays them all."""
     status = run(TRACE)
-    calls = len(read_lines(str(TRACE))) - 2  # the header, and what follows the last line's end
+    calls = len(list(read_lines(str(TRACE)))) - 1  # the header
     assert capsys.readouterr().out == f"{calls} calls, {calls} agree, 0 disagree\n"
     assert status == 0
 
@@ -115,7 +115,7 @@ def test_a_size_in_the_last_page_is_rounded_up_to_none(release: str, ret: int, s
 
 def test_a_low_reservation_that_is_left_takes_the_place_of_the_high_one() -> None:
     """Found by fuzzing 6.12 with crashkernel=16M,high: a crash image may then be loaded into the low one."""
-    facts = read_header(read_lines(str(TRACE))[0], TRACE.name)
+    facts = read_header(next(read_lines(str(TRACE))), TRACE.name)
     low = facts.crash_kernel[0]
     call = KexecLoad("x86_64", low.start, 62 << 16 | 1, 1, (TraceSegment(Buffer(), 1, low.start, 4096),))
     with Player(facts) as player:
