@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from warmboot.cli.replay import describe
+from warmboot.cli.replay import description, print_lines
 from warmboot.debian import KERNELS, kernel, release
 from warmboot.machines.guest import GuestError
 from warmboot.oracle.calls import busy
@@ -69,7 +69,7 @@ def _cell(series: str, path: Path, cell: Cell, args: argparse.Namespace, coverag
     machine = f"{cell.name}: {cell.memory >> 30} GiB, {cell.append or 'nothing appended'}"
     _line(machine, len(found.results), len(disagreements), began)
     for each in disagreements[:_SHOWN]:
-        print(describe(each))
+        print_lines(description(each))
     for kind in found.missing:
         print(f"    promised and not compared: {kind}")
     if args.keep:

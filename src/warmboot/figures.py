@@ -148,7 +148,7 @@ class BootFigures:
     """What the booting kernel said on its console. `seconds` are those since the hand-over; None is not known.
 
     `init` is the first program that was started, `first_words` its first line; `last_lines` are the console's last
-    lines where the boot failed; `console_losses` says in words what of the console was not kept.
+    lines where the boot failed. `notes` say what of the console was not kept.
     """
 
     machine: str
@@ -160,7 +160,7 @@ class BootFigures:
     init: str | None
     first_words: str | None
     last_lines: tuple[str, ...]
-    console_losses: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 Figures = (

@@ -70,7 +70,7 @@ def test_what_nobody_reads_is_dropped_and_counted(monkeypatch: pytest.MonkeyPatc
         reader._thread.join()
         assert reader._backlog._size <= 101 << 10
         texts = [each.text for each in reader.lines(PATIENCE)]
-        [loss] = reader.losses
+        [loss] = reader.notes()
     kept = texts.count("A")
     assert kept == (100 << 10) // 257
     assert loss == f"{50_000 - kept} lines of the console were dropped: they came faster than they could be read"
@@ -92,7 +92,7 @@ def test_the_copy_ends_at_its_limit_and_says_so() -> None:
         writer.write(b"abc\n")
         writer.close()
         assert [each.text for each in reader.lines(PATIENCE)] == ["0123456789", "abc"]
-        [loss] = reader.losses
+        [loss] = reader.notes()
     assert "8 bytes" in loss
     assert "WARMBOOT_CONSOLE_LIMIT" in loss
     assert file.getvalue() == f"01234567\n[warmboot: {loss}]\n".encode()

@@ -15,7 +15,8 @@ from warmboot.figures import BootFigures, BzImageFigures
 from warmboot.rehearsal.kernel_words import plain
 from warmboot.report.text.figures import figures_lines
 from warmboot.report.text.stages import TextReport
-from warmboot.report.text.terminal import Progress, Terminal, size_text, table
+from warmboot.report.text.terminal import Progress, Terminal
+from warmboot.report.text.words import size_text, table
 from warmboot.stages import Outcome, Refusal, Result, Stage
 
 
@@ -76,12 +77,59 @@ def test_no_progress_where_nobody_watches() -> None:
     assert stream.getvalue() == ""
 
 
-def test_colour_only_on_a_terminal() -> None:
-    assert Terminal(io.StringIO()).good("yes") == "yes"
-    coloured = Terminal(Screen())
-    assert {coloured.good("x"), coloured.bad("x"), coloured.faint("x"), coloured.bold("x")} == {
-        f"\x1b[{code}mx\x1b[0m" for code in ("32", "1;31", "2", "1")
-    }
+def shown(stream: io.StringIO, *parts: str) -> str:
+    """What a terminal prints of these parts, the first of them in green."""
+    terminal = Terminal(stream)
+    terminal.line(terminal.good(parts[0]), *parts[1:], indent=2)
+    return stream.getvalue()
+
+
+def test_colour_only_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert shown(io.StringIO(), "yes", " and no") == "yes and no\n"
+    assert shown(Screen(), "yes", " and no") == "\x1b[32myes\x1b[0m and no\n"
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_colour_where_it_is_not_wanted(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert shown(Screen(), "yes", " and no") == "yes and no\n"
+
+
+def test_no_progress_on_a_dumb_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    screen = Screen()
+    progress = Progress(screen, patience=0.0)
+    progress.begin()
+    progress.show("load", 1, 4)
+    progress.clear()
+    assert screen.getvalue() == ""
+
+
+def test_nothing_printed_steers_a_terminal() -> None:
+    assert shown(io.StringIO(), "a\x1b[2Jb", "\x9b\r\nc\t") == "a\\x1b[2Jb\\x9b\\x0d\\x0ac\t\n"
+
+
+@given(st.lists(st.text(st.sampled_from("ab \x1b"), max_size=50), min_size=1, max_size=4))
+def test_lines_are_folded_and_nothing_is_lost(parts: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "60")
+        patch.setenv("NO_COLOR", "1")
+        folded = shown(Screen(), *parts)
+    assert all(len(line) <= 60 for line in folded.splitlines())
+    whole = "".join(parts).replace("\x1b", "\\x1b")
+    assert folded.replace("\n", "").replace(" ", "") == whole.replace(" ", "")
+
+
+def test_a_folded_lines_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    green = " ".join(["green"] * 10)
+    assert shown(Screen(), green, " plain") == (
+        f"\x1b[32m{' '.join(['green'] * 6)}\x1b[0m\n  \x1b[32m{' '.join(['green'] * 4)}\x1b[0m plain\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,84 +5,109 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from warmboot.cli.answer import document, print_json
+from warmboot.cli.options import add_json
+from warmboot.cli.parser import Subparsers, add_command
 from warmboot.debian import KERNELS, cache_folder, guest_root, kernel
+from warmboot.report.json.documents import CachedFile, DebianAnswer
 
 __all__ = ["add_parser", "run"]
 
-_DESCRIPTION = """\
-Get a real Linux to try things on: kernels and a guest root from Debian's packages.
-
-The packages come from the Debian mirror that this system's apt uses, and are checked by apt against
-Debian's keys. They are unpacked into a cache folder; nothing is installed and no privilege is needed.
-What is in the cache is used as it is, without a network; --refresh looks for newer packages.
-"""
-
-_EPILOG = """\
-examples:
-  warmboot debian fetch                        everything, before a journey without a network
-  warmboot inspect "$(warmboot debian kernel 6.12)"
-  warmboot rehearse "$(warmboot debian kernel 6.1)" --initrd "$(warmboot debian initrd)"
-
-environment:
-  WARMBOOT_CACHE           the cache folder, if --cache is not given (default: ~/.cache/warmboot)
-  WARMBOOT_DEBIAN_MIRROR   a Debian mirror, if not the one that apt uses: the address before /dists
-"""
+_WHEN = "Use it to get a real Linux to try things on: kernels and a guest root from Debian's packages."
+_ABOUT = """\
+The packages come from the Debian mirror that this system's apt uses, and are checked against Debian's keys. They are
+unpacked into a cache folder; nothing is installed and no privilege is needed. What is in the cache is used as it is,
+without a network; --refresh looks for newer packages."""
+_EXAMPLES = (
+    "warmboot debian fetch",
+    'warmboot inspect "$(warmboot debian kernel 6.12)"',
+    'warmboot rehearse "$(warmboot debian kernel 6.1)" --initrd "$(warmboot debian initrd)"',
+)
+_ENVIRONMENT = ("WARMBOOT_CACHE", "WARMBOOT_DEBIAN_MIRROR")
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `debian` with its three commands."""
-    shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--cache", type=Path, metavar="DIR", help="the cache folder")
-    shared.add_argument("--refresh", action="store_true", help="look for newer packages, even if some are there")
-    raw = argparse.RawDescriptionHelpFormatter
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "debian",
-        help="get Debian's kernels and a guest root",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=raw,
+        summary="get Debian's kernels and a guest root",
+        when=_WHEN,
+        about=_ABOUT,
+        examples=_EXAMPLES,
+        environment=_ENVIRONMENT,
     )
     commands = parser.add_subparsers(dest="debian_command", metavar="COMMAND", required=True)
-    one = commands.add_parser(
+    one = _add(
+        commands,
         "kernel",
-        parents=[shared],
-        help="one kernel: print the path of its vmlinuz",
-        description="Print the path of Debian's kernel of a series, downloading it if it is not in the cache.\n"
-        "The newest package of the series is taken: 6.1 may be 6.1.0-56-cloud-amd64.",
-        formatter_class=raw,
+        summary="one kernel: print the path of its vmlinuz",
+        when="Use it to get Debian's newest kernel of a series: 6.1 may be 6.1.0-56-cloud-amd64.",
+        examples=("warmboot debian kernel 6.12",),
     )
     one.add_argument("series", metavar="SERIES", help=f"one of {', '.join(KERNELS)}")
-    commands.add_parser(
+    _add(
+        commands,
         "initrd",
-        parents=[shared],
-        help="the guest root: print the path of its initramfs",
-        description="Print the path of an initramfs with busybox, Python, kexec, kmod and strace. Its /init\n"
-        "prints one line, 'warmboot: user space release=... cpus=... acpi=... python=...', and powers off.",
-        formatter_class=raw,
+        summary="the guest root: print the path of its initramfs",
+        when="Use it for an initramfs to boot kernels with: it has busybox, Python, kexec, kmod and strace.",
+        about="Its /init prints one line, 'warmboot: user space release=... cpus=... acpi=... python=...', and powers"
+        " off.",
+        examples=("warmboot debian initrd",),
     )
-    commands.add_parser(
+    _add(
+        commands,
         "fetch",
-        parents=[shared],
-        help="all kernels and the guest root: print the path of each",
-        description="Fill the cache with every kernel and the guest root, and print the path of each.",
+        summary="all kernels and the guest root: print the path of each",
+        when="Use it to fill the cache with every kernel and the guest root, before a journey without a network.",
+        examples=("warmboot debian fetch",),
     )
     parser.set_defaults(run=run)
 
 
+def _add(
+    commands: Subparsers[argparse.ArgumentParser],
+    name: str,
+    *,
+    summary: str,
+    when: str,
+    examples: Sequence[str],
+    about: str = "",
+) -> argparse.ArgumentParser:
+    parser = add_command(
+        commands, name, summary=summary, when=when, about=about, examples=examples, environment=_ENVIRONMENT
+    )
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="the cache folder")
+    parser.add_argument("--refresh", action="store_true", help="look for newer packages, even if some are there")
+    add_json(parser, "print one JSON object at the end")
+    return parser
+
+
 def run(args: argparse.Namespace) -> int:
     """Do what `args` say; the status is 0. Raises WarmbootError if something cannot be had."""
+    files = []
+    with _progress():
+        for each in _files(args):
+            files.append(each)
+            if not args.json:
+                print(each.path, flush=True)
+    if args.json:
+        print_json(document("debian", DebianAnswer(tuple(files))))
+    return 0
+
+
+def _files(args: argparse.Namespace) -> Iterator[CachedFile]:
+    """Each as soon as it is there."""
     cache = cache_folder(args.cache)
     series = {"kernel": [getattr(args, "series", "")], "initrd": [], "fetch": list(KERNELS)}[args.debian_command]
-    with _progress():
-        for name in series:
-            print(kernel(name, cache, refresh=args.refresh), flush=True)
-        if args.debian_command != "kernel":
-            print(guest_root(cache, refresh=args.refresh), flush=True)
-    return 0
+    for name in series:
+        yield CachedFile(name, str(kernel(name, cache, refresh=args.refresh)))
+    if args.debian_command != "kernel":
+        yield CachedFile("initrd", str(guest_root(cache, refresh=args.refresh)))
 
 
 @contextmanager

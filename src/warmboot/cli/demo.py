@@ -3,34 +3,40 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 
+from warmboot.cli.answer import document, print_json
+from warmboot.cli.options import add_json
+from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import ExitStatus
 from warmboot.machines.machine import Machine
-from warmboot.rehearsal.demo import demo
-from warmboot.report.text.terminal import Terminal, size_text, table
+from warmboot.rehearsal.demo import Demo, demo
+from warmboot.report.json.documents import DemoAnswer, DemoDigest
+from warmboot.report.text.terminal import Terminal
+from warmboot.report.text.words import size_text, table
 
 __all__ = ["add_parser", "run"]
 
 _MEMORY = 256 << 20
 
-_DESCRIPTION = """\
-Load a tiny kernel that is part of this package on a machine of 256 MiB, hand over to it, and run
-it: all in this process, with nothing installed but the package. The kernel prints the registers
-and the memory map that it was given, and the SHA-256 of every destination, over its serial port.
-"""
+_WHEN = "Use it first: it shows in a second, with nothing installed but the package, what warmboot does."
+_ABOUT = """\
+A tiny kernel that is part of the package is loaded on a machine of 256 MiB, handed over to, and run, all in this
+process. It prints the registers and the memory map that it was given, and the SHA-256 of every destination, over
+its serial port."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `demo`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "demo",
-        help="a tiny kernel, loaded and run in this process",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="a tiny kernel, loaded and run in this process",
+        when=_WHEN,
+        about=_ABOUT,
+        examples=("warmboot demo", "warmboot demo --json"),
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -39,32 +45,45 @@ def run(args: argparse.Namespace) -> int:
     began = time.monotonic()
     with Machine.of_pc(_MEMORY) as machine:
         seen = demo(machine)
-    seconds = time.monotonic() - began
-    status = ExitStatus.DONE if seen.agrees else ExitStatus.REFUSED
-    verdict = (
-        f"the kernel ran, and found every byte where it belongs ({seconds:.2f} s)"
-        if seen.agrees
-        else "the kernel ran, but not every digest is the expected one"
-    )
+    answer = _answer(seen, time.monotonic() - began)
     if args.json:
-        registers = seen.hand_over.state.as_dict()
-        figures = {"instructions": seen.hand_over.instructions, "pages": seen.pages, "registers": registers}
-        digests = [{"segment": name, "mem": address, "sha256": digest} for name, address, digest in seen.digests]
-        print(json.dumps({"verdict": verdict, **figures, "digests": digests, "serial": seen.serial}, indent=2))
-        return status
+        print_json(document("demo", answer))
+    else:
+        _print(seen, answer)
+    return answer.exit_status
+
+
+def _answer(seen: Demo, seconds: float) -> DemoAnswer:
+    verdict = "the kernel ran, but not every digest is the expected one"
+    if seen.agrees:
+        verdict = f"the kernel ran, and found every byte where it belongs ({seconds:.2f} s)"
+    return DemoAnswer(
+        verdict=verdict,
+        exit_status=ExitStatus.DONE if seen.agrees else ExitStatus.REFUSED,
+        instructions=seen.hand_over.instructions,
+        pages=seen.pages,
+        registers=seen.hand_over.state.as_dict(),
+        digests=tuple(DemoDigest(*each) for each in seen.digests),
+        serial=seen.serial,
+    )
+
+
+def _print(seen: Demo, answer: DemoAnswer) -> None:
     terminal = Terminal()
+
+    def show(name: str, *lines: str) -> None:
+        for line in lines:
+            terminal.line(terminal.bold(name), " " * (10 - len(name)), line, indent=10)
+            name = ""
+
     rows = [("segment", "physical address", "memory")]
     for each in seen.placement.request.segments:
         rows.append((each.name, f"{each.mem:#011x}-{each.end - 1:#011x}", size_text(each.memsz)))
-    place, *more = table(rows, right=(2,))
-    terminal.line(f"{terminal.bold('place')}     {place}")
-    for line in more:
-        terminal.line(f"          {line}")
-    terminal.line(f"{terminal.bold('load')}      {seen.pages} pages allocated by the kernel's side of kexec_load")
-    terminal.line(f"{terminal.bold('hand over')} {seen.hand_over.instructions} instructions executed, SHA-256 verified")
-    terminal.line(f"{terminal.bold('serial')}    what the new kernel says:")
-    for line in seen.serial.splitlines():
-        terminal.line(terminal.faint(f"  | {line}"))
-    colour = terminal.good if seen.agrees else terminal.bad
-    terminal.line(f"{terminal.bold('verdict')}   {colour(verdict)}")
-    return status
+    show("place", *table(rows, right=(2,)))
+    show("load", f"{answer.pages} pages allocated by the kernel's side of kexec_load")
+    show("hand over", f"{answer.instructions} instructions executed, SHA-256 verified")
+    show("serial", "what the new kernel says:")
+    for line in answer.serial.splitlines():
+        terminal.line(terminal.faint(f"  | {line}"), indent=4)
+    verdict = terminal.good(answer.verdict) if seen.agrees else terminal.bad(answer.verdict)
+    terminal.line(terminal.bold("verdict"), "   ", verdict, indent=10)

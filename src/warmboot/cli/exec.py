@@ -7,26 +7,30 @@ import os
 import socket
 import sys
 
+from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import InputError, RefusedError
 from warmboot.live import status
 from warmboot.live.services import kexec_command
+from warmboot.visible import visible
 
 __all__ = ["add_parser", "run"]
 
-_DESCRIPTION = """\
-Start the kernel that is loaded, without firmware. Where systemd runs, services are stopped and
-file systems unmounted first, by `systemctl kexec`; elsewhere, or with --now, file systems are
-synced and the network is taken down, and whatever still runs is lost.
-"""
+_WHEN = "Use it, as root, to start the kernel that is loaded, without firmware in between."
+_ABOUT = """\
+Where systemd runs, services are stopped and file systems unmounted first, by `systemctl kexec`; elsewhere, or with
+--now, file systems are synced and the network is taken down, and whatever still runs is lost."""
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `exec`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "exec",
-        help="start the loaded kernel on this computer",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="start the loaded kernel on this computer",
+        when=_WHEN,
+        about=_ABOUT,
+        examples=("warmboot exec", "warmboot exec --yes --now"),
+        statuses={"0": "never: this system is gone, or services are being stopped"},
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--now", action="store_true", help="at once: services are not stopped")
@@ -63,7 +67,7 @@ def _confirmed(command: tuple[str, ...] | None) -> bool:
     if not sys.stdin.isatty():
         raise InputError("there is no terminal to ask at", hint="say --yes if you mean it")
     how = f"Services are stopped first ({' '.join(command)})." if command else "Services are NOT stopped first."
-    print(f"{socket.gethostname()} leaves Linux {os.uname().release} for the loaded kernel. {how}")
+    print(f"{visible(socket.gethostname())} leaves Linux {os.uname().release} for the loaded kernel. {how}")
     return input("Type yes to go on: ").strip().lower() == "yes"
 
 
@@ -73,7 +77,7 @@ def _start() -> None:
 
     sync()
     for name, error in interfaces_down():
-        print(f"warmboot: {name} stays up: {error.strerror}", file=sys.stderr)
+        print(f"warmboot: {visible(name)} stays up: {error.strerror}", file=sys.stderr)
     try:
         reboot_kexec()
     except LiveError as error:

@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 
+from warmboot.cli.answer import document, print_json
+from warmboot.cli.options import add_json, add_kernel
+from warmboot.cli.parser import Subparsers, add_command
 from warmboot.images import identify
 from warmboot.images.figures import image_figures
-from warmboot.report.json.values import json_value
 from warmboot.report.text.image import image_lines
+from warmboot.report.text.terminal import Terminal
 
 __all__ = ["add_parser", "run"]
 
+_WHEN = "Use it to see what a kernel file is, which version, and what it needs of a machine, before you load it."
+_ABOUT = "The file is known by its content, not by its name."
+_EXAMPLES = ("warmboot inspect /boot/vmlinuz-6.12", "warmboot inspect vmlinuz --json")
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `inspect`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "inspect",
-        help="what a kernel file is and what it needs",
-        description="Tell by its content what a kernel file is, its version, and what it needs of a machine.",
+        summary="what a kernel file is and what it needs",
+        when=_WHEN,
+        about=_ABOUT,
+        examples=_EXAMPLES,
     )
-    parser.add_argument(
-        "kernel",
-        metavar="KERNEL",
-        type=Path,
-        help="a vmlinuz, vmlinux, multiboot or unified kernel image, packed or not",
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_kernel(parser, "a vmlinuz, vmlinux, multiboot or unified kernel image, packed or not")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -35,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
     figures = image_figures(identify(args.kernel))
     if args.json:
-        print(json.dumps(json_value(figures), indent=2))
-    else:
-        print("\n".join(image_lines(figures)))
+        print_json(document("inspect", figures))
+        return 0
+    terminal = Terminal()
+    for line in image_lines(figures):
+        terminal.line(line, indent=2)
     return 0

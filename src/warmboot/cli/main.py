@@ -1,92 +1,148 @@
-"""`warmboot`: the command line. Each command is a module; what it raises on purpose becomes two lines."""
+"""`warmboot`: the command line. Each command is a module; what it raises on purpose becomes two lines, or JSON."""
 
 from __future__ import annotations
 
-import argparse
+import errno
 import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import NoReturn
 
 from warmboot import __version__
+from warmboot.cli.answer import error_document, print_json
+from warmboot.cli.environment import VARIABLES
+from warmboot.cli.options import modernized
+from warmboot.cli.parser import EXIT_STATUSES, Formatter, Parser, examples_section, section
 from warmboot.errors import ExitStatus, WarmbootError
+from warmboot.visible import visible
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
 
-# each a module of this room
 # Each a module of this room.
-_COMMANDS = (
+COMMANDS = (
     *("rehearse", "demo", "inspect", "facts", "load", "exec", "unload", "status"),
     *("record", "replay", "fuzz", "witness", "debian"),
 )
-
-_DESCRIPTION = """\
-kexec in Python: know before you touch a machine whether a kernel will load and boot there.
-"""
-
-_EPILOG = """\
-start here:
-  warmboot demo                                a tiny kernel, loaded and run in this process
-  warmboot rehearse /boot/vmlinuz-6.12 --initrd /boot/initrd.img-6.12
-                                               load a kernel, hand over to it, boot it in QEMU
-exit status:
-  0 done    1 refused or failed    2 wrong usage or unreadable input
-"""
-
-
-class _Parser(argparse.ArgumentParser):
-    """Wrong usage is told like every other error: what is wrong, and what helps."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(ExitStatus.USAGE, f"warmboot: {message}\n  try: {self.prog} --help\n")
+EXAMPLES = (
+    "warmboot demo",
+    "warmboot rehearse /boot/vmlinuz-6.12 --initrd /boot/initrd.img-6.12",
+)
+_INTERRUPTED = 128 + signal.SIGINT
+_LAST_WORDS = "\n  | "  # what stands before each line of a console in a message
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
-    parser = _Parser(
+    _open_streams()
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    run = _Run(given)
+    try:
+        return run()
+    except WarmbootError as error:
+        if run.debug:
+            raise
+        return run.fails(str(error), error.hint, error.exit_status)
+    except KeyboardInterrupt:
+        return run.fails("interrupted", "", _INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        _discard_output()
+        return ExitStatus.REFUSED
+    except OSError as error:  # such as a full disk; what is read has its own errors
+        if run.debug:
+            raise
+        return _system_failed(run, error)
+
+
+class _Run:
+    """One command, from its arguments on."""
+
+    def __init__(self, given: list[str]) -> None:
+        self._given = given
+        # Wrong usage must be answered before it is parsed.
+        before = given[: given.index("--")] if "--" in given else given
+        self.json = "--json" in before
+        self.debug = "--debug" in before
+        self._uses_qemu = False
+
+    def __call__(self) -> int:
+        """The exit status. Raises WarmbootError, OSError."""
+        parser = _parser(self._given)
+        args = parser.parse_args(modernized(self._given))
+        self._uses_qemu = getattr(args, "uses_qemu", False)
+        run: Callable[..., int] = args.run
+        status = run(args)
+        sys.stdout.flush()
+        return status
+
+    def fails(self, problem: str, hint: str, status: int) -> int:
+        """Tell why there is no answer. An interrupted command says nothing to the person who interrupted it."""
+        try:
+            if self.json:
+                print_json(error_document(problem, hint, status, uses_qemu=self._uses_qemu), one_line=True)
+            elif status != _INTERRUPTED:
+                print("\n".join(_lines(problem, hint)), file=sys.stderr, flush=True)
+        except OSError:  # nobody can be told
+            _discard_output()
+        return status
+
+
+def _lines(problem: str, hint: str) -> list[str]:
+    """What is wrong, what a guest last said if there is one, and what helps."""
+    first, *last_words = problem.split(_LAST_WORDS)
+    return [f"warmboot: {visible(first)}", *(f"  | {visible(each)}" for each in last_words), f"  try: {visible(hint)}"]
+
+
+def _parser(given: list[str]) -> Parser:
+    parser = Parser(
         prog="warmboot",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="kexec in Python: know before you touch a machine whether a kernel will load and boot there.",
+        epilog="\n\n".join(
+            [examples_section(EXAMPLES), section("exit status", EXIT_STATUSES), section("environment", VARIABLES)]
+        ),
+        formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"warmboot {__version__}")
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    given = sys.argv[1:] if arguments is None else list(arguments)
     for command in _needed(given):
         import_module(f"warmboot.cli.{command}").add_parser(subparsers)
-    args = parser.parse_args(given)
-    try:
-        status: int = args.run(args)
-        sys.stdout.flush()
-    except WarmbootError as error:
-        if args.debug:
-            raise
-        print(f"warmboot: {error}\n  try: {error.hint}", file=sys.stderr)
-        return error.exit_status
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:  # the reader of our output has seen enough
-        _discard_output()
-        return ExitStatus.REFUSED
-    except OSError as error:  # such as a full disk behind our output; what is read has its own errors
-        if args.debug:
-            raise
-        _discard_output()
-        print(f"warmboot: {error}\n  try: warmboot --debug, which shows where it comes from", file=sys.stderr)
-        return ExitStatus.REFUSED
-    return status
+    return parser
 
 
 def _needed(arguments: Sequence[str]) -> Sequence[str]:
     """The one command that is asked for, so that it need not wait for the others' imports; else all of them."""
     first = next((each for each in arguments if not each.startswith("-")), None)
-    return [first] if first in _COMMANDS else _COMMANDS
+    return [first] if first in COMMANDS else COMMANDS
+
+
+def _open_streams() -> None:
+    """Standard streams that are closed lead nowhere, so that no file that is opened later takes their number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be any bytes
+
+
+def _system_failed(run: _Run, error: OSError) -> int:
+    """The system refused something that no command expects it to."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # it is our output that cannot be written
+        _discard_output()
+        run.json = False
+        return run.fails(f"the output cannot be written: {error.strerror}", "make room there", ExitStatus.REFUSED)
+    status = ExitStatus.NOT_TRIED if error.errno in _NO_ROOM else ExitStatus.REFUSED
+    return run.fails(str(error), "warmboot --debug, which shows where it comes from", status)
 
 
 def _discard_output() -> None:

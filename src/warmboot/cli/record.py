@@ -3,55 +3,67 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from warmboot.cli.options import add_append, add_json, add_kernel, add_memory
+from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import ExitStatus, InputError
 from warmboot.memmap import Facts, parse_size
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.recorder import Recording
 from warmboot.oracle.calls.trace import format_header, format_row, read_operations
 
-__all__ = ["add_parser", "add_target", "memory_of", "run"]
+__all__ = ["QEMU_VARIABLES", "add_parser", "add_target", "memory_of", "run"]
 
-_DESCRIPTION = """\
-Boot a kernel in QEMU, play kexec operations inside, and print the trace: the operations with what the
-kernel answered. OPERATIONS has one JSON object a line; of a trace, the operations are played again.
-What was recorded before a guest died is printed all the same.
-"""
-_MOST_BYTES = 64 << 20  # of operations: they go into the guest
+QEMU_VARIABLES = ("WARMBOOT_QEMU", "WARMBOOT_ACCEL", "WARMBOOT_CACHE")
+_MEMORY = "1G"
+_LEAST = 256 << 20  # bytes
+_WHEN = "Use it to see what a real kernel answers to kexec calls: each is played inside it, in QEMU."
+_ABOUT = """\
+It prints the trace: the operations with what the kernel answered. OPERATIONS has one JSON object a line; of a trace,
+the operations are played again. What was recorded before a guest died is printed all the same."""
+_EXAMPLES = (
+    "warmboot record vmlinuz operations.jsonl > trace.jsonl",
+    "warmboot record vmlinuz operations.jsonl --memory 4G --append crashkernel=256M",
+)
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """The options that say which kernel on which machine."""
-    parser.add_argument("--kernel", type=Path, required=True, metavar="VMLINUZ", help="the kernel to boot")
-    parser.add_argument("--memory", default="1G", metavar="SIZE", help="the guest's memory (default: 1G)")
-    parser.add_argument("--append", default="", metavar="TEXT", help="more of its command line, as crashkernel=128M")
+    add_kernel(parser, "the kernel to boot")
+    add_memory(parser, _MEMORY, "the guest's")
+    add_append(parser, "the guest's own")
+    parser.set_defaults(uses_qemu=True)
 
 
 def memory_of(args: argparse.Namespace) -> int:
     """--memory in bytes. Raises InputError."""
-    memory = parse_size(args.memory)
-    if memory < 256 << 20 or memory % (1 << 20):
-        raise InputError(f"--memory {args.memory}: too little, or no whole MiB", hint="give the guest 256M or more")
+    text = args.memory or _MEMORY
+    memory = parse_size(text)
+    if memory < _LEAST or memory % (1 << 20):
+        raise InputError(f"--memory {text}: too little, or no whole MiB", hint="give the guest 256M or more")
     return memory
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `record`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "record",
-        help="play kexec operations on a real kernel in QEMU",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="play kexec operations on a real kernel in QEMU",
+        when=_WHEN,
+        about=_ABOUT,
+        examples=_EXAMPLES,
+        environment=QEMU_VARIABLES,
     )
     add_target(parser)
     parser.add_argument("operations", metavar="OPERATIONS", help="a file of operations, or - for standard input")
+    add_json(parser, "print JSON Lines, as it always does")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Record. Raises WarmbootError where the operations cannot be read, or the guest dies."""
-    rows = read_operations(read_lines(args.operations, most_bytes=_MOST_BYTES), args.operations)
+    rows = read_operations(read_lines(args.operations), args.operations)
     operations = [row.operation for row in rows]
     recording = Recording(args.kernel, operations, memory=memory_of(args), append=args.append)
     answered = 0

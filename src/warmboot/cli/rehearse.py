@@ -3,108 +3,97 @@
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 
-from warmboot.errors import InputError, RefusedError
-from warmboot.memmap import Facts, parse_size
+from warmboot.cli.answer import document, print_json
+from warmboot.cli.options import (
+    add_append,
+    add_cpus,
+    add_crashkernel,
+    add_initrd,
+    add_json,
+    add_kernel,
+    add_like,
+    add_memory,
+    facts_asked_for,
+)
+from warmboot.cli.parser import Subparsers, add_command, section
+from warmboot.errors import InputError
 from warmboot.rehearsal.rehearse import Options, rehearse
 from warmboot.report.json.result import result_members
 from warmboot.report.text.stages import TextReport
-from warmboot.stages import Result, Silent
+from warmboot.stages import Silent
 
 __all__ = ["add_parser", "run"]
 
 _LONGEST_TIMEOUT = 1e6  # seconds
+_TIMEOUT = 120.0  # seconds
 
-_DESCRIPTION = """\
-Answer one question: if I kexec this kernel, with this initrd and command line, on such a
-machine, does it load, and does it boot?
-
-It needs no privilege and touches nothing of this computer: the kernel is loaded by a model of
-Linux's own kexec into the memory of a machine that exists only here, the code that hands over
-to it is executed, and the same memory is booted in QEMU.
-"""
-
-_EPILOG = """\
-stages:
-  inspect    what the file is and what it needs
-  place      where its parts go
-  permit     each check that the running kernel makes, by name
-  load       bytes, page-list entries and pages
-  hand over  relocation code and purgatory, up to the kernel's first instruction
-  boot       the kernel's console in QEMU, until user space, --until, a panic or --timeout
-
-examples:
-  warmboot rehearse /boot/vmlinuz-6.12 --initrd /boot/initrd.img-6.12 --append "root=/dev/vda1 ro"
-  warmboot rehearse vmlinuz --initrd base.img --initrd more.img --memory 4G --until "login:"
-  warmboot facts > host.json                         on the machine itself, as root
-  warmboot rehearse vmlinuz --like host.json --json  anywhere else
-
-exit status:
-  0 it loads and boots    1 refused or failed, or the boot could not be tried    2 unusable input
-"""
+_WHEN = """\
+Use it before you kexec a kernel on a machine: does it load there, with this initrd and command line, and does it
+boot?"""
+_ABOUT = """\
+It needs no privilege and touches nothing of this computer: the kernel is loaded by a model of Linux's own kexec into
+the memory of a machine that exists only here, the code that hands over to it is executed, and the same memory is booted
+in QEMU."""
+_STAGES = {
+    "inspect": "what the file is and what it needs",
+    "place": "where its parts go",
+    "permit": "each check that the running kernel makes, by name",
+    "load": "bytes, page-list entries and pages",
+    "hand over": "relocation code and purgatory, up to the kernel's first instruction",
+    "boot": "the kernel's console in QEMU, until user space, --until, a panic or --timeout",
+}
+_EXAMPLES = (
+    'warmboot rehearse /boot/vmlinuz-6.12 --initrd /boot/initrd.img-6.12 --append "root=/dev/vda1 ro"',
+    'warmboot rehearse vmlinuz --initrd base.img --initrd more.img --memory 4G --until "login:"',
+    "warmboot rehearse vmlinuz --initrd initrd.img --like host.json --json",
+    "warmboot rehearse vmlinuz --no-boot --crashkernel 512M-2G:64M,2G-:128M",
+)
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `rehearse`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "rehearse",
-        help="does this kernel load and boot on such a machine?",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="does this kernel load and boot on such a machine?",
+        when=_WHEN,
+        about=_ABOUT,
+        sections=[section("stages", _STAGES)],
+        examples=_EXAMPLES,
+        statuses={"0": "it loads and boots, or with --no-boot reaches its entry point"},
+        environment=("WARMBOOT_QEMU", "WARMBOOT_ACCEL", "WARMBOOT_CACHE"),
     )
     add = parser.add_argument
-    add("kernel", metavar="KERNEL", type=Path, help="a bzImage, such as /boot/vmlinuz-*")
-    add(
-        "--initrd",
-        metavar="FILE",
-        type=Path,
-        action="append",
-        default=[],
-        help="an initial RAM disk; several are joined",
-    )
-    add("--append", metavar="TEXT", default="", help="the new kernel's command line")
-    add("--memory", metavar="SIZE", help="RAM of the machine (default: 1G)")
-    add("--cpus", metavar="N", type=int, help="its processors (default: 2)")
-    add("--crashkernel", metavar="SIZE", help="memory that its kernel has reserved for a crash kernel (default: none)")
-    add("--like", metavar="FACTS.json", type=Path, help="take the machine from facts, see 'warmboot facts'")
-    add("--no-boot", action="store_true", help="stop at the new kernel's entry point")
+    add_kernel(parser, "a bzImage such as /boot/vmlinuz-*, an ELF, multiboot or unified kernel image, packed or not")
+    add_initrd(parser)
+    add_append(parser)
+    add_like(parser)
+    add_memory(parser, "1G")
+    add_cpus(parser)
+    add_crashkernel(parser)
+    add("--no-boot", action="store_true", help="stop at the new kernel's entry point; needs no QEMU")
     add("--until", metavar="TEXT", help="boot until TEXT is on the console, instead of until user space")
-    add("--timeout", metavar="S", type=float, default=120.0, help="seconds that the boot may take (default: 120)")
+    add("--timeout", metavar="S", type=float, default=_TIMEOUT, help="seconds that the boot may take (default: 120)")
     add("--console", metavar="FILE", type=Path, help="write the new kernel's console to FILE, not among the stages")
-    add("--json", action="store_true", help="print everything as one JSON object at the end")
-    parser.set_defaults(run=run)
+    add_json(parser, "print one JSON object at the end")
+    parser.set_defaults(run=run, uses_qemu=True)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do what `args` say. Raises WarmbootError for unusable input."""
-    facts, cpus = _machine(args)
+    """Do what `args` say. Raises WarmbootError where there is nothing to rehearse."""
     if not 0 < args.timeout <= _LONGEST_TIMEOUT:
         raise InputError(
             f"--timeout {args.timeout:g}: not from 0 to {_LONGEST_TIMEOUT:g} seconds", hint="give seconds, such as 120"
         )
     if args.until == "":
         raise InputError("--until: an empty text is on every console", hint="give a text, such as login:")
-    options = Options(
-        kernel=args.kernel,
-        facts=facts,
-        initrds=args.initrd,
-        command_line=args.append,
-        cpus=cpus,
-        boot=not args.no_boot,
-        until=args.until,
-        timeout=args.timeout,
-        console=args.console,
-    )
+    options = _options(args)
     if args.json:
-        try:
-            result = rehearse(options, Silent())
-        except RefusedError as error:  # before the first stage: no such machine can be made
-            result = Result([], str(error), error.hint, error.exit_status)
-        print(_as_json(result))
+        result = rehearse(options, Silent())
+        print_json(document("rehearse", result_members(result), uses_qemu=options.boot))
         return result.exit_status
     report = TextReport(show_console=args.console is None)
     try:
@@ -115,29 +104,17 @@ def run(args: argparse.Namespace) -> int:
     return result.exit_status
 
 
-def _machine(args: argparse.Namespace) -> tuple[Facts, int]:
-    if args.cpus is not None and not 1 <= args.cpus <= 255:
-        raise InputError(
-            f"--cpus {args.cpus}: not from 1 to 255", hint="2 are enough to see secondary processors start"
-        )
-    if args.like is None:
-        cpus = args.cpus or 2
-        memory = parse_size("1G" if args.memory is None else args.memory)
-        crashkernel = parse_size("0" if args.crashkernel is None else args.crashkernel)
-        return Facts.of_pc(memory, cpus=cpus, crashkernel=crashkernel), cpus
-    if args.memory is not None or args.crashkernel is not None:
-        raise InputError(
-            "--like already says how much memory there is and what is reserved",
-            hint="leave out --memory and --crashkernel, or --like",
-        )
-    try:
-        text = args.like.read_bytes()
-    except OSError as error:
-        raise InputError(f"{args.like}: cannot be read: {error.strerror}", hint="check the path") from None
-    facts = Facts.from_json(text, str(args.like))
+def _options(args: argparse.Namespace) -> Options:
+    facts = facts_asked_for(args)
     cpus = args.cpus or min(facts.cpus, 2)
-    return replace(facts, cpus=cpus), cpus
-
-
-def _as_json(result: Result) -> str:
-    return json.dumps(result_members(result), indent=2)
+    return Options(
+        kernel=args.kernel,
+        facts=replace(facts, cpus=cpus),
+        initrds=args.initrd,
+        command_line=args.append,
+        cpus=cpus,
+        boot=not args.no_boot,
+        until=args.until,
+        timeout=args.timeout,
+        console=args.console,
+    )

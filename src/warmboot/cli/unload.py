@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import argparse
 
+from warmboot.cli.answer import document, print_json
+from warmboot.cli.options import add_json, add_panic
+from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import RefusedError
 from warmboot.live import status
+from warmboot.report.json.documents import UnloadAnswer
 
 __all__ = ["add_parser", "run"]
 
 _ON_CRASH = 1  # KEXEC_ON_CRASH, and the file call's is 2
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `unload`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "unload",
-        help="forget the kernel that is loaded",
-        description="Unload the kernel that a reboot by kexec would start, or with --panic the crash kernel.",
+        summary="forget the kernel that is loaded",
+        when="Use it, as root, to forget what 'warmboot load' or 'kexec -l' loaded.",
+        examples=("warmboot unload", "warmboot unload --panic"),
     )
-    parser.add_argument("--panic", action="store_true", help="the crash kernel")
+    add_panic(parser, "forget the crash kernel instead")
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -36,7 +43,10 @@ def run(args: argparse.Namespace) -> int:
             kexec_file_unload(2 * _ON_CRASH if args.panic else 0)
         except LiveError:
             raise RefusedError(f"the {what} cannot be unloaded: {first}", hint=_hint(first.errno)) from None
-    print(f"the {what} is unloaded" if before else f"no {what} was loaded")
+    if args.json:
+        print_json(document("unload", UnloadAnswer(what, before)))
+    else:
+        print(f"the {what} is unloaded" if before else f"no {what} was loaded")
     return 0
 
 

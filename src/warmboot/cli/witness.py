@@ -3,51 +3,59 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
-from pathlib import Path
 
-from warmboot.cli.record import memory_of
-from warmboot.cli.replay import profile_named
+from warmboot.cli.answer import document, print_json
+from warmboot.cli.options import add_json, add_kernel, add_memory, add_profile, whole_number
+from warmboot.cli.parser import Subparsers, add_command
+from warmboot.cli.profiles import profile_named
+from warmboot.cli.record import QEMU_VARIABLES, memory_of
+from warmboot.cli.replay import AGREE, print_lines
 from warmboot.errors import ExitStatus, InputError
 from warmboot.oracle.witness.layouts import Layout, generate
 from warmboot.oracle.witness.statement import Statement
 from warmboot.oracle.witness.witness import Verdict, Witness
+from warmboot.report.json.documents import LayoutCounts
 
-__all__ = ["add_parser", "describe", "run"]
+__all__ = ["add_parser", "description", "run"]
 
-_DESCRIPTION = """\
-Load the same random images on a real kernel in QEMU and on the model, and jump to them: by reboot, and by a
-panic. The image is a witness of our own. It reports every register, what the page tables map, and the digest
-of every destination; what both reports say is compared. A disagreement is shown whole.
-The same seed and number give the same image on the same machine.
-"""
+_WHEN = "Use it to compare what a loaded image finds when it is entered, under a real kernel and under the model."
+_ABOUT = """\
+The same random images are loaded on both, in QEMU and in this process, and jumped to, by reboot and by a panic. The
+image is a witness of our own: it reports every register, what the page tables map, and the digest of every destination.
+A disagreement is shown whole. The same seed and number give the same image on the same machine."""
+_EXAMPLES = ("warmboot witness vmlinuz --layouts 10 --crash 2", "warmboot witness vmlinuz --memory 1G --json")
 _MEMORY, _LARGE_MEMORY = 512 << 20, 5 << 30
 _LARGE_EVERY = 5  # layouts
 _TOLD_EVERY = 20
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     """Add `witness`."""
-    parser = subparsers.add_parser(
+    parser = add_command(
+        subparsers,
         "witness",
-        help="what a new kernel finds, on a real kernel and on the model, compared",
-        description=_DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        summary="what a new kernel finds, on a real kernel and on the model, compared",
+        when=_WHEN,
+        about=_ABOUT,
+        examples=_EXAMPLES,
+        statuses=AGREE,
+        environment=QEMU_VARIABLES,
     )
-    parser.add_argument("--kernel", type=Path, required=True, metavar="VMLINUZ", help="the kernel to boot")
-    parser.add_argument("--layouts", type=int, default=100, metavar="N", help="normal images (default: 100)")
-    parser.add_argument("--crash", type=int, default=20, metavar="N", help="crash images (default: 20)")
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the images (default: 1)")
-    parser.add_argument("--first", type=int, default=1, metavar="N", help="number of the first of each (default: 1)")
-    parser.add_argument(
-        "--memory", metavar="SIZE", help="the guest's memory (default: 512M, and 5G for one layout in five)"
-    )
-    parser.add_argument("--profile", metavar="NAME", help="a release's rules, if not those of the kernel")
-    parser.add_argument("--json", action="store_true", help="print each disagreement and the counts as JSON Lines")
-    parser.set_defaults(run=run)
+    add_kernel(parser, "the kernel to boot")
+
+    def number(name: str, default: int, what: str) -> None:
+        parser.add_argument(name, type=whole_number, default=default, metavar="N", help=f"{what} (default: {default})")
+
+    number("--layouts", 100, "normal images")
+    number("--crash", 20, "crash images")
+    number("--seed", 1, "of the images")
+    number("--first", 1, "number of the first of each")
+    add_memory(parser, "512M, and 5G for one layout in five", "the guest's")
+    add_profile(parser)
+    add_json(parser, "print each disagreement, and at the end the counts, as JSON Lines")
+    parser.set_defaults(run=run, uses_qemu=True)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,10 +67,14 @@ def run(args: argparse.Namespace) -> int:
     for done, verdict in enumerate(_verdicts(args), 1):
         if verdict.differences:
             disagree += 1
-            print(json.dumps(_members(verdict)) if args.json else describe(verdict), flush=True)
+            if args.json:
+                print_json(document("witness", verdict, uses_qemu=True), one_line=True)
+            else:
+                print_lines(description(verdict))
         _tell(done, total, disagree)
     if args.json:
-        print(json.dumps({"layouts": total, "agree": total - disagree, "disagree": disagree}))
+        counts = LayoutCounts(total, total - disagree, disagree)
+        print_json(document("witness", counts, uses_qemu=True), one_line=True)
     else:
         print(f"{total} layouts, {total - disagree} agree, {disagree} disagree")
     return ExitStatus.DONE if total and not disagree else ExitStatus.REFUSED
@@ -77,9 +89,9 @@ def _tell(done: int, total: int, disagree: int) -> None:
 
 
 def _verdicts(args: argparse.Namespace) -> Iterator[Verdict]:
-    """One machine after the other, so that there is one guest at a time."""
-    wanted = [(number, False) for number in range(args.first, args.first + args.layouts)]
-    wanted += [(number, True) for number in range(args.first, args.first + args.crash)]
+    """One machine after another, so that there is one guest at a time."""
+    wanted = [(each, False) for each in range(args.first, args.first + args.layouts)]
+    wanted += [(each, True) for each in range(args.first, args.first + args.crash)]
     profile = profile_named(args.profile)
     sizes = (_MEMORY, _LARGE_MEMORY) if args.memory is None else (memory_of(args),)
     for size in sizes:
@@ -91,7 +103,7 @@ def _verdicts(args: argparse.Namespace) -> Iterator[Verdict]:
                 yield witness.ask(generate(witness.facts, args.seed, number, crash=crash), profile)
 
 
-def describe(verdict: Verdict) -> str:
+def description(verdict: Verdict) -> list[str]:
     """A disagreement, whole: the layout, what differs, and both reports."""
     layout = verdict.layout
     lines = [f"{_name(layout)}: entry {layout.entry:#x}, {len(layout.pieces)} segments"]
@@ -102,7 +114,7 @@ def describe(verdict: Verdict) -> str:
     for name, statement in (("Linux", verdict.linux), ("model", verdict.model)):
         if isinstance(statement, Statement):
             lines += [f"  {name} | {line}" for line in _told(statement)]
-    return "\n".join(lines)
+    return lines
 
 
 def _name(layout: Layout) -> str:
@@ -117,16 +129,3 @@ def _told(statement: Statement) -> Iterator[str]:
     yield from (f"mapped {each}" for each in statement.mapping)
     yield f"top of the stack {statement.stack:x}"
     yield from (f"range {start:#x}-{end:#x} {digest}" for start, end, digest in statement.digests)
-
-
-def _members(verdict: Verdict) -> dict[str, object]:
-    return {
-        "layout": asdict(verdict.layout),
-        "differences": [asdict(each) for each in verdict.differences],
-        "linux": _report(verdict.linux),
-        "model": _report(verdict.model),
-    }
-
-
-def _report(statement: Statement | str) -> object:
-    return statement if isinstance(statement, str) else asdict(statement)

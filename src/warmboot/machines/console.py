@@ -57,8 +57,7 @@ class ConsoleReader:
         self._thread = threading.Thread(target=self._read, name="console", daemon=True)
         self._thread.start()
 
-    @property
-    def losses(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """What was not kept, in words; empty where nothing was lost."""
         dropped = self._backlog.dropped
         lines = (_dropped(dropped),) if dropped else ()

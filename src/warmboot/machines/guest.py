@@ -31,7 +31,10 @@ class GuestError(InputError):
     """The kernel does not boot, or the guest dies or falls silent: `what`, and the console's `last_words`."""
 
     def __init__(self, message: str, last_words: list[str]) -> None:
-        told = "".join(f"\n  | {line}" for line in last_words) or "\n  | (nothing on the console)"
+        told = (
+            "".join(f"\n  | {visible(line, most=_LONGEST_WORDS, keep_tab=True)}" for line in last_words)
+            or "\n  | (nothing on the console)"
+        )
         super().__init__(
             f"{message}; the console's last words:{told}",
             hint="see that the kernel boots in QEMU with an initramfs and console=ttyS0",
@@ -115,14 +118,13 @@ class Guest:
         return (line.text for line in self._console.lines(timeout) if line.complete)
 
     def last_words(self) -> list[str]:
-        """The last lines of the console, or those of its panic, and of QEMU where it complained; safe to print."""
+        """The last lines of the console, or those of its panic, and of QEMU where it complained; a stranger's text."""
         self._process.kill()
         words = [line.text for line in self._console.lines(_PATIENCE) if line.text.strip()]
         start = max(0, len(words) - _LAST_WORDS)
         start = next((number for number, text in enumerate(words[:start]) if _PANIC in text), start)
         complaints = os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace").splitlines()
-        told = words[start : start + _LAST_WORDS] + complaints[-_LAST_WORDS:]
-        return [visible(each, most=_LONGEST_WORDS, keep_tab=True) for each in told]
+        return words[start : start + _LAST_WORDS] + complaints[-_LAST_WORDS:]
 
     def _start(self, kernel: Path, initrds: list[bytes], memory: int, command_line: str, passed: ExitStack) -> None:
         """Start QEMU; `passed` closes our copies of what only QEMU shall hold."""

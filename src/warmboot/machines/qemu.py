@@ -174,11 +174,10 @@ class QemuMachine:
         self._running()
         return self._console.lines(timeout)
 
-    @property
-    def console_losses(self) -> tuple[str, ...]:
+    def console_notes(self) -> tuple[str, ...]:
         """What of the console was not kept, in words; empty where nothing was lost."""
         self._running()
-        return self._console.losses
+        return self._console.notes()
 
     def outcome(self, timeout: float) -> Outcome | None:
         """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.

@@ -37,8 +37,7 @@ class Watched(Protocol):
 
     def lines(self, timeout: float) -> Iterator[ConsoleLine]: ...
     def outcome(self, timeout: float) -> Outcome | None: ...
-    @property
-    def console_losses(self) -> tuple[str, ...]: ...
+    def console_notes(self) -> tuple[str, ...]: ...
 
 
 class BootWatch:
@@ -83,7 +82,7 @@ class BootWatch:
             init=self._init,
             first_words=self._first_words,
             last_lines=() if self.passed else tuple(self._last_lines),
-            console_losses=self._machine.console_losses,
+            notes=self._machine.console_notes(),
         )
 
     def run(self, timeout: float, show: Callable[[str], None]) -> None:
@@ -103,8 +102,8 @@ class BootWatch:
             for line in self._machine.lines(_LAST_WORDS):
                 if line.complete:
                     self._show(plain(line.text), show)
-        for loss in self._machine.console_losses:
-            show(f"[warmboot: {loss}]")
+            for note in self._machine.console_notes():
+                show(f"[warmboot: {note}]")
 
     def _patience(self, deadline: float) -> float:
         """Until when a line is waited for."""

@@ -30,7 +30,6 @@ _COMPLAINT = re.compile(
     r"|Initramfs unpacking failed: .*"
 )
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 _MOST_PROCESSORS = 1 << 16
 _LONGEST = 400  # characters that are kept of what a kernel says
 
@@ -88,8 +87,8 @@ class KernelWords:
 
 
 def plain(text: str) -> str:
-    """A console's text without what would steer a terminal: colours, cursor movements, control characters."""
-    return visible(_CONTROL.sub("", _ESCAPE.sub("", text)), keep_tab=True)
+    """A console's text without the colours and cursor movements in it; other control characters are made visible."""
+    return visible(_ESCAPE.sub("", text).replace("\r", ""), keep_tab=True)
 
 
 def complaint_hint(complaint: str) -> str:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from support.strange_guests import agent_that_says
 from warmboot.cli import fuzz as fuzz_command
 from warmboot.cli import record as command
 from warmboot.cli import replay as replay_command
 from warmboot.cli.main import main
+from warmboot.cli.profiles import profile_named
 from warmboot.debian import kernel
 from warmboot.errors import ExitStatus, InputError
 from warmboot.machines.guest import GuestError
@@ -33,7 +33,6 @@ from warmboot.oracle.calls.trace import (
     TraceSegment,
     format_row,
 )
-from warmboot.visible import visible
 
 pytestmark = pytest.mark.needs_qemu
 
@@ -99,7 +98,7 @@ def test_fuzzing_agrees_and_keeps_the_trace(tmp_path: Path, capsys: pytest.Captu
     args = argparse.Namespace(
         kernel=kernel(SERIES), memory="512M", append="crashkernel=16M", seed=5, calls=400, out=out, profile=None
     )
-    args.only_64 = args.no_shrink = False
+    args.only_64 = args.no_shrink = args.json = False
     assert fuzz_command.run(args) == ExitStatus.DONE
     assert capsys.readouterr().out == "400 calls, 400 agree, 0 disagree\n"
     assert replay_command.run(argparse.Namespace(trace=str(out), profile=None, json=False)) == ExitStatus.DONE
@@ -107,7 +106,7 @@ def test_fuzzing_agrees_and_keeps_the_trace(tmp_path: Path, capsys: pytest.Captu
 
 def test_a_disagreement_is_shrunk() -> None:
     """Under the profile of another release, which does not know a flag; what comes before does not matter."""
-    target = Target(kernel(SERIES), 512 << 20, "", replay_command.profile_named("linux-6.1"))
+    target = Target(kernel(SERIES), 512 << 20, "", profile_named("linux-6.1"))
     wrong = KexecLoad("x86_64", 0, X86_64 | 8, 0, ())
     assert shrink(target, [LOAD, UNLOAD, wrong]) == [wrong]
 
@@ -127,7 +126,7 @@ def test_a_kernel_that_panics_before_the_agent(capsys: pytest.CaptureFixture[str
     """The console's last words say why; nothing is printed as a trace."""
     operations = written(tmp_path, LOAD)
     arguments = ["--memory", "512M", "--append", "rdinit=/absent root=/dev/absent", operations]
-    assert main(["record", "--kernel", str(kernel(SERIES)), *arguments]) == ExitStatus.USAGE
+    assert main(["record", str(kernel(SERIES)), *arguments]) == ExitStatus.USAGE
     out, err = capsys.readouterr()
     assert out == ""
     assert "the guest died before the agent could speak" in err.splitlines()[0]
@@ -139,7 +138,7 @@ def test_operations_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_
     for broken in ("{", '{"do": "kexec_unload"}', '{"do": "crash_size"}'):
         operations = tmp_path / "operations"
         operations.write_text(f"{format_row(LOAD)}\n{broken}\n")
-        assert main(["record", "--kernel", "/absent", str(operations)]) == ExitStatus.USAGE
+        assert main(["record", "/absent", str(operations)]) == ExitStatus.USAGE
         out, err = capsys.readouterr()
         assert out == ""
         assert f"{operations}, line 2: " in err
@@ -154,7 +153,7 @@ def test_a_guest_that_falls_silent() -> None:
 def test_a_guest_that_dies_in_the_middle(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """What was answered before is printed and replays, and the console's last words are told."""
     rows: list[Operation] = [LOAD, UNLOAD, Sysctl("vm.panic_on_oom", "2"), *[BIG] * 4, LOAD]
-    arguments = ["--kernel", str(kernel(SERIES)), "--memory", "256M", written(tmp_path, *rows)]
+    arguments = [str(kernel(SERIES)), "--memory", "256M", written(tmp_path, *rows)]
     assert main(["record", *arguments]) == ExitStatus.USAGE
     out, err = capsys.readouterr()
     assert "the guest died in operation " in err.splitlines()[0]
@@ -212,43 +211,3 @@ def test_lines_for_the_agent() -> None:
 def test_memory_that_is_none(memory: str) -> None:
     with pytest.raises(InputError):
         command.memory_of(argparse.Namespace(memory=memory))
-
-
-def recorded_from(agent: bytes, folder: Path) -> tuple[int, list[Path]]:
-    """The status of `record` with a guest whose agent says that, and what lies in its folder for temporary files."""
-    image = folder / "kernel"
-    image.write_bytes(agent_that_says(agent))
-    operations = written(folder, Sysctl("kernel.kexec_load_disabled", "1"))
-    status = main(["record", "--kernel", str(image), "--memory", "256M", operations])
-    return status, list((folder / "temporary").iterdir())
-
-
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder for temporary files, deep enough that a few steps up stay in the test's own."""
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(folder))
-    return folder
-
-
-def test_a_guest_names_no_file(temporary: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A guest that asks for a file of its choice to be written is refused; nothing is written anywhere."""
-    words = b"f ../../written-by-guest 6f776e65640a\na 0 0 0\n"
-    assert recorded_from(words, tmp_path) == (ExitStatus.REFUSED, [])
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith("warmboot: the guest answers 'f ../../written-by-guest 6f776e65640a', not one of the files")
-    assert not list(tmp_path.rglob("written-by-guest"))
-    assert not (tmp_path.parent / "written-by-guest").exists()
-
-
-@pytest.mark.usefixtures("temporary")
-@pytest.mark.parametrize("words", [b"x \033]0;owned\007\033[31mred\n", b"\xc2\x9b31m\n", b"a \033[31m 1 0\n"])
-def test_a_guests_words_steer_no_terminal(words: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    status, left = recorded_from(words, tmp_path)
-    assert (status in (ExitStatus.REFUSED, ExitStatus.USAGE), left) == (True, [])
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert all(line == visible(line) for line in err.split("\n"))
-    assert "\\x" in err

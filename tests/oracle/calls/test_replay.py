@@ -36,7 +36,7 @@ SMALL = KexecLoad("x86_64", 0, 62 << 16, 1, (TraceSegment(Buffer(), 1, 0x1000000
 def test_recorded_trace(capsys: pytest.CaptureFixture[str]) -> None:
     """As the command replays it; test_oracle_matrix replays them all."""
     status = run(TRACE)
-    calls = len(list(read_lines(str(TRACE)))) - 1  # the header
+    calls = sum(1 for _ in read_lines(str(TRACE))) - 1  # the header
     assert capsys.readouterr().out == f"{calls} calls, {calls} agree, 0 disagree\n"
     assert status == 0
 
@@ -55,7 +55,7 @@ def test_disagreement_is_shown_whole(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run(path, as_json=True) == 1
     found, counted = (json.loads(each) for each in capsys.readouterr().out.splitlines())
     assert (found["line"], found["rule"], found["model"]["ret"]) == (2, "overlap", -22)
-    assert counted == {"calls": 2, "agree": 1, "disagree": 1}
+    assert {"calls": 2, "agree": 1, "disagree": 1}.items() <= counted.items()
 
 
 def test_nothing_compared_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,12 +13,14 @@ from typing import Self
 from warmboot.errors import RefusedError
 from warmboot.kernel import Kernel, Policy, Profile
 from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.machines.guest import GuestError
 from warmboot.machines.snapshot import Snapshot
 from warmboot.machines.unicorn import execute
 from warmboot.memmap import Facts
+from warmboot.oracle.calls.recorder import facts_told
 from warmboot.oracle.calls.replay import memory_of
-from warmboot.oracle.guest.answers import facts_of
 from warmboot.oracle.guest.root import root_layer, witness_layer
+from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch.x86_64.payload import witness_code
 from warmboot.oracle.witness.layouts import Layout, pattern
 from warmboot.oracle.witness.statement import Difference, Statement, StatementError, compare
@@ -27,9 +29,8 @@ from warmboot.visible import visible
 __all__ = ["Verdict", "Witness", "ask_model"]
 
 _CRASHKERNEL = "crashkernel=64M"
+_MOST_LINES = 10_000  # of a witness's report, which has some hundreds
 _TIMEOUT = 60.0  # seconds until there must be a report: it takes one at most
-_LONGEST_REPORT = 20_000  # lines of a console, of which a report takes some hundred
-_SHOWN = 200  # characters of a guest's line
 _POLICIES = tuple(Policy)
 
 
@@ -46,14 +47,14 @@ class Verdict:
 class Witness:
     """One machine under one kernel, booted once; `ask` as often as wanted. A context manager.
 
-    Raises GuestError where the kernel does not boot, GuestAnswerError where its agent tells no facts.
+    Raises GuestError where the kernel does not boot.
     """
 
     def __init__(self, kernel: Path, *, memory: int = 512 << 20) -> None:
         with ExitStack() as held:
             initrds = [root_layer(), witness_layer(witness_code(), pattern())]
             self._snapshot = held.enter_context(Snapshot(kernel, initrds, memory=memory, append=_CRASHKERNEL))
-            self.facts = facts_of(self._snapshot.words)
+            self.facts = _facts(kernel, self._snapshot.words)
             self._held = held.pop_all()
 
     def __enter__(self) -> Self:
@@ -88,17 +89,16 @@ class Witness:
             guest.send(layout.agent_line())
             answer = next(guest.lines(_TIMEOUT), "the guest ended")
             if answer != "a 0":
-                return f"answers '{visible(answer, most=_SHOWN)}'"
+                return f"answers '{visible(answer, most=80)}'"
             said = []
-            for line in islice(guest.console(_TIMEOUT), _LONGEST_REPORT):
+            for line in guest.console(_TIMEOUT):
                 said.append(line)
-                if line == "witness: end":
+                if line == "witness: end" or len(said) == _MOST_LINES:
                     break
         try:
             return Statement.parse("\n".join(said))
         except StatementError as error:
-            last = " | ".join(visible(each, most=_SHOWN) for each in said[-3:])
-            return f"{error}; the console's last lines: {last}"
+            return f"{error}; the console's last lines: {[visible(each, most=80) for each in said[-3:]]}"
 
 
 def _model(facts: Facts, layout: Layout, profile: Profile | None) -> Statement | str:
@@ -127,3 +127,15 @@ def ask_model(facts: Facts, layout: Layout, profile: Profile | None = None, *, t
         assert state is not None
         said = execute(memory, state, progress=look).serial
     return Statement.parse(said.decode("ascii", "replace"))
+
+
+def _facts(kernel: Path, words: Sequence[str]) -> Facts:
+    files = {}
+    for word in words:
+        match parse(word):
+            case FileTold(path, content, error):
+                if not error:
+                    files[path] = content
+            case told:
+                raise GuestError(f"{kernel.name}: the agent says {told}", [])
+    return facts_told(files)

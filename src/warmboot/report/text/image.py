@@ -13,7 +13,7 @@ from warmboot.images.figures import (
     MultibootFigures,
     UkiFigures,
 )
-from warmboot.report.text.terminal import size_text, table
+from warmboot.report.text.words import size_text, table
 
 __all__ = ["image_lines"]
 

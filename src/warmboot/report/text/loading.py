@@ -6,7 +6,7 @@ from warmboot.figures import LivePlaceFigures, LoadFigures
 from warmboot.memmap import Range
 from warmboot.report.text.memory import memory_picture
 from warmboot.report.text.segments import segment_lines
-from warmboot.report.text.terminal import size_text
+from warmboot.report.text.words import size_text
 
 __all__ = ["live_place_lines", "load_lines"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from warmboot.memmap import Range, merge
-from warmboot.report.text.terminal import size_text
+from warmboot.report.text.words import size_text
 
 __all__ = ["memory_picture"]
 

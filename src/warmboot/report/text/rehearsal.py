@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warmboot.figures import BootFigures, HandOverFigures, ModelLoadFigures, RehearsalPlaceFigures
 from warmboot.report.text.segments import segment_lines
-from warmboot.report.text.terminal import size_text
+from warmboot.report.text.words import size_text
 
 __all__ = ["boot_lines", "hand_over_lines", "model_load_lines", "rehearsal_place_lines"]
 
@@ -56,4 +56,5 @@ def boot_lines(figures: BootFigures) -> list[str]:
         f" {acpi}",
         f"{figures.seconds:.2f} s from the hand-over to {figures.reached}{init}",
         *([f"its first words: {figures.first_words}"] if figures.first_words is not None else []),
+        *figures.notes,
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from warmboot.figures import PlaceFigures
-from warmboot.report.text.terminal import size_text, table
+from warmboot.report.text.words import size_text, table
 
 __all__ = ["segment_lines"]
 
@@ -12,7 +12,7 @@ def segment_lines(figures: PlaceFigures) -> list[str]:
     """Every segment with its physical addresses and sizes, and where the processor goes."""
     if figures.segments is None or figures.entry is None or figures.kernel_entry is None:
         return ["the running kernel chooses where everything goes"]
-    rows = [("segment", "physical address", "memory", "of it loaded")]
+    rows = [("segment", "physical address", "memory", "loaded")]
     for each in figures.segments:
         where = f"{each.mem:#011x}-{each.mem + each.memsz - 1:#011x}"
         rows.append((each.name, where, size_text(each.memsz), size_text(each.bufsz)))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from warmboot.errors import ExitStatus
 from warmboot.kernel import Rule
 from warmboot.report.text.figures import figures_lines
-from warmboot.report.text.terminal import Progress, Terminal
+from warmboot.report.text.terminal import Progress, Span, Terminal
 from warmboot.stages import Outcome, Result, Stage
 
 __all__ = ["TextReport"]
 
 _NAME = 10  # width of the column in which a stage's name stands
+_NARROW = 72  # columns: less leaves no room for that column
 
 
 class TextReport:
@@ -31,37 +32,43 @@ class TextReport:
 
     def check(self, rule: Rule) -> None:
         self._progress.clear()
-        self._show([f"{self._terminal.good('passed')}   {rule.name}"])
+        self._show(self._terminal.good("passed"), f"   {rule.name}")
 
     def console(self, text: str) -> None:
         if self._name:
-            self._show(["the new kernel's console:" if self._show_console else "under way"])
+            self._show("the new kernel's console:" if self._show_console else "under way")
         if self._show_console:
             self._terminal.line(self._terminal.faint(f"  | {text}"))
 
     def ends(self, stage: Stage) -> None:
         self._progress.clear()
         if stage.outcome is Outcome.PASSED:
-            self._show(figures_lines(stage.figures) if stage.figures is not None else ["passed"])
+            for line in figures_lines(stage.figures) if stage.figures is not None else ["passed"]:
+                self._show(line)
             return
         colour = self._terminal.faint if stage.outcome is Outcome.NOT_TRIED else self._terminal.bad
         errno = f" {stage.refusal.errno} by {stage.refusal.rule}" if stage.refusal is not None else ""
-        self._show([f"{colour(stage.outcome)}{errno}: {stage.problem}"])
+        self._show(colour(stage.outcome), f"{errno}: {stage.problem}")
 
     def verdict(self, result: Result) -> None:
         """The last line, and what helps where it is not good."""
         self._progress.clear()
         passed = result.exit_status is ExitStatus.DONE
-        colour = self._terminal.good if passed else self._terminal.bad
         self._name = "verdict"
-        self._show([colour(result.verdict)] + ([f"try: {result.hint}"] if result.hint else []))
+        self._show((self._terminal.good if passed else self._terminal.bad)(result.verdict))
+        if result.hint:
+            self._show(f"try: {result.hint}")
 
     def close(self) -> None:
         """Leave no unfinished line on the terminal."""
         self._progress.clear()
 
-    def _show(self, lines: list[str]) -> None:
-        for line in lines:
-            name = self._terminal.bold(self._name) if self._name else ""
-            self._terminal.line(f"{name}{' ' * (_NAME - len(self._name))}{line}")
-            self._name = ""
+    def _show(self, *parts: str | Span) -> None:
+        name, terminal = self._name, self._terminal
+        if 0 < terminal.width < _NARROW:  # the name stands on a line of its own
+            if name:
+                terminal.line(terminal.bold(name))
+            terminal.line("  ", *parts, indent=2)
+        else:
+            terminal.line(terminal.bold(name), " " * (_NAME - len(name)), *parts, indent=_NAME)
+        self._name = ""

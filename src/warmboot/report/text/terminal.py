@@ -1,39 +1,107 @@
-"""Words for numbers, and a terminal's lines: sizes, tables, progress, colour where there is a person."""
+"""A terminal, as what is printed finds it: its width, its colours, a progress line, and nothing that steers it.
+
+NO_COLOR (https://no-color.org) and TERM=dumb switch colours off; TERM=dumb the progress line, too.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import textwrap
 import time
-from collections.abc import Sequence
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
-__all__ = ["Progress", "Terminal", "size_text", "table"]
+from warmboot.report.text.words import size_text
+from warmboot.visible import visible
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
+__all__ = ["Progress", "Span", "Terminal"]
 
-
-def size_text(size: int) -> str:
-    """Bytes as a person says them: 11.1 MiB, 512 MiB, 4 KiB."""
-    if size < 1024:
-        return f"{size} bytes"
-    amount, unit = float(size), 0
-    while amount >= 1024 and unit < len(_UNITS):
-        amount /= 1024
-        unit += 1
-    return f"{amount:.0f} {_UNITS[unit - 1]}" if amount == int(amount) else f"{amount:.1f} {_UNITS[unit - 1]}"
+_NARROWEST = 40  # columns: what is narrower is left to the terminal
 
 
-def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> list[str]:
-    """Rows as lines with columns of even width; the columns numbered in `right` are aligned to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return lines
+class Span(NamedTuple):
+    """Text in a colour: `code` is what ECMA-48's SGR takes."""
+
+    text: str
+    code: str
+
+
+class Terminal:
+    """Standard output. Every text is made visible; lines are folded where there is a terminal that is too narrow."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        watched = self._stream.isatty()
+        self._colour = watched and not os.environ.get("NO_COLOR") and _moves()
+        self.width = shutil.get_terminal_size().columns if watched else 0  # columns, 0 for any number
+
+    def line(self, *parts: str | Span, indent: int = 0) -> None:
+        """Print one line at once, made of these parts; what does not fit goes on in the next, after `indent` blanks."""
+        spans = [_visible(each) for each in parts]
+        lines = self._folded(spans, indent) if self._too_wide(spans) else [spans]
+        self._stream.write("".join("".join(map(self._shown, each)) + "\n" for each in lines))
+        self._stream.flush()
+
+    def good(self, text: str) -> Span:
+        """Text of success."""
+        return Span(text, "32")
+
+    def bad(self, text: str) -> Span:
+        """Text of failure."""
+        return Span(text, "1;31")
+
+    def faint(self, text: str) -> Span:
+        """Text in the background."""
+        return Span(text, "2")
+
+    def bold(self, text: str) -> Span:
+        """Text that leads."""
+        return Span(text, "1")
+
+    def _too_wide(self, spans: list[Span]) -> bool:
+        return self.width >= _NARROWEST and sum(len(each.text) for each in spans) > self.width
+
+    def _folded(self, spans: list[Span], indent: int) -> list[list[Span]]:
+        """Lines of whole words, each with the colour of the span in which its line begins or goes on."""
+        text = "".join(each.text for each in spans)
+        ends, at = [], 0
+        for each in spans:
+            at += len(each.text)
+            ends.append(at)
+        wrapped = textwrap.wrap(
+            text,
+            self.width,
+            subsequent_indent=" " * indent,
+            expand_tabs=False,
+            replace_whitespace=False,
+            break_on_hyphens=False,
+        )
+        lines, at = [], 0
+        for number, line in enumerate(wrapped):
+            words = line[indent:] if number else line
+            start = text.index(words, at)
+            at = start + len(words)
+            cut = [
+                Span(text[max(start, end - len(each.text)) : min(at, end)], each.code)
+                for each, end in zip(spans, ends, strict=True)
+                if end > start and end - len(each.text) < at
+            ]
+            lines.append([Span(" " * indent, ""), *cut] if number else cut)
+        return lines
+
+    def _shown(self, span: Span) -> str:
+        return f"\x1b[{span.code}m{span.text}\x1b[0m" if self._colour and span.code and span.text else span.text
+
+
+def _visible(part: str | Span) -> Span:
+    text, code = (part, "") if isinstance(part, str) else part
+    return Span(visible(text, keep_tab=True), code)
+
+
+def _moves() -> bool:
+    """Whether the terminal knows more than lines of text."""
+    return os.environ.get("TERM") != "dumb"
 
 
 class Progress:
@@ -44,7 +112,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None, *, patience: float = 0.5) -> None:
         self._stream = stream or sys.stderr
-        self._watched = self._stream.isatty()
+        self._watched = self._stream.isatty() and _moves()
         self._patience = patience
         self._began = time.monotonic()
         self._next = 0.0
@@ -62,10 +130,11 @@ class Progress:
         if not self._watched or now < self._next or not total:
             return
         self._next = now + 0.1
-        filled = min(30, 30 * done // total)
+        cells = min(30, max(4, shutil.get_terminal_size().columns - 50))
+        filled = min(cells, cells * done // total)
         rate = done / max(now - self._began, 0.001)
         left = (total - done) / rate if rate else 0.0
-        bar = "#" * filled + "." * (30 - filled)
+        bar = "#" * filled + "." * (cells - filled)
         self._stream.write(f"\r{name:10}[{bar}] {size_text(done)} of {size_text(total)}, {left:.0f} s left \x1b[K")
         self._stream.flush()
         self._shown = True
@@ -76,35 +145,3 @@ class Progress:
             self._stream.write("\r\x1b[K")
             self._stream.flush()
             self._shown = False
-
-
-class Terminal:
-    """Standard output, with colour where it is a terminal."""
-
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream or sys.stdout
-        self._colour = self._stream.isatty()
-
-    def line(self, text: str = "") -> None:
-        """Print one line at once."""
-        self._stream.write(text + "\n")
-        self._stream.flush()
-
-    def good(self, text: str) -> str:
-        """Text of success."""
-        return self._in("32", text)
-
-    def bad(self, text: str) -> str:
-        """Text of failure."""
-        return self._in("1;31", text)
-
-    def faint(self, text: str) -> str:
-        """Text in the background."""
-        return self._in("2", text)
-
-    def bold(self, text: str) -> str:
-        """Text that leads."""
-        return self._in("1", text)
-
-    def _in(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text

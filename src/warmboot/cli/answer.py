@@ -1,0 +1,40 @@
+"""Answers as JSON: each has its schema's name, this package's version, and QEMU's where QEMU takes part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from warmboot import __version__
+from warmboot.report.json.documents import ErrorAnswer
+from warmboot.report.json.values import json_value
+
+__all__ = ["document", "error_document", "print_json"]
+
+
+def document(schema: str, answer: object, *, uses_qemu: bool = False) -> dict[str, Any]:
+    """An answer; `schema` is the name of a file in warmboot/schemas, `answer` a dataclass or members."""
+    return {
+        "schema": f"urn:warmboot:{schema}:1",
+        "version": __version__,
+        "qemu_version": _qemu_version() if uses_qemu else None,
+        **json_value(answer),
+    }
+
+
+def error_document(problem: str, hint: str, status: int, *, uses_qemu: bool = False) -> dict[str, Any]:
+    """The answer of a command that could not give its own."""
+    return document("error", ErrorAnswer(problem, hint, status), uses_qemu=uses_qemu)
+
+
+def print_json(answer: Mapping[str, Any], *, one_line: bool = False) -> None:
+    """Print an answer; `one_line` for JSON Lines."""
+    print(json.dumps(answer, indent=None if one_line else 2), flush=True)
+
+
+def _qemu_version() -> str | None:
+    """The version of the QEMU that is used, None where there is none."""
+    from warmboot.machines.qemu_version import qemu_version  # noqa: PLC0415 - only where QEMU takes part
+
+    return qemu_version()

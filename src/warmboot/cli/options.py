@@ -1,0 +1,197 @@
+"""Options that several commands have: one word for one thing, with one meaning."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from warmboot.errors import InputError
+from warmboot.memmap import Facts, parse_size
+from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel
+from warmboot.visible import visible
+
+__all__ = [
+    "add_append",
+    "add_call",
+    "add_cpus",
+    "add_crashkernel",
+    "add_initrd",
+    "add_json",
+    "add_kernel",
+    "add_like",
+    "add_memory",
+    "add_module",
+    "add_panic",
+    "add_profile",
+    "add_replace",
+    "facts_asked_for",
+    "modernized",
+    "whole_number",
+]
+
+_OLD_KERNEL = ("record", "fuzz", "witness")  # commands that took KERNEL by --kernel until 0.3
+_MOST_CPUS = 255
+_MOST = (1 << 63) - 1
+
+
+def add_kernel(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """KERNEL."""
+    parser.add_argument("kernel", metavar="KERNEL", type=Path, help=help_text)
+
+
+def add_initrd(parser: argparse.ArgumentParser) -> None:
+    """--initrd, repeatable."""
+    parser.add_argument(
+        *("--initrd",),
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="an initial RAM disk; may be given several times: they are joined, as the kernel takes them",
+    )
+
+
+def add_module(parser: argparse.ArgumentParser) -> None:
+    """--module, repeatable."""
+    parser.add_argument(
+        *("--module",),
+        metavar="'FILE WORDS'",
+        action="append",
+        default=[],
+        help="a module of a multiboot kernel such as Xen, with its own command line; may be given several times",
+    )
+
+
+def add_append(parser: argparse.ArgumentParser, whose: str = "the new kernel's") -> None:
+    """--append, which adds."""
+    parser.add_argument("--append", metavar="TEXT", default="", help=f"add to {whose} command line")
+
+
+def add_replace(parser: argparse.ArgumentParser) -> None:
+    """--command-line, which replaces."""
+    parser.add_argument(
+        "--command-line", metavar="TEXT", help="the new kernel's command line, also in place of an image's own"
+    )
+
+
+def add_panic(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """--panic."""
+    parser.add_argument("--panic", action="store_true", help=help_text)
+
+
+def add_call(parser: argparse.ArgumentParser, calls: Sequence[str]) -> None:
+    """--call."""
+    parser.add_argument(
+        *("--call",),
+        choices=list(calls),
+        default=calls[0],
+        help="the system call that loads (default: auto, which goes by what the running kernel allows)",
+    )
+
+
+class _Profile(argparse.Action):
+    """--profile NAME, or `list`: that prints the names and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any, *_: Any) -> None:  # noqa: ANN401
+        if values == "list":
+            from warmboot.cli.profiles import print_profiles  # noqa: PLC0415 - only --profile list
+
+            print_profiles()
+            parser.exit()
+        setattr(namespace, self.dest, values)
+
+
+def add_profile(parser: argparse.ArgumentParser) -> None:
+    """--profile."""
+    parser.add_argument(
+        *("--profile",),
+        metavar="NAME|list",
+        action=_Profile,
+        help="the release whose rules the model follows (default: that of the running kernel); list prints them",
+    )
+
+
+def add_memory(parser: argparse.ArgumentParser, default: str, whose: str = "the machine's") -> None:
+    """--memory."""
+    parser.add_argument("--memory", metavar="SIZE", help=f"{whose} RAM, as 512M or 4G (default: {default})")
+
+
+def add_cpus(parser: argparse.ArgumentParser) -> None:
+    """--cpus."""
+    parser.add_argument("--cpus", metavar="N", type=whole_number, help="its processors (default: 2)")
+
+
+def add_crashkernel(parser: argparse.ArgumentParser) -> None:
+    """--crashkernel, repeatable."""
+    parser.add_argument(
+        *("--crashkernel",),
+        metavar="SPEC",
+        action="append",
+        default=[],
+        help="memory that its kernel has reserved for a crash kernel, as Linux takes it: 256M, 256M@64M, 512M,high,"
+        " 512M-2G:64M,2G-:128M (default: none)",
+    )
+
+
+def add_like(parser: argparse.ArgumentParser) -> None:
+    """--like."""
+    parser.add_argument(
+        "--like", metavar="FACTS", type=Path, help="take the machine from a file that 'warmboot facts' wrote"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser, help_text: str = "print one JSON object") -> None:
+    """--json."""
+    parser.add_argument("--json", action="store_true", help=f"{help_text}, on errors too")
+
+
+def whole_number(text: str) -> int:
+    """A whole number, for argparse, which names the option."""
+    from warmboot.numbers import number  # noqa: PLC0415 - few commands have numbers
+
+    value = number(text, least=-_MOST, most=_MOST)
+    if value is None:
+        raise argparse.ArgumentTypeError(f"{visible(text, most=40)!r} is no whole number")
+    return value
+
+
+def facts_asked_for(args: argparse.Namespace) -> Facts:
+    """The machine of --like, or of --memory, --cpus and --crashkernel. Raises InputError."""
+    if args.cpus is not None and not 1 <= args.cpus <= _MOST_CPUS:
+        raise InputError(
+            f"--cpus {args.cpus}: not from 1 to {_MOST_CPUS}", hint="2 are enough to see secondary processors start"
+        )
+    if args.like is None:
+        facts = Facts.of_pc(parse_size("1G" if args.memory is None else args.memory), cpus=args.cpus or 2)
+        return with_crash_kernel(facts, [parse_crashkernel(each) for each in args.crashkernel])
+    if args.memory is not None or args.crashkernel:
+        raise InputError(
+            "--like already says how much memory there is and what is reserved",
+            hint="leave out --memory and --crashkernel, or --like",
+        )
+    try:
+        text = args.like.read_bytes()
+    except OSError as error:
+        raise InputError(f"{args.like}: cannot be read: {error.strerror}", hint="check the path") from None
+    return Facts.from_json(text, str(args.like))
+
+
+def modernized(arguments: list[str]) -> list[str]:
+    """The arguments without old spellings, each of which is told in one line on standard error."""
+    command = next((each for each in arguments if not each.startswith("-")), None)
+    if command not in _OLD_KERNEL:
+        return arguments
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    for at, each in enumerate(arguments[:end]):
+        name, equals, value = each.partition("=")
+        if name != "--kernel" or (not equals and at + 1 == end):
+            continue
+        rest = arguments[:at] + arguments[at + (1 if equals else 2) :]
+        place = rest.index(command) + 1
+        if sys.stderr is not None:
+            print(f"warmboot: notice: --kernel FILE is now plain: warmboot {command} FILE", file=sys.stderr)
+        return [*rest[:place], value if equals else arguments[at + 1], *rest[place:]]
+    return arguments

@@ -1,0 +1,120 @@
+"""The answers of the commands that have no stages: what --json prints beside schema and versions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "CachedFile",
+    "CallCounts",
+    "DebianAnswer",
+    "DemoAnswer",
+    "DemoDigest",
+    "ErrorAnswer",
+    "LayoutCounts",
+    "ReplayDisagreement",
+    "StatusAnswer",
+    "UnloadAnswer",
+]
+
+
+@dataclass(frozen=True)
+class ErrorAnswer:
+    """Why a command has no answer of its own: `exit_status` is the process's, 130 where it was interrupted."""
+
+    verdict: str
+    hint: str
+    exit_status: int
+
+
+@dataclass(frozen=True)
+class StatusAnswer:
+    """What is loaded on this computer. `crash_kernel` are physical ranges, the end excluded; null is not known."""
+
+    release: str
+    kexec_loaded: bool | None
+    kexec_crash_loaded: bool | None
+    kexec_crash_size: int | None
+    crash_kernel: tuple[tuple[int, int], ...]
+    kexec_load_disabled: int | None
+    kexec_load_limit_reboot: int | None
+    kexec_load_limit_panic: int | None
+    lockdown: str | None
+
+
+@dataclass(frozen=True)
+class UnloadAnswer:
+    """What was unloaded, "image" or "crash image", and whether one was loaded before; null is not known."""
+
+    what: str
+    was_loaded: bool | None
+
+
+@dataclass(frozen=True)
+class DemoDigest:
+    """The SHA-256 of a segment as it was computed here; `mem` is physical."""
+
+    segment: str
+    mem: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class DemoAnswer:
+    """What the demo saw: instructions executed, pages allocated, the registers at the kernel's entry, its words."""
+
+    verdict: str
+    exit_status: int
+    instructions: int | None
+    pages: int
+    registers: dict[str, int]
+    digests: tuple[DemoDigest, ...]
+    serial: str
+
+
+@dataclass(frozen=True)
+class CachedFile:
+    """A file from Debian's packages: a kernel by its series, or the guest's initrd."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class DebianAnswer:
+    """The files that are in the cache now."""
+
+    files: tuple[CachedFile, ...]
+
+
+@dataclass(frozen=True)
+class ReplayDisagreement:
+    """A call that the model answers otherwise.
+
+    `recorded` is the trace's line, `model` the model's answer; `rule` and `reason` say why the model refuses.
+    """
+
+    line: int
+    recorded: dict[str, Any]
+    model: dict[str, Any]
+    rule: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class CallCounts:
+    """The last line: how many calls were compared."""
+
+    calls: int
+    agree: int
+    disagree: int
+
+
+@dataclass(frozen=True)
+class LayoutCounts:
+    """The last line: how many layouts were compared."""
+
+    layouts: int
+    agree: int
+    disagree: int
