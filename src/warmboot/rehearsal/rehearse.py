@@ -201,12 +201,13 @@ class _Run:
                 stage.outcome = Outcome.NOT_TRIED
                 stage.problem, stage.hint = str(self._not_tried), self._not_tried.hint
                 return
-            watch = BootWatch(self._qemu, until=self._options.until)
+            initrd = any(each.name == "initrd" for each in self._placement.request.segments)
+            watch = BootWatch(self._qemu, until=self._options.until, initrd=initrd)
             watch.run(self._options.timeout, self._observer.console)
             stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
-                stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
+                stage.exit_status = ExitStatus.TIMEOUT if watch.timed_out else ExitStatus.REFUSED
 
     def _board_for(self, options: Options) -> Board | None:
         try:
