@@ -1,4 +1,4 @@
-"""How the cost of a rehearsal grows with the machine's memory: time and peak memory, up to the new kernel's entry point.
+"""How the cost of a rehearsal grows with the machine's memory: time and peak memory, up to the entry point.
 
     python bench/machines.py [SIZE ...]
 
