@@ -45,7 +45,7 @@ class KernelState:
         self.memory = memory
         self.profile = profile or profile_for(facts)
         ram = intersect(facts.allocatable, [each.range for each in memory.banks])
-        self.pages = PageAllocator(ram, later=facts.crash_kernel, policy=policy, seed=seed, below=below)
+        self.pages = PageAllocator(ram, policy=policy, seed=seed, below=below)
         self.totalram_pages = facts.totalram_pages
         self.crash = CrashReservation(facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation)
         self.security = Security(Lockdown(LockdownMode(facts.lockdown_mode)))
@@ -67,18 +67,18 @@ class KernelState:
         self.on_check: Callable[[rules.Rule], None] | None = None
         self.on_progress: Callable[[int], None] | None = None
 
-    def passed(self, rule: rules.Rule) -> None:
-        """A request has passed `rule`."""
+    def passed(self, *passed: rules.Rule) -> None:
+        """A request has passed these rules."""
         if self.on_check is not None:
-            self.on_check(rule)
+            for each in passed:
+                self.on_check(each)
 
-    def check_call(self, there: str | None, rule: rules.Rule, name: str) -> None:
-        """Refuse a system call that the kernel was built without; `there` is None where that is not known."""
-        if there == "no":
+    def check_call(self, rule: rules.Rule, name: str, *, there: bool) -> None:
+        """Refuse a system call that the kernel was built without. Raises KexecError: ENOSYS."""
+        if not there:
             known = f" ({self.facts.kexec_known_by})" if self.facts.kexec_known_by else ""
             raise rule.refuse(f"the kernel has no {name}{known}")
-        if there is not None:
-            self.passed(rule)
+        self.passed(rule)
 
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""
