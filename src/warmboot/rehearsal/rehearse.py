@@ -207,7 +207,7 @@ class _Run:
             stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
-                stage.exit_status = ExitStatus.TIMEOUT if watch.timed_out else ExitStatus.REFUSED
+                stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
 
     def _board_for(self, options: Options) -> Board | None:
         try:
