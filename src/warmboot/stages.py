@@ -39,7 +39,10 @@ class Refusal:
 
 @dataclass(slots=True)
 class Stage:
-    """One stage. `figures` are what it found, as far as it went; `problem` and `hint` say why it did not pass."""
+    """One stage. `figures` are what it found, as far as it went.
+
+    `problem`, `hint` and `exit_status` say why it did not pass; None is for one that did.
+    """
 
     name: str
     outcome: Outcome = Outcome.PASSED
@@ -48,6 +51,7 @@ class Stage:
     problem: str = ""
     hint: str = ""
     refusal: Refusal | None = None
+    exit_status: ExitStatus | None = None
 
 
 @dataclass(slots=True)
@@ -62,6 +66,11 @@ class Result:
     def stage(self, name: str) -> Stage | None:
         """The stage of that name, if it was reached."""
         return next((each for each in self.stages if each.name == name), None)
+
+    def stop(self, stage: Stage) -> None:
+        """This stage is the last one: it did not pass, and so says the verdict."""
+        self.verdict, self.hint = f"{stage.name} {stage.outcome}: {stage.problem}", stage.hint
+        self.exit_status = ExitStatus.REFUSED if stage.exit_status is None else stage.exit_status
 
     def figures(self, kind: type[_F]) -> _F:
         """The figures of that type. Raises LookupError where no stage has them."""
@@ -130,6 +139,7 @@ class Stages:
     def refuse(self, stage: Stage, error: WarmbootError) -> None:
         """The stage ends with this refusal."""
         stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, str(error), error.hint
+        stage.exit_status = error.exit_status
         if isinstance(error, KexecError):
             stage.problem = error.told(self.segments)
             stage.refusal = Refusal(error.errno_name, error.rule.name, error.segment)

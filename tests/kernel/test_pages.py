@@ -211,3 +211,21 @@ def test_a_terabyte(policy: Policy) -> None:
     assert len(set(frames)) == 100_000
     assert max(frames) < 1 << 28
     assert pages.alloc_pages(1) is not None
+
+
+@pytest.mark.parametrize("ram", [[Range(MIB, 8 * MIB)], [Range(MIB, 3 * MIB), Range(4 * MIB, 8 * MIB)]])
+def test_frames_below_a_limit_come_first(ram: list[Range]) -> None:
+    """All of them, in runs and one by one, before any other; then the others too."""
+    pages = PageAllocator(ram, below=5 * MIB)
+    lower = {frame for frame in frames_in(ram) if frame < 5 * MIB // PAGE_SIZE}
+    taken: set[int] = set()
+    while len(taken) < len(lower):
+        run = pages.alloc_run(100)
+        assert set(run) <= lower - taken
+        taken |= set(run)
+    assert set(alloc_frames(pages, pages.left)) == frames_in(ram) - lower
+
+
+def test_a_limit_below_all_ram_changes_nothing() -> None:
+    ram = [Range(MIB, 8 * MIB)]
+    assert alloc_frames(PageAllocator(ram, below=MIB), 100) == alloc_frames(PageAllocator(ram), 100)

@@ -123,7 +123,7 @@ def test_the_kernels_words_are_the_kernels() -> None:
 
 def test_a_started_program_is_not_enough_when_the_time_is_up() -> None:
     watch = watched(RUN, timeout=0.05)
-    assert (watch.passed, watch.timed_out) == (False, True)
+    assert (watch.passed, watch.out_of_time) == (False, True)
     assert "no user space in time, /init was started" in watch.problem
 
 
@@ -159,7 +159,7 @@ def test_a_machine_that_never_falls_silent_has_its_time() -> None:
 
     watch = BootWatch(Endless([]))
     watch.run(0.2, lambda text: None)
-    assert watch.timed_out
+    assert watch.out_of_time
 
 
 @pytest.mark.parametrize("digits", ["9" * 4301, "9" * 20, "0", "\u0663"])

@@ -139,7 +139,7 @@ def test_a_folded_lines_colours(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[\x1b[0;32m  OK  \x1b[0m] Started \x1b[0;1;39mudev\x1b[0m.", "[  OK  ] Started udev."),
         ("\x1b[2J\x1b[1;1H\x1bcboot", "boot"),
         ("\x1b]0;title\x07text", "text"),
-        ("\x00\x07bell\r\n\x9b", "bell"),
+        ("\x00\x07bell\r\n\x9b", "\\x00\\x07bell\\x0a\\x9b"),
         ("caf\u00e9 \ufffd", "caf\u00e9 \ufffd"),
     ],
 )

@@ -17,7 +17,7 @@ def document(schema: str, answer: object, *, uses_qemu: bool = False) -> dict[st
     """An answer; `schema` is the name of a file in warmboot/schemas, `answer` a dataclass or members."""
     return {
         "schema": f"urn:warmboot:{schema}:1",
-        "version": __version__,
+        "warmboot_version": __version__,
         "qemu_version": _qemu_version() if uses_qemu else None,
         **json_value(answer),
     }

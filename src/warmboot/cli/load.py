@@ -13,12 +13,17 @@ from warmboot.cli.options import (
     add_kernel,
     add_module,
     add_panic,
+    add_profile,
     add_replace,
+    command_line_request,
 )
 from warmboot.cli.parser import Subparsers, add_command, section
+from warmboot.cli.profiles import profile_named
 from warmboot.errors import InputError
-from warmboot.live.cmdline import concatenated, reused
-from warmboot.loading.load import Call, LoadOptions, load
+from warmboot.kernel.call import Call
+from warmboot.live.cmdline import reused
+from warmboot.loading.load import LoadOptions, load
+from warmboot.placement.command_line import CommandLineRequest
 from warmboot.report.json.result import result_members
 from warmboot.report.text.stages import TextReport
 from warmboot.stages import Silent
@@ -63,6 +68,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_append(parser)
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it")
     add_call(parser, [each.value for each in Call])
+    add_profile(parser)
     add("--dry-run", action="store_true", help="stop before the system call")
     add_json(parser, "print one JSON object at the end")
     parser.set_defaults(run=run)
@@ -77,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         command_line=_command_line(args),
         panic=args.panic,
         call=Call(args.call),
+        profile=profile_named(args.profile),
         dry_run=args.dry_run,
     )
     if args.json:
@@ -92,15 +99,14 @@ def run(args: argparse.Namespace) -> int:
     return result.exit_status
 
 
-def _command_line(args: argparse.Namespace) -> str:
-    if args.command_line is not None and args.reuse_command_line:
+def _command_line(args: argparse.Namespace) -> CommandLineRequest:
+    if not args.reuse_command_line:
+        return command_line_request(args)
+    if args.command_line is not None:
         raise InputError(
             "--command-line and --reuse-command-line are two command lines", hint="leave one out, or use --append"
         )
-    base: str | None = args.command_line
-    if args.reuse_command_line:
-        try:
-            base = reused(panic=args.panic)
-        except OSError as error:
-            raise InputError(f"/proc/cmdline: {error.strerror}", hint="mount /proc") from None
-    return concatenated(base, args.append or None) or ""
+    try:
+        return command_line_request(args, reused=reused(panic=args.panic))
+    except OSError as error:
+        raise InputError(f"/proc/cmdline: {error.strerror}", hint="mount /proc") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import os
@@ -16,9 +17,10 @@ from warmboot.cli.environment import VARIABLES
 from warmboot.cli.options import modernized
 from warmboot.cli.parser import EXIT_STATUSES, Formatter, Parser, examples_section, section
 from warmboot.errors import ExitStatus, WarmbootError
+from warmboot.streams import discard_unwritable, occupy_standard_descriptors
 from warmboot.visible import visible
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parse"]
 
 # Each a module of this room.
 COMMANDS = (
@@ -40,6 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     run = _Run(given)
     try:
+        return _status(run)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            discard_unwritable(stream)
+
+
+def _status(run: _Run) -> int:
+    try:
         return run()
     except WarmbootError as error:
         if run.debug:
@@ -48,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return run.fails("interrupted", "", _INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has seen enough
-        _discard_output()
         return ExitStatus.REFUSED
     except OSError as error:  # such as a full disk; what is read has its own errors
         if run.debug:
@@ -69,8 +78,11 @@ class _Run:
 
     def __call__(self) -> int:
         """The exit status. Raises WarmbootError, OSError."""
-        parser = _parser(self._given)
-        args = parser.parse_args(modernized(self._given))
+        try:
+            args = parse(self._given)
+        except SystemExit:
+            sys.stdout.flush()  # --help may not be writable
+            raise
         self._uses_qemu = getattr(args, "uses_qemu", False)
         run: Callable[..., int] = args.run
         status = run(args)
@@ -85,8 +97,13 @@ class _Run:
             elif status != _INTERRUPTED:
                 print("\n".join(_lines(problem, hint)), file=sys.stderr, flush=True)
         except OSError:  # nobody can be told
-            _discard_output()
+            pass
         return status
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """What the arguments ask for; `run` is the command's function. Raises InputError."""
+    return _parser(given).parse_args(modernized(given))
 
 
 def _lines(problem: str, hint: str) -> list[str]:
@@ -119,12 +136,8 @@ def _needed(arguments: Sequence[str]) -> Sequence[str]:
 
 
 def _open_streams() -> None:
-    """Standard streams that are closed lead nowhere, so that no file that is opened later takes their number."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    """Standard streams that are closed lead nowhere."""
+    occupy_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     if sys.stderr is None:
@@ -136,16 +149,9 @@ def _open_streams() -> None:
 def _system_failed(run: _Run, error: OSError) -> int:
     """The system refused something that no command expects it to."""
     try:
-        sys.stdout.flush()
+        print(flush=True)
     except OSError:  # it is our output that cannot be written
-        _discard_output()
         run.json = False
         return run.fails(f"the output cannot be written: {error.strerror}", "make room there", ExitStatus.REFUSED)
     status = ExitStatus.NOT_TRIED if error.errno in _NO_ROOM else ExitStatus.REFUSED
     return run.fails(str(error), "warmboot --debug, which shows where it comes from", status)
-
-
-def _discard_output() -> None:
-    """Nothing that is still to be written can be: the interpreter's end must not try it again."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

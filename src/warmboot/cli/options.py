@@ -11,6 +11,7 @@ from typing import Any
 from warmboot.errors import InputError
 from warmboot.memmap import Facts, parse_size
 from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel
+from warmboot.placement.command_line import CommandLineRequest
 from warmboot.visible import visible
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "add_panic",
     "add_profile",
     "add_replace",
+    "command_line_request",
     "facts_asked_for",
     "modernized",
     "whole_number",
@@ -88,7 +90,8 @@ def add_call(parser: argparse.ArgumentParser, calls: Sequence[str]) -> None:
         *("--call",),
         choices=list(calls),
         default=calls[0],
-        help="the system call that loads (default: auto, which goes by what the running kernel allows)",
+        metavar="CALL",
+        help=f"the system call that loads: {', '.join(calls)} (default: auto, by what the running kernel allows)",
     )
 
 
@@ -156,6 +159,11 @@ def whole_number(text: str) -> int:
     if value is None:
         raise argparse.ArgumentTypeError(f"{visible(text, most=40)!r} is no whole number")
     return value
+
+
+def command_line_request(args: argparse.Namespace, *, reused: str | None = None) -> CommandLineRequest:
+    """What --command-line and --append ask for; `reused` is a line that is taken over."""
+    return CommandLineRequest(args.append, args.command_line if reused is None else reused)
 
 
 def facts_asked_for(args: argparse.Namespace) -> Facts:

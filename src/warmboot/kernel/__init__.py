@@ -22,6 +22,7 @@ from warmboot.uapi import KexecFlags, LoadRequest, SegmentTable
 __all__ = [
     "PROFILES",
     "Caller",
+    "CpuState",
     "Facts",
     "Ima",
     "Ind",

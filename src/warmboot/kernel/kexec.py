@@ -50,6 +50,7 @@ _HOTPLUG = int(KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT)
 
 def kexec_load_check(kernel: KernelState, nr_segments: int, flags: int, caller: Caller) -> None:
     """Who may load, and whether flags and count are legal: the errno depends on this order. Raises KexecError."""
+    kernel.check_call(kernel.facts.kexec_load, rules.CONFIG_KEXEC, "kexec_load")
     kexec_load_permitted(kernel, flags, caller)
 
     refusal = kernel.security.kernel_load_data(caller)

@@ -15,6 +15,7 @@ from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
 __all__ = ["PageAllocator", "Policy"]
 
 _NORESERVE = 0x4000
+_EVERYWHERE = 1 << 64
 _FREE, _USED = b"\0", b"\1"
 _NONE = range(0)
 
@@ -31,7 +32,8 @@ class PageAllocator:
     """Hands out frames of RAM and takes them back; counts both, so that a leak shows.
 
     `ram` are physical ranges, and so are `later`, which may be added one day. Frames are handed out in runs, as most
-    of what is done with a frame can be done with all of a run at once.
+    of what is done with a frame can be done with all of a run at once. Where frames come in runs, those below the
+    physical address `below` are handed out before all others.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class PageAllocator:
         later: Sequence[Range] = (),
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
+        below: int = _EVERYWHERE,
     ) -> None:
         self._ranges = [_frames(each) for each in whole(merge(ram), PAGE_SIZE)]
         self.nr_pages = sum(len(each) for each in self._ranges)
@@ -54,7 +57,8 @@ class PageAllocator:
         for each in self._ranges:
             self._map[each.stop] = 1  # no run goes on behind RAM
         # Contiguous: all frames in the order of the policy; none is free before _next, a frame of piece _at or its end.
-        self._walk = _from_the_middle(self._ranges, self.nr_pages)
+        self._below = below >> PAGE_SHIFT
+        self._walk = _from_the_middle(self._ranges, self._below)
         self._at, self._next, self._end = 0, self._walk[0].start, self._walk[0].stop
         self._aimed: list[range] = []  # what an adversarial allocator hands out before all others, from the end
         # Scattered: frames are at positions 0, 1, 2, ... of a walk; those taken back come before further ones.
@@ -137,6 +141,8 @@ class PageAllocator:
             number = bisect_right(borders, first)
             if number < len(borders) and borders[number] < stop:
                 stop = borders[number]
+            if first < self._below < stop:
+                stop = self._below
             count = stop - first
         self._map[first:stop] = _USED * count
         self.allocated += count
@@ -258,10 +264,22 @@ def _frame_at(ranges: Sequence[range], position: int) -> int:
     raise IndexError(position)
 
 
-def _from_the_middle(ranges: Sequence[range], total: int) -> list[range]:
-    """Upwards from the middle: kernels are placed low and initrds high, and what is between is free."""
+def _from_the_middle(ranges: Sequence[range], below: int) -> list[range]:
+    """Upwards from the middle: kernels are placed low and initrds high, and what is between is free.
+
+    The middle is that of the frames before frame `below`, if there are any; the others come last.
+    """
+    lower = [range(each.start, min(each.stop, below)) for each in ranges if each.start < below]
+    upper = [range(max(each.start, below), each.stop) for each in ranges if each.stop > below]
+    if not lower:
+        lower, upper = upper, []
+    total = sum(map(len, lower))
     if not total:
         return [_NONE]
+    return _around_the_middle(lower, total) + upper
+
+
+def _around_the_middle(ranges: Sequence[range], total: int) -> list[range]:
     middle = _frame_at(ranges, total // 2)
     number = next(number for number, each in enumerate(ranges) if middle in each)
     begun = ranges[number]

@@ -57,6 +57,20 @@ class Rule:
         return KexecError(self, message, segment=segment, addresses=addresses, number=number)
 
 
+# whether the calls are there at all
+CONFIG_KEXEC = Rule(
+    "config_kexec",
+    errno.ENOSYS,
+    "sys_ni_syscall",
+    "run a kernel that was built with CONFIG_KEXEC, or load by kexec_file_load where this one has that call",
+)
+CONFIG_KEXEC_FILE = Rule(
+    "config_kexec_file",
+    errno.ENOSYS,
+    "sys_ni_syscall",
+    "run a kernel that was built with CONFIG_KEXEC_FILE, or load by kexec_load where this one has that call",
+)
+
 # kexec_load_check, in the kernel's order
 CAP_SYS_BOOT = Rule("cap_sys_boot", errno.EPERM, "kexec_load_permitted", "run it as root, or with CAP_SYS_BOOT")
 LOAD_DISABLED = Rule(

@@ -15,6 +15,7 @@ from warmboot.kernel.pages import PageAllocator, Policy
 from warmboot.kernel.profile import Profile, profile_for
 from warmboot.kernel.security import Lockdown, LockdownMode, Security
 from warmboot.memmap import Facts
+from warmboot.memmap.ranges import intersect
 from warmboot.uapi import PAGE_SHIFT
 
 __all__ = ["KernelState"]
@@ -26,7 +27,8 @@ _PHYSMEM_BITS, _PHYSMEM_BITS_LA57 = 46, 52
 class KernelState:
     """What Linux keeps in the variables of its kexec files, for one machine.
 
-    `on_check` is told of every rule that a request passed, `on_progress` of bytes as they are loaded.
+    `on_check` is told of every rule that a request passed, `on_progress` of bytes as they are loaded. Pages are handed
+    out where `memory` has them, those below the physical address `below` first.
     """
 
     def __init__(
@@ -37,11 +39,13 @@ class KernelState:
         profile: Profile | None = None,
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
+        below: int = 1 << 64,
     ) -> None:
         self.facts = facts
         self.memory = memory
         self.profile = profile or profile_for(facts)
-        self.pages = PageAllocator(facts.allocatable, later=facts.crash_kernel, policy=policy, seed=seed)
+        ram = intersect(facts.allocatable, [each.range for each in memory.banks])
+        self.pages = PageAllocator(ram, later=facts.crash_kernel, policy=policy, seed=seed, below=below)
         self.totalram_pages = facts.totalram_pages
         self.crash = CrashReservation(facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation)
         self.security = Security(Lockdown(LockdownMode(facts.lockdown_mode)))
@@ -67,6 +71,14 @@ class KernelState:
         """A request has passed `rule`."""
         if self.on_check is not None:
             self.on_check(rule)
+
+    def check_call(self, there: str | None, rule: rules.Rule, name: str) -> None:
+        """Refuse a system call that the kernel was built without; `there` is None where that is not known."""
+        if there == "no":
+            known = f" ({self.facts.kexec_known_by})" if self.facts.kexec_known_by else ""
+            raise rule.refuse(f"the kernel has no {name}{known}")
+        if there is not None:
+            self.passed(rule)
 
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""

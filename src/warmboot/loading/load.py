@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from warmboot.errors import ExitStatus, InputError, RefusedError
+from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Rule
+from warmboot.kernel import Profile, Rule
+from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
 from warmboot.live.arch.x86_64.firmware import read_firmware
@@ -26,20 +26,14 @@ from warmboot.live.facts import read_facts
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Module, Placement, place
+from warmboot.placement import Placement, place
 from warmboot.placement.arch.x86_64.crash import CrashDump
+from warmboot.placement.command_line import CommandLineRequest
+from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
-__all__ = ["Call", "LoadOptions", "load"]
-
-
-class Call(StrEnum):
-    """Which system call loads; the first chooses by what the running kernel allows."""
-
-    AUTO = "auto"
-    LOAD = "kexec_load"
-    FILE = "kexec_file_load"
+__all__ = ["LoadOptions", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +43,10 @@ class LoadOptions:
     kernel: Path
     initrds: Sequence[Path] = ()
     modules: Sequence[str] = ()  # multiboot: each a path and its words
-    command_line: str = ""
+    command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     panic: bool = False
     call: Call = Call.AUTO
+    profile: Profile | None = None  # the release whose rules the model follows, None for the running kernel's
     dry_run: bool = False
 
 
@@ -64,8 +59,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
         each()
         last = result.stages[-1]
         if last.outcome is not Outcome.PASSED:
-            result.exit_status = ExitStatus.REFUSED
-            result.verdict, result.hint = f"{last.name} {last.outcome}: {last.problem}", last.hint
+            result.stop(last)
             return result
     if options.dry_run:
         result.verdict = "it would load; nothing was loaded, as --dry-run asks"
@@ -87,20 +81,18 @@ class _Run:
         self._given: Image
         self._image: Image  # the kernel itself, in a unified image too
         self._placement: Placement | None = None
-        self._call, self._why = _chosen(options.call, self._facts)
+        self._call, self._why = chosen(options.call, self._facts)
         self._initrds = [map_file(path, "initrd") for path in options.initrds]
-        self._line = options.command_line
+        self._line = ""
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
-            self._given = image
+            self._given, own = image, None
             if isinstance(image, Uki):
-                self._initrds = self._initrds or list(image.initrds)
-                self._line = self._line or image.command_line or ""
-                image = image.linux
-            self._image = image
+                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
+            self._image, self._line = image, self._options.command_line.line(own)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
@@ -118,7 +110,7 @@ class _Run:
                 self._image,
                 computer,
                 initrds=self._initrds,
-                modules=[_module(each) for each in self._options.modules],
+                modules=[read_module(each) for each in self._options.modules],
                 command_line=self._line,
                 firmware=read_firmware(),
                 crash=crash,
@@ -137,7 +129,7 @@ class _Run:
 
     def permit(self) -> None:
         passed: list[str] = []
-        with self._stages.stage("permit") as stage, Machine(self._facts) as machine:
+        with self._stages.stage("permit") as stage, Machine(self._facts, profile=self._options.profile) as machine:
             kernel = machine.kernel
 
             def on_check(rule: Rule) -> None:
@@ -188,7 +180,7 @@ class _Run:
             opened.append(kernel)
             initrd = None
             if self._initrds:
-                alone = len(self._options.initrds) == 1
+                alone = len(self._options.initrds) == len(self._initrds) == 1
                 initrd = _opened(self._options.initrds[0]) if alone else self._joined()
                 opened.append(initrd)
             kexec_file_load(kernel, initrd, os.fsencode(self._line), self._flags())
@@ -209,21 +201,5 @@ def _opened(path: Path) -> int:
         raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from None
 
 
-def _chosen(call: Call, facts: Facts) -> tuple[Call, str]:
-    """The call, and why."""
-    if call is not Call.AUTO:
-        return call, "as asked for"
-    if facts.lockdown_mode != "none":
-        return Call.FILE, f"lockdown is {facts.lockdown_mode}, which forbids kexec_load"
-    return Call.LOAD, "nothing forbids it, and everything is known before it is loaded"
-
-
 def _caller() -> Caller:
     return Caller(cap_sys_boot=os.geteuid() == 0)
-
-
-def _module(words: str) -> Module:
-    path = words.partition(" ")[0]
-    if not path:
-        raise InputError("--module: no file is named", hint="give a path and the module's words: --module 'FILE arg'")
-    return Module(map_file(path, "module"), words)

@@ -59,7 +59,7 @@ class BootWatch:
         self._spoke_at: float | None = None  # when the first line came that is not the kernel's, after that
         self._decided = False
         self.passed = False
-        self.timed_out = False
+        self.out_of_time = False
         self.problem = ""
         self.hint = ""
         self.ended = 0.0  # when what decided it happened, in seconds of time.monotonic()
@@ -212,7 +212,7 @@ class BootWatch:
         waited_for = f"{self._until!r}" if self._until is not None else "user space"
         last = f"last on the console: {self._last_line or 'nothing'}"
         if not gone:
-            self.timed_out = True
+            self.out_of_time = True
             started = f", {self._init} was started {now - started_at:.1f} s ago" if started_at is not None else ""
             self._fails(f"no {waited_for} in time{started}; {last}", f"allow more by --timeout, or {_LOOK}", now)
             return

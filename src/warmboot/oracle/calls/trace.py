@@ -6,7 +6,6 @@ import errno
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict
 from itertools import chain, islice
 from typing import Any, NamedTuple, TypeAlias
 
@@ -322,7 +321,7 @@ def _shown(value: object) -> str:
 
 def format_header(facts: Facts) -> str:
     """A trace's first line."""
-    return json.dumps({"trace": TRACE_VERSION, "facts": asdict(facts)})
+    return json.dumps({"trace": TRACE_VERSION, "facts": facts.members()})
 
 
 def format_row(operation: Operation, answer: Answer | None = None) -> str:

@@ -15,6 +15,7 @@ def rehearsal_place_lines(figures: RehearsalPlaceFigures) -> list[str]:
     """Where everything goes."""
     added = f" ({figures.command_line_added} added, to see the boot)" if figures.command_line_added else ""
     return [
+        f"by {figures.call}: {figures.why}",
         *segment_lines(figures),
         f"command line: {figures.command_line or '(empty)'}{added}",
         *(f"differs from the facts: {each}" for each in figures.differs_from_facts),

@@ -5,12 +5,14 @@ from __future__ import annotations
 import mmap
 import struct
 
-from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.errors import RefusedError
+from warmboot.kernel import CpuState
 from warmboot.stubs.stub import stub
 
-__all__ = ["MAILBOX_OFFSET", "PAGE", "UNFIT", "WAITING", "Mailbox", "elf"]
+__all__ = ["MAILBOX_OFFSET", "MAPPED", "PAGE", "Mailbox", "elf"]
 
 PAGE = 4096  # bytes
+MAPPED = 4 << 40  # bytes: the physical memory, from 0 on, that the stub maps to itself
 
 # The mailbox, see pvh_stub.S. The registers follow in the order in which CpuState declares them.
 MAILBOX_OFFSET = 16
@@ -22,8 +24,8 @@ _RSDP_COPY_AND_STATE = struct.Struct("<Q22Q")
 _RSDP_COPY_OFFSET = MAILBOX_OFFSET + 16
 _MAILBOX_END = _RSDP_COPY_OFFSET + _RSDP_COPY_AND_STATE.size
 
-WAITING = 1  # mailbox.ready: the stub waits for go
-UNFIT = 0xFFFF_FFFF  # mailbox.ready: the processor lacks 1 GiB pages or 64-bit mode
+_WAITING = 1  # mailbox.ready: the stub waits for go
+_UNFIT = 0xFFFF_FFFF  # mailbox.ready: the processor lacks 1 GiB pages or 64-bit mode
 
 # System V gABI and include/uapi/linux/elf.h
 _EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
@@ -73,18 +75,22 @@ class Mailbox:
         # An older run's word must not be taken for this run's. The stub itself comes with QEMU's reset.
         self._page[MAILBOX_OFFSET:_MAILBOX_END] = bytes(_MAILBOX_END - MAILBOX_OFFSET)
 
-    def ready(self) -> int:
-        """0 while the firmware is at work, then WAITING or UNFIT."""
+    def ready(self) -> bool:
+        """Whether the stub waits. Raises RefusedError where the processor does not suit it."""
         value: int = _READY.unpack_from(self._page, MAILBOX_OFFSET)[0]
-        return value
+        if value == _UNFIT:
+            raise RefusedError(
+                "the machine's processor lacks 64-bit mode or 1 GiB pages", hint="set WARMBOOT_ACCEL=tcg"
+            )
+        return value == _WAITING
 
     def rsdp(self) -> int:
-        """The physical address of the firmware's RSDP; valid when the stub is WAITING."""
+        """The physical address of the firmware's RSDP; valid when the stub is ready."""
         address: int = _RSDP.unpack_from(self._page, _RSDP_OFFSET)[0]
         return address
 
     def release(self, state: CpuState, *, rsdp_copy: int = 0) -> None:
-        """Hand the processor to `state`; only when the stub is WAITING, as a reset overwrites its page."""
+        """Hand the processor to `state`; only when the stub is ready, as a reset overwrites its page."""
         self._page[_RSDP_COPY_OFFSET:_MAILBOX_END] = _pack_release(state, rsdp_copy)
         self._page[_GO_OFFSET] = 1  # last: x86 keeps the order of stores
 
