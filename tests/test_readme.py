@@ -15,12 +15,13 @@ README = Path(__file__).parents[1] / "README.md"
 def test_the_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = README.read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     code = "\n".join(blocks)
     for name, path in {"/boot/vmlinuz-6.12": kernel("6.12"), "/boot/initrd.img-6.12": guest_root()}.items():
         assert name in code
         code = code.replace(name, str(path))
     exec(compile(code, str(README), "exec"), {})
-    first, *refusal = capsys.readouterr().out.splitlines()
+    first, booted, *refusal = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"\d+ bytes in place, rip=0x1000200", first)
+    assert re.fullmatch(r"DONE 6\.12\.\S+", booted)
     assert refusal[:2] == ["EADDRNOTAVAIL", "page_alignment"]

@@ -1,4 +1,4 @@
-"""The variables of the environment that warmboot reads; docs/environment.md describes the same."""
+"""The environment variables that warmboot reads, as docs/environment.md has them."""
 
 from __future__ import annotations
 

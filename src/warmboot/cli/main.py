@@ -1,4 +1,4 @@
-"""`warmboot`: the command line. Each command is a module; what it raises on purpose becomes two lines, or JSON."""
+"""`warmboot`: the command line. Each command is a module; a WarmbootError becomes two lines on stderr, or JSON."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Run:
 
     def __init__(self, given: list[str]) -> None:
         self._given = given
-        # Wrong usage must be answered before it is parsed.
+        # Needed also where the arguments cannot be parsed.
         before = given[: given.index("--")] if "--" in given else given
         self.json = "--json" in before
         self.debug = "--debug" in before
@@ -78,13 +78,13 @@ class _Run:
         return status
 
     def fails(self, problem: str, hint: str, status: int) -> int:
-        """Tell why there is no answer. An interrupted command says nothing to the person who interrupted it."""
+        """Report why there is no answer; an interrupted command prints nothing for a person."""
         try:
             if self.json:
                 print_json(error_document(problem, hint, status, uses_qemu=self._uses_qemu), one_line=True)
             elif status != _INTERRUPTED:
                 print("\n".join(_lines(problem, hint)), file=sys.stderr, flush=True)
-        except OSError:  # nobody can be told
+        except OSError:  # there is nowhere to report it
             _discard_output()
         return status
 
@@ -118,18 +118,18 @@ def _parser(given: list[str]) -> Parser:
 
 
 def _needed(arguments: Sequence[str]) -> Sequence[str]:
-    """The one command that is asked for, so that it need not wait for the others' imports; else all of them."""
+    """The command that is asked for, so that the others need not be imported; all of them where none is."""
     first = next((each for each in arguments if not each.startswith("-")), None)
     return [first] if first in COMMANDS else COMMANDS
 
 
 def _open_streams() -> None:
-    """Standard streams that are closed lead nowhere, so that no file that is opened later takes their number."""
+    """Open /dev/null for closed standard streams, so that no file opened later gets their descriptor."""
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor: this one
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     if sys.stderr is None:
@@ -139,10 +139,10 @@ def _open_streams() -> None:
 
 
 def _system_failed(run: _Run, error: OSError) -> int:
-    """The system refused something that no command expects it to."""
+    """Report an OSError that no command expects."""
     try:
         print(flush=True)
-    except OSError:  # it is our output that cannot be written
+    except OSError:  # the output itself cannot be written
         _discard_output()
         run.json = False
         return run.fails(f"the output cannot be written: {error.strerror}", "make room there", ExitStatus.REFUSED)
@@ -151,6 +151,6 @@ def _system_failed(run: _Run, error: OSError) -> int:
 
 
 def _discard_output() -> None:
-    """Nothing that is still to be written can be: the interpreter's end must not try it again."""
+    """Redirect stdout to /dev/null: what is still buffered cannot be written when the interpreter exits."""
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
         os.dup2(nowhere.fileno(), sys.stdout.fileno())

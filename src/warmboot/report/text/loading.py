@@ -1,4 +1,4 @@
-"""What the stages of a load on this computer show."""
+"""The stages of a load on this computer as text."""
 
 from __future__ import annotations
 

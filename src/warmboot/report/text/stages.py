@@ -1,4 +1,4 @@
-"""Stages as they happen, for a person: each with its figures, then the verdict."""
+"""Stages as text, printed as they happen: each with its figures, then the verdict."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class TextReport:
         self._show(colour(stage.outcome), f"{errno}: {stage.problem}")
 
     def verdict(self, result: Result) -> None:
-        """The last line, and what helps where it is not good."""
+        """Print the verdict, and the hint if there is one."""
         self._progress.clear()
         passed = result.exit_status is ExitStatus.DONE
         self._name = "verdict"
@@ -60,7 +60,7 @@ class TextReport:
             self._show(f"try: {result.hint}")
 
     def close(self) -> None:
-        """Leave no unfinished line on the terminal."""
+        """Erase an unfinished progress line."""
         self._progress.clear()
 
     def _show(self, *parts: str | Span) -> None:
