@@ -521,7 +521,7 @@ def test_facts_and_memory_contradict_each_other(here: Here, image: Path, tmp_pat
         for value in ("512M", ""):
             ran = here.rehearse(image, "--like", tmp_path / "facts.json", option, value)
             assert ran.status == USAGE
-            assert "--like already says" in ran.problem
+            assert "--like already defines" in ran.problem
     ran = here.rehearse(image, "--like", tmp_path / "missing.json")
     assert ran.status == USAGE
     assert "missing.json: cannot be read: No such file" in ran.problem

@@ -99,6 +99,7 @@ def test_foreign_names_are_shown_visibly(tmp_path: Path, capsys: pytest.CaptureF
         (OutOfTimeError("no end in time", hint="allow more"), 4),
         (OSError(errno.ENOSPC, "No space left on device"), 3),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 3),
+        (MemoryError(), 3),
         (OSError(errno.EIO, "Input/output error"), 1),
     ],
 )

@@ -51,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has seen enough
         _discard_output()
         return ExitStatus.REFUSED
+    except MemoryError:
+        return run.fails("not enough memory", "free memory, or give less to do", ExitStatus.NOT_TRIED)
     except OSError as error:  # such as a full disk; what is read has its own errors
         if run.debug:
             raise

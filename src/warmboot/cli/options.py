@@ -31,6 +31,7 @@ __all__ = [
     "command_line_request",
     "facts_asked_for",
     "modernized",
+    "size_of",
     "whole_number",
 ]
 
@@ -166,6 +167,14 @@ def command_line_request(args: argparse.Namespace, *, reused: str | None = None)
     return CommandLineRequest(args.append, args.command_line if reused is None else reused)
 
 
+def size_of(option: str, text: str) -> int:
+    """The bytes that an option asks for. Raises InputError, which names the option."""
+    try:
+        return parse_size(text)
+    except InputError as error:
+        raise InputError(f"{option}: {error}", hint=error.hint) from None
+
+
 def facts_asked_for(args: argparse.Namespace) -> Facts:
     """The machine of --like, or of --memory, --cpus and --crashkernel. Raises InputError."""
     if args.cpus is not None and not 1 <= args.cpus <= _MOST_CPUS:
@@ -173,7 +182,7 @@ def facts_asked_for(args: argparse.Namespace) -> Facts:
             f"--cpus {args.cpus}: not from 1 to {_MOST_CPUS}", hint="2 are enough to see a secondary processor start"
         )
     if args.like is None:
-        facts = Facts.of_pc(parse_size("1G" if args.memory is None else args.memory), cpus=args.cpus or 2)
+        facts = Facts.of_pc(size_of("--memory", "1G" if args.memory is None else args.memory), cpus=args.cpus or 2)
         return with_crash_kernel(facts, [parse_crashkernel(each) for each in args.crashkernel])
     if args.memory is not None or args.crashkernel:
         raise InputError(

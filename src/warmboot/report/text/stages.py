@@ -43,7 +43,8 @@ class TextReport:
     def ends(self, stage: Stage) -> None:
         self._progress.clear()
         if stage.outcome is Outcome.PASSED:
-            for line in figures_lines(stage.figures) if stage.figures is not None else ["passed"]:
+            room = max(0, self._terminal.width - _NAME)
+            for line in figures_lines(stage.figures, room) if stage.figures is not None else ["passed"]:
                 self._show(line)
             return
         colour = self._terminal.faint if stage.outcome is Outcome.NOT_TRIED else self._terminal.bad
