@@ -25,6 +25,7 @@ FLOORS = [
     "kernel",
     "debian machines live",
     "figures",
+    "figures",
     "stages",
     "rehearsal loading",
     "oracle report",

@@ -195,6 +195,9 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
-def test_a_name_may_be_any_bytes() -> None:
-    done = subprocess.run([*OURS, "-c", "-l", b"/no/\xff"], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (1, b"Cannot open `/no/\xff': No such file or directory\n")
+@pytest.mark.parametrize("name", [b"\xff", b"\x1b[31m", b"a\nb", b"\xc2\x9b1m", "\u202e".encode()])
+def test_a_name_may_be_any_bytes_and_steers_no_terminal(name: bytes) -> None:
+    done = subprocess.run([*OURS, "-c", "-l", b"/no/" + name], capture_output=True, check=False)
+    assert done.returncode == 1
+    shown = done.stderr.decode("ascii").removesuffix(": No such file or directory\n").removeprefix("Cannot open `/no/")
+    assert shown.isprintable()

@@ -120,7 +120,7 @@ def test_this_computer() -> None:
 def config(**options: str) -> bytes:
     lines = [f"CONFIG_{name}={value}" for name, value in options.items() if value != "n"]
     lines += [f"# CONFIG_{name} is not set" for name, value in options.items() if value == "n"]
-    return gzip.compress("\n".join(lines).encode())
+    return gzip.compress("\n".join(lines).encode(), mtime=0)
 
 
 def with_config(root: Path, **options: str) -> Facts:

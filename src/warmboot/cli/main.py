@@ -17,6 +17,7 @@ from warmboot.cli.environment import VARIABLES
 from warmboot.cli.options import modernized
 from warmboot.cli.parser import EXIT_STATUSES, Formatter, Parser, examples_section, section
 from warmboot.errors import ExitStatus, WarmbootError
+from warmboot.streams import discard_unwritable, occupy_standard_descriptors
 from warmboot.visible import visible
 
 __all__ = ["COMMANDS", "main", "parse"]
@@ -41,6 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     run = _Run(given)
     try:
+        return _status(run)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            discard_unwritable(stream)
+
+
+def _status(run: _Run) -> int:
+    try:
         return run()
     except WarmbootError as error:
         if run.debug:
@@ -49,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return run.fails("interrupted", "", _INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has seen enough
-        _discard_output()
         return ExitStatus.REFUSED
     except MemoryError:
         return run.fails("not enough memory", "free memory, or give less to do", ExitStatus.NOT_TRIED)
@@ -72,7 +80,11 @@ class _Run:
 
     def __call__(self) -> int:
         """The exit status. Raises WarmbootError, OSError."""
-        args = parse(self._given)
+        try:
+            args = parse(self._given)
+        except SystemExit:
+            sys.stdout.flush()  # --help may not be writable
+            raise
         self._uses_qemu = getattr(args, "uses_qemu", False)
         run: Callable[..., int] = args.run
         status = run(args)
@@ -87,7 +99,7 @@ class _Run:
             elif status != _INTERRUPTED:
                 print("\n".join(_lines(problem, hint)), file=sys.stderr, flush=True)
         except OSError:  # there is nowhere to report it
-            _discard_output()
+            pass
         return status
 
 
@@ -127,11 +139,7 @@ def _needed(arguments: Sequence[str]) -> Sequence[str]:
 
 def _open_streams() -> None:
     """Open /dev/null for closed standard streams, so that no file opened later gets their descriptor."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor: this one
+    occupy_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     if sys.stderr is None:
@@ -145,14 +153,7 @@ def _system_failed(run: _Run, error: OSError) -> int:
     try:
         print(flush=True)
     except OSError:  # the output itself cannot be written
-        _discard_output()
         run.json = False
         return run.fails(f"the output cannot be written: {error.strerror}", "make room there", ExitStatus.REFUSED)
     status = ExitStatus.NOT_TRIED if error.errno in _NO_ROOM else ExitStatus.REFUSED
     return run.fails(str(error), "warmboot --debug, which shows where it comes from", status)
-
-
-def _discard_output() -> None:
-    """Redirect stdout to /dev/null: what is still buffered cannot be written when the interpreter exits."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

@@ -6,6 +6,7 @@ import mmap
 import os
 import stat
 
+from warmboot.dropin.output import shown
 from warmboot.dropin.stop import Stop
 
 __all__ = ["File", "open_file"]
@@ -25,14 +26,14 @@ def open_file(path: str) -> File:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        raise Stop(1, f"Cannot open `{path}': {_reason(error)}\n") from None
+        raise Stop(1, f"Cannot open `{shown(path)}': {_reason(error)}\n") from None
     try:
         file = File(path, fd)
     except OSError as error:
         os.close(fd)
-        raise Stop(1, f"Read on {path} failed: {error.strerror}\nCannot read {path}\n") from None
+        raise Stop(1, f"Read on {shown(path)} failed: {error.strerror}\nCannot read {shown(path)}\n") from None
     if not file.data.nbytes:
-        raise Stop(1, f"Cannot read {path}\nkexec: it is empty\n")
+        raise Stop(1, f"Cannot read {shown(path)}\nkexec: it is empty\n")
     return file
 
 

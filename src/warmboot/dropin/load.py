@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from warmboot.dropin.files import File, open_file
 from warmboot.dropin.options import FILE_TYPES
+from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import RefusedError, WarmbootError
 from warmboot.images import WrongKindError, identify_bytes
@@ -46,12 +47,12 @@ def _load_by_file(command: Command, kernel: File, image: Image) -> int:
         try:
             return load_file(command, kernel, image)
         except WarmbootError as error:  # no memory for what must be unpacked
-            raise Stop(EFAILED, f"Cannot load {kernel.path}\nkexec: {error}\nkexec: try: {error.hint}\n") from None
+            raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
     if command.fallback:
         return EFALLBACK
     raise Stop(
         1,
-        f"Cannot load {kernel.path}\n"
+        f"Cannot load {shown(kernel.path)}\n"
         f"kexec: it is of type {image.kind}, and kexec_file_load takes bzImage64 only on x86_64: use -c, or -a\n",
     )
 
@@ -59,7 +60,7 @@ def _load_by_file(command: Command, kernel: File, image: Image) -> int:
 def _identify(kernel: File, kind: str | None) -> Image:
     """Raises Stop."""
     if kind is not None and kind not in FILE_TYPES:
-        raise Stop(EFAILED, f"Unsupported kernel type {kind}\nkexec: known are {', '.join(FILE_TYPES)}\n")
+        raise Stop(EFAILED, f"Unsupported kernel type {shown(kind)}\nkexec: known are {', '.join(FILE_TYPES)}\n")
     try:
         return identify_bytes(kernel.data, kernel.path, kind)
     except WrongKindError as error:
@@ -68,4 +69,4 @@ def _identify(kernel: File, kind: str | None) -> Image:
         # Damaged: kexec-tools takes a packed file that it cannot unpack for one that it does not know.
         is_known = isinstance(error, RefusedError) or next(matching_kinds(kernel.data), None)
         said = "Cannot load" if is_known else "Cannot determine the file type of"
-        raise Stop(EFAILED, f"{said} {kernel.path}\nkexec: {error}\nkexec: try: {error.hint}\n") from None
+        raise Stop(EFAILED, f"{said} {shown(kernel.path)}\n{told(error)}") from None

@@ -8,6 +8,7 @@ from warmboot.dropin.command import KEXEC_PRESERVE_CONTEXT
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
 from warmboot.dropin.files import open_file
 from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
 from warmboot.live.arch.x86_64.firmware import read_firmware
@@ -32,16 +33,16 @@ def load_segments(command: Command, path: str, image: Image) -> int:
     try:
         computer = read_computer()
     except WarmbootError as error:
-        raise Stop(EFAILED, f"Could not get memory layout\n{_told(error)}") from None
+        raise Stop(EFAILED, f"Could not get memory layout\n{told(error)}") from None
     options = LoaderOptions(command, image.kind)
     if options.real_mode:
-        raise Stop(EFAILED, f"Cannot load {path}\n{_NO_REAL_MODE}")
+        raise Stop(EFAILED, f"Cannot load {shown(path)}\n{_NO_REAL_MODE}")
     try:
         request = _place(command, options, image, computer)
     except InputError as error:
-        raise Stop(EFAILED, f"Cannot load {path}\n{_told(error)}") from None
+        raise Stop(EFAILED, f"Cannot load {shown(path)}\n{told(error)}") from None
     except WarmbootError as error:  # no room for it: kexec-tools ends at once there
-        raise Stop(1, f"locate_hole failed\n{_told(error)}") from None
+        raise Stop(1, f"locate_hole failed\n{told(error)}") from None
     return _call(command, request)
 
 
@@ -112,7 +113,3 @@ def _call(command: Command, request: LoadRequest) -> int:
             explain(error, request)
             return EFAILED
     return 0
-
-
-def _told(error: WarmbootError) -> str:
-    return f"kexec: {error}\nkexec: try: {error.hint}\n"

@@ -7,6 +7,7 @@ import sys
 
 from warmboot.dropin.command import Command
 from warmboot.dropin.options import LOADER, TAKEN_BY
+from warmboot.dropin.output import shown
 from warmboot.dropin.stop import Stop
 
 TYPE_CHECKING = False
@@ -38,7 +39,7 @@ class LoaderOptions:
         """An option for another type is told and has no effect, as in kexec-tools."""
         for meaning, _, typed in self._command.given:
             if meaning in _LOADER_MEANINGS and meaning not in TAKEN_BY[self._kind]:
-                sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{typed}'\n")
+                sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{shown(typed)}'\n")
                 sys.stderr.write(f"kexec: it is of no use for a kernel of type {self._kind}, and is ignored\n")
         taken = TAKEN_BY[self._kind]
         self.initrd = self.initrd if "initrd" in taken else None

@@ -54,7 +54,7 @@ def test_trace(path: Path) -> None:
     operations, answers = read_whole(lines, path.name)
     results, coverage = compare(facts, operations, answers)
     assert [each for each in results if each is not None] == []
-    assert len(results) == len(lines) - 1 >= FEWEST  # the last line's end is followed by nothing
+    assert len(results) == len(lines) >= FEWEST
     assert cell.promises(profile_for(facts)) - coverage.kinds.keys() == set()
 
 
