@@ -145,6 +145,7 @@ class Facts:
             kexec_crash_size=str(crashkernel),
             la57=False,
             cpus=cpus,
+            efi=False,
         )
 
     @cached_property
