@@ -46,11 +46,11 @@ class PageAllocator:
         below: int = _EVERYWHERE,
     ) -> None:
         self._ranges = [_frames(each) for each in whole(merge(ram), PAGE_SIZE)]
-        self.nr_pages = sum(len(each) for each in self._ranges)
+        self.nr_pages: int = sum(len(each) for each in self._ranges)
         self.policy = policy
-        self.left = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
+        self.left: int = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
         self._limited = False
-        self.allocated = 0  # pages handed out and not taken back
+        self.allocated: int = 0  # pages handed out and not taken back
         # One byte a frame, of which only what is looked at costs memory: a terabyte machine has 256 million.
         top = max((each.end >> PAGE_SHIFT for each in [*ram, *later]), default=0)
         self._map = mmap.mmap(-1, top + 1, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NORESERVE)

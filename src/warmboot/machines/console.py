@@ -53,9 +53,10 @@ class Console:
     ) -> None:
         self._port = port
         self._longest_line = longest_line
-        self._copy, self._copy_left, self.copy_limit = copy, copy_limit, copy_limit
-        self.copy_is_cut = False
-        self.dropped = 0
+        self._copy, self._copy_left = copy, copy_limit
+        self.copy_limit: int = copy_limit
+        self.copy_is_cut: bool = False
+        self.dropped: int = 0
         self._waiting: deque[ConsoleLine] = deque()
         self._bytes = 0  # about those in `_waiting`
         self._changed = threading.Condition()

@@ -34,7 +34,7 @@ class Terminal:
         self._stream = stream or sys.stdout
         watched = self._stream.isatty()
         self._colour = watched and not os.environ.get("NO_COLOR") and _moves()
-        self.width = shutil.get_terminal_size().columns if watched else 0  # columns, 0 for any number
+        self.width: int = shutil.get_terminal_size().columns if watched else 0  # columns, 0 for any number
 
     def line(self, *parts: str | Span, indent: int = 0) -> None:
         """Print one line made of these parts and flush it; what does not fit is continued after `indent` spaces."""

@@ -28,7 +28,7 @@ class IdentityMapping:
 
     def __init__(self, *, la57: bool, gbpages: bool, only_full: bool) -> None:
         self._top_shift = 48 if la57 else 39
-        self.nr_tables = 1  # frames that the tables take
+        self.nr_tables: int = 1  # frames that the tables take
         self.nr_page_tables = 4 if la57 else 3  # frames that the tables take which map one 4 KiB page besides
         self._gbpages = gbpages
         self._only_full = only_full
