@@ -249,7 +249,7 @@ def test_a_kernel_cut_short_anywhere(here: Here, vmlinuz: bytes, tmp_path: Path)
             assert f"cut short: {offset} bytes" in ran.problem
 
 
-def test_a_real_kernel_cut_behind_its_code_is_whole(here: Here, vmlinuz: bytes, tmp_path: Path) -> None:
+def test_a_real_kernel_cut_after_its_code_is_whole(here: Here, vmlinuz: bytes, tmp_path: Path) -> None:
     path = tmp_path / "vmlinuz"
     setup = (1 + vmlinuz[SETUP_SECTS]) * 512
     path.write_bytes(vmlinuz[: setup + struct.unpack_from("<I", vmlinuz, SYSSIZE)[0] * 16])
