@@ -435,7 +435,6 @@ FACTS = {
     "large rsdp": (facts_with(rsdp=1 << 64), "more than 64 bits"),
     "lockdown": (facts_with(lockdown="none [strict]"), "lockdown is 'none [strict]'"),
     "release": (facts_with(release="Windows"), "'Windows' is no kernel release"),
-    "old release": (facts_with(release="4.19.0"), "older than 5.10"),
     "machine": (facts_with(machine="aarch64"), "machine is 'aarch64', only x86_64"),
     "page size": (facts_with(page_size=16384), "page_size is 16384, x86 has 4096"),
     "zeroed": (with_iomem("00000000-00000000 : System RAM", "00000000-00000000 : Reserved"), "every address is zero"),

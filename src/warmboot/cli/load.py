@@ -18,7 +18,6 @@ from warmboot.cli.options import (
     command_line_request,
 )
 from warmboot.cli.parser import Subparsers, add_command, section
-from warmboot.cli.profiles import profile_named
 from warmboot.errors import InputError
 from warmboot.kernel.call import Call
 from warmboot.live.cmdline import reused
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         command_line=_command_line(args),
         panic=args.panic,
         call=Call(args.call),
-        profile=profile_named(args.profile),
+        profile=args.profile,
         dry_run=args.dry_run,
     )
     if args.json:

@@ -12,7 +12,7 @@ from warmboot.kernel.crash_core import CrashReservation
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.memory import PhysicalMemory
 from warmboot.kernel.pages import PageAllocator, Policy
-from warmboot.kernel.profile import Profile, profile_for
+from warmboot.kernel.profile import Profile, choose
 from warmboot.kernel.security import Lockdown, LockdownMode, Security
 from warmboot.memmap import Facts
 from warmboot.memmap.ranges import intersect
@@ -43,9 +43,9 @@ class KernelState:
     ) -> None:
         self.facts = facts
         self.memory = memory
-        self.profile: Profile = profile or profile_for(facts)
+        self.profile: Profile = profile or choose(facts).profile
         ram = intersect(facts.allocatable, [each.range for each in memory.banks])
-        self.pages: PageAllocator = PageAllocator(ram, later=facts.crash_kernel, policy=policy, seed=seed, below=below)
+        self.pages: PageAllocator = PageAllocator(ram, policy=policy, seed=seed, below=below)
         self.totalram_pages: int = facts.totalram_pages
         self.crash: CrashReservation = CrashReservation(
             facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation
@@ -69,18 +69,18 @@ class KernelState:
         self.on_check: Callable[[rules.Rule], None] | None = None
         self.on_progress: Callable[[int], None] | None = None
 
-    def passed(self, rule: rules.Rule) -> None:
-        """A request has passed `rule`."""
+    def passed(self, *passed: rules.Rule) -> None:
+        """A request has passed these rules."""
         if self.on_check is not None:
-            self.on_check(rule)
+            for each in passed:
+                self.on_check(each)
 
-    def check_call(self, there: str | None, rule: rules.Rule, name: str) -> None:
-        """Refuse a system call that the kernel was built without; `there` is None where that is not known."""
-        if there == "no":
+    def check_call(self, rule: rules.Rule, name: str, *, there: bool) -> None:
+        """Refuse a system call that the kernel was built without. Raises KexecError: ENOSYS."""
+        if not there:
             known = f" ({self.facts.kexec_known_by})" if self.facts.kexec_known_by else ""
             raise rule.refuse(f"the kernel has no {name}{known}")
-        if there is not None:
-            self.passed(rule)
+        self.passed(rule)
 
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""
