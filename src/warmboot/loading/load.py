@@ -1,4 +1,4 @@
-"""Loading a kernel on this computer for a person: every stage is seen, and the model is asked before Linux is."""
+"""Loading a kernel on this computer in stages; the model makes the kernel's checks before the system call."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
             result.stop(last)
             return result
     if options.dry_run:
-        result.verdict = "it would load; nothing was loaded, as --dry-run asks"
+        result.verdict = "it would load; nothing was loaded (--dry-run)"
     elif options.panic:
         result.verdict = "loaded: a crash of this kernel starts it"
     else:
