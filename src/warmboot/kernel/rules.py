@@ -31,7 +31,7 @@ class KexecError(RefusedError):
     ) -> None:
         super().__init__(message, hint=hint or rule.hint)
         self.rule = rule
-        self.errno = number or rule.errno
+        self.errno: int = number or rule.errno
         self.segment = segment
         self.addresses = addresses
 

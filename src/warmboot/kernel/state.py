@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from warmboot.kernel import rules
-from warmboot.kernel.arch import of
+from warmboot.kernel.arch import MachineKexec, of
 from warmboot.kernel.crash_reserve import CrashReservation
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.memory import PhysicalMemory
@@ -40,26 +40,28 @@ class KernelState:
     ) -> None:
         self.facts = facts
         self.memory = memory
-        self.profile = profile or choose(facts).profile
-        self.arch = of(facts.machine).machine_kexec(facts, self.profile)
+        self.profile: Profile = profile or choose(facts).profile
+        self.arch: MachineKexec = of(facts.machine).machine_kexec(facts, self.profile)
         ram = intersect(facts.allocatable, [each.range for each in memory.banks])
-        self.pages = PageAllocator(ram, policy=policy, seed=seed, below=below)
-        self.totalram_pages = facts.totalram_pages
-        self.crash = CrashReservation(facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation)
-        self.security = Security.of(facts)
-        self.vmcoreinfo = f"OSRELEASE={facts.release}\nPAGESIZE={facts.page_size}\n".encode()
+        self.pages: PageAllocator = PageAllocator(ram, policy=policy, seed=seed, below=below)
+        self.totalram_pages: int = facts.totalram_pages
+        self.crash: CrashReservation = CrashReservation(
+            facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation
+        )
+        self.security: Security = Security.of(facts)
+        self.vmcoreinfo: bytes = f"OSRELEASE={facts.release}\nPAGESIZE={facts.page_size}\n".encode()
 
         limit = self.arch.memory_limit - 1
-        self.destination_memory_limit = limit  # KEXEC_DESTINATION_MEMORY_LIMIT, a physical address
-        self.memory_limit_frames = limit >> PAGE_SHIFT  # the same for sources and control pages
+        self.destination_memory_limit: int = limit  # KEXEC_DESTINATION_MEMORY_LIMIT, a physical address
+        self.memory_limit_frames: int = limit >> PAGE_SHIFT  # the same for sources and control pages
 
         self.kexec_image: Kimage | None = None
         self.kexec_crash_image: Kimage | None = None
-        self.kexec_load_disabled = facts.kexec_load_disabled
-        self.kexec_load_limit_reboot = facts.kexec_load_limit_reboot
-        self.kexec_load_limit_panic = facts.kexec_load_limit_panic
+        self.kexec_load_disabled: bool = facts.kexec_load_disabled
+        self.kexec_load_limit_reboot: int = facts.kexec_load_limit_reboot
+        self.kexec_load_limit_panic: int = facts.kexec_load_limit_panic
         self._lock = threading.Lock()
-        self.kexec_flags = int(self.profile.legal_flags(kexec_jump=facts.kexec_jump))  # KEXEC_FLAGS
+        self.kexec_flags: int = int(self.profile.legal_flags(kexec_jump=facts.kexec_jump))  # KEXEC_FLAGS
         self._observer: LoadObserver | None = None
 
     @contextmanager
