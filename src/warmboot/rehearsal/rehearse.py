@@ -23,7 +23,7 @@ from warmboot.images import Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.kernel import Kernel, KexecError, PhysicalMemory, Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
-from warmboot.kernel.permit import permit
+from warmboot.kernel.permit import assumed, not_made, permit
 from warmboot.machines.arch import Board, of
 from warmboot.machines.fit import ram_that_fits
 from warmboot.machines.machine import Machine
@@ -47,9 +47,8 @@ __all__ = ["rehearse"]
 _TWIN_LIMIT = 160 << 20
 # Bytes of digest that the processor in this process computes in about two seconds.
 _DIGEST_LIMIT = 96 << 20
-_ASSUMED = ("the caller is root", "no security module or IMA policy forbids it")
+_ASSUMED = "the caller is root"
 _PLACED_HERE = "the kernel would place the image by itself: here it lies where our own loader puts it"
-_NOT_MADE = ("whether the running kernel trusts the file's signature",)
 _SILENT = Silent()
 
 
@@ -157,8 +156,8 @@ class _Run:
                     tuple(passed),
                     fit=self._choice.fit,
                     why=self._choice.why,
-                    assumed=_ASSUMED,
-                    not_made=_NOT_MADE if by_file else (),
+                    assumed=(_ASSUMED, *assumed(self._options.facts, request)),
+                    not_made=not_made(self._options.facts, request),
                 )
 
     def load(self) -> None:
