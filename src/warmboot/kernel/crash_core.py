@@ -34,12 +34,12 @@ class CrashReservation:
         self._shrinks_low = shrinks_low
         self.crashk_low_res: Range | None = reserved[0] if len(reserved) > 1 else None
         self._set(reserved[-1] if reserved else None)
-        self.protected = False
+        self.protected: bool = False
 
     def _set(self, crashk_res: Range | None) -> None:
         self.crashk_res = crashk_res
-        self.start = crashk_res.start if crashk_res else 0
-        self.last = crashk_res.end - 1 if crashk_res else 0
+        self.start: int = crashk_res.start if crashk_res else 0
+        self.last: int = crashk_res.end - 1 if crashk_res else 0
 
     @property
     def size(self) -> int:

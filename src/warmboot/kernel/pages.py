@@ -47,11 +47,11 @@ class PageAllocator:
         frames = [(each.start >> PAGE_SHIFT, each.end >> PAGE_SHIFT) for each in whole(merge(ram), PAGE_SIZE)]
         self._ram = RangeSet(frames)
         self._free = RangeSet(frames)
-        self.nr_pages = sum(stop - start for start, stop in frames)
+        self.nr_pages: int = sum(stop - start for start, stop in frames)
         self._aims = policy is Policy.ADVERSARIAL
-        self.left = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
+        self.left: int = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
         self._limited = False
-        self.allocated = 0  # pages handed out and not taken back
+        self.allocated: int = 0  # pages handed out and not taken back
         self._parts = _from_the_middle(self._ram, below >> PAGE_SHIFT)
         self._aimed: list[range] = []  # what an adversarial allocator hands out before all others, from the end
         # Scattered: frames are at positions 0, 1, 2, ... of a walk; those taken back come before further ones.
@@ -209,7 +209,7 @@ class PageAllocator:
 
 
 def _from_the_middle(ram: RangeSet, limit: int) -> list[tuple[int, int]]:
-    """Upwards from the middle of the RAM before frame `limit`, if there is any: kernels are placed low and initrds high,
+    """Upwards from the middle of the RAM before frame `limit`, if there is any: kernels go low and initrds high,
     and what is between is free. Then what is below, and at last the frames from `limit` on.
     """
     lower = list(ram.within(0, limit)) or list(ram.within(0, _LAST))

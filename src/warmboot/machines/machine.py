@@ -38,9 +38,9 @@ class Machine(Closing):
         seed: int = 0,
     ) -> None:
         self.facts = facts
-        self.memory = memory or PhysicalMemory(_banks(facts) if banks is None else banks)
+        self.memory: PhysicalMemory = memory or PhysicalMemory(_banks(facts) if banks is None else banks)
         try:
-            self.kernel = Kernel(facts, self.memory, profile=profile, policy=policy, seed=seed, below=below)
+            self.kernel: Kernel = Kernel(facts, self.memory, profile=profile, policy=policy, seed=seed, below=below)
         except BaseException:
             self.memory.close()
             raise

@@ -26,6 +26,7 @@ from warmboot.machines.console import ConsoleLine, ConsoleReader
 from warmboot.machines.console_copy import ConsoleCopy
 from warmboot.machines.lifeline import spawn
 from warmboot.machines.qmp import Events, Outcome
+from warmboot.programs import find_program
 
 __all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]
 
@@ -37,12 +38,13 @@ _PATIENCE = 2.0  # seconds that QEMU gets to follow each request to end
 
 
 def find_qemu(machine: str = DEFAULT) -> Path:
-    """The QEMU to run: what the environment's WARMBOOT_QEMU names, else the architecture's on the PATH.
+    """The QEMU to run: what the environment's WARMBOOT_QEMU names, else the architecture's in the system's own
+    folders, whatever the caller's PATH is.
 
     Raises MissingToolError.
     """
     arch, named = of(machine), os.environ.get(_QEMU_VARIABLE)
-    found = shutil.which(named or arch.qemu)
+    found = shutil.which(named) if named else find_program(arch.qemu)
     if found is None:
         if named:
             raise MissingToolError(

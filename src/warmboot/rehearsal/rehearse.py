@@ -17,9 +17,10 @@ from warmboot.figures import (
     digest_figures,
     segment_figures,
 )
+from warmboot.files.steady import check_unchanged
 from warmboot.images import Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Kernel, KexecError, Rule
+from warmboot.kernel import Kernel, KexecError, Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.machines.machine import Machine
@@ -32,7 +33,6 @@ from warmboot.rehearsal.computer import Machines
 from warmboot.rehearsal.crash import crash_dump
 from warmboot.rehearsal.handover import HandOver, hand_over
 from warmboot.rehearsal.options import Options
-from warmboot.rehearsal.profile import profile_named
 from warmboot.stages import Observer, Outcome, Result, Silent, Stages
 from warmboot.uapi import KexecFileFlags, KexecFileRequest, LoadRequest
 
@@ -88,7 +88,8 @@ class _Run:
         self._observer = observer
         self._stages = Stages(result, observer)
         self._stack = stack
-        self._profile = profile_named(options.profile, options.facts)
+        self._choice = choose(options.facts, options.profile)
+        self._profile = self._choice.profile
         self._call, self._why = chosen(options.call, options.facts)
         if self._call is Call.FILE:
             self._why += f"; {_PLACED_HERE}"
@@ -142,7 +143,12 @@ class _Run:
                 permit(kernel, self._file_request() if by_file else self._placement.request)
             finally:
                 stage.figures = PermitFigures(
-                    kernel.profile.name, tuple(passed), assumed=_ASSUMED, not_made=_NOT_MADE if by_file else ()
+                    kernel.profile.name,
+                    tuple(passed),
+                    fit=self._choice.fit,
+                    why=self._choice.why,
+                    assumed=_ASSUMED,
+                    not_made=_NOT_MADE if by_file else (),
                 )
 
     def load(self) -> None:
@@ -160,6 +166,8 @@ class _Run:
                 control_pages=sum(map(len, image.control_pages)),
                 seconds=time.monotonic() - began,
             )
+            options = self._options
+            check_unchanged([options.kernel, *options.initrds, *(each.partition(" ")[0] for each in options.modules)])
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from warmboot.kernel.memory import PhysicalMemory
 from warmboot.memmap.range_set import RangeSet
@@ -27,7 +27,7 @@ class IdentityMapping:
 
     def __init__(self, *, la57: bool, gbpages: bool, only_full: bool) -> None:
         self._top_shift = 48 if la57 else 39
-        self.nr_tables = 1  # frames that the tables take
+        self.nr_tables: int = 1  # frames that the tables take
         self.nr_page_tables = 4 if la57 else 3  # frames that the tables take which map one 4 KiB page besides
         self._gbpages = gbpages
         self._only_full = only_full
@@ -37,7 +37,7 @@ class IdentityMapping:
         self._gigabytes: set[int] = set()  # addresses, in units of 1 GiB, that one entry maps
         self._added = RangeSet()
         # Whether physical bytes from one up to another are in one range that was added.
-        self.covers = self._added.covers
+        self.covers: Callable[[int, int], bool] = self._added.covers
 
     def add(self, start: int, end: int) -> None:
         """Map physical bytes `start` up to `end`; what is mapped already stays."""
