@@ -25,9 +25,10 @@ needs_root = pytest.mark.needs_root
 
 
 def version(program: Path, environment: Mapping[str, str] | None = None) -> str:
-    words = [program, "--version"]
+    words: list[str | Path] = [program, "--version"]
     env = None if environment is None else {**os.environ, **environment}
-    return subprocess.run(words, capture_output=True, text=True, check=True, env=env).stdout
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
+    return str(done.stdout)
 
 
 @pytest.fixture
