@@ -210,7 +210,7 @@ def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
         "          QEMU by tcg, 1 processors, 1024 MiB",
         "          Linux 6.1.0, 1 processor brought up, ACPI seen",
         "          4.50 s from the hand-over to user space, /init started",
-        "          its first words: hello",
+        "          its first line: hello",
         "verdict   it loads, and it boots",
     ]
 

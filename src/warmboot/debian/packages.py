@@ -26,7 +26,7 @@ from warmboot.errors import InputError, RefusedError
 
 __all__ = ["SUITES", "Suite", "compare_versions", "unpack"]
 
-log = logging.getLogger("warmboot.debian")
+log: logging.Logger = logging.getLogger("warmboot.debian")
 
 # The archives that make up a suite; the first one is needed, the others are taken if the mirror has them.
 SUITES: Mapping[str, tuple[str, ...]] = {
@@ -86,8 +86,8 @@ class Suite:
         if name not in SUITES:
             raise InputError(f"{name!r} is not a suite that is used here", hint=f"one of: {', '.join(SUITES)}")
         self.name = name
-        self.folder = cache_folder(cache) / "apt" / name
-        self.archives = self.folder / "archives"
+        self.folder: Path = cache_folder(cache) / "apt" / name
+        self.archives: Path = self.folder / "archives"
         self._ready = False
         self._fresh = False  # whether the lists were read by this object
         self._warning = ""  # what the last reading of the lists lacked

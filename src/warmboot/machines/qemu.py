@@ -19,9 +19,9 @@ from typing import BinaryIO
 
 from warmboot.closing import Closing
 from warmboot.errors import MissingToolError, RefusedError
-from warmboot.kernel import CpuState
+from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.accel import choose
-from warmboot.machines.arch import DEFAULT, Accel, Computer, Mailbox, of
+from warmboot.machines.arch import DEFAULT, Accel, Computer, FirmwareTold, Mailbox, of
 from warmboot.machines.console import ConsoleLine, ConsoleReader
 from warmboot.machines.console_copy import ConsoleCopy
 from warmboot.machines.lifeline import spawn
@@ -108,8 +108,8 @@ class QemuMachine(Closing):
             self.close()
             raise
 
-    def wait_ready(self, timeout: float) -> int:
-        """Wait up to `timeout` seconds for the stub; the physical address of the firmware's RSDP.
+    def wait_ready(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for the stub.
 
         Raises RefusedError where QEMU ended instead, with its own words, or the time is up.
         """
@@ -124,7 +124,11 @@ class QemuMachine(Closing):
                     hint="allow more time, or set WARMBOOT_ACCEL=tcg if KVM was used",
                 )
             time.sleep(_POLL)
-        return self._mailbox.rsdp()
+
+    def firmware(self, memory: PhysicalMemory, timeout: float) -> FirmwareTold:
+        """What the firmware leaves in the computer's memory, when it is done. Raises as `wait_ready`."""
+        self.wait_ready(timeout)
+        return self._mailbox.told(memory)
 
     def release(self, state: CpuState, *, rsdp_copy: int = 0, timeout: float = 30.0) -> None:
         """Hand the boot processor to `state`, after waiting up to `timeout` seconds for the stub.

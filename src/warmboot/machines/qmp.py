@@ -39,7 +39,8 @@ class Events:
 
     def __init__(self, held: ExitStack) -> None:
         # QEMU's end stays open here as well: the library takes a hang-up while it connects badly.
-        self._ours, self.theirs = connected(held, held)
+        self._ours, theirs = connected(held, held)
+        self.theirs: socket.socket = theirs
         self._send("qmp_capabilities")
 
     def quit(self) -> None:
