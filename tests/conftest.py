@@ -42,6 +42,11 @@ _NEEDS: dict[str, tuple[Callable[[], bool], str, str]] = {
         "apt and its package sources",
         "tools/test -m needs_apt   (on Debian, or a system made from it)",
     ),
+    "needs_atheris": (
+        abilities.has_atheris,
+        "atheris, a fuzzer for CPython up to 3.13",
+        "python -m pip install atheris && tools/test -m needs_atheris",
+    ),
 }
 _not_run: dict[str, list[str]] = {}
 
