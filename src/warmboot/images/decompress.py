@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 
 from warmboot.errors import InputError, MissingToolError
-from warmboot.images.probe import has
+from warmboot.formats.reading import has
 from warmboot.images.sink import DamagedError, Sink
 
 TYPE_CHECKING = False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 
 from warmboot.errors import InputError
+from warmboot.formats.reading import has
 from warmboot.images.decompress import compression
-from warmboot.images.probe import has
 
 __all__ = ["is_zboot", "zboot_payload"]
 

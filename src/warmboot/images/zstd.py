@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import zstandard
 
-from warmboot.images.probe import has
+from warmboot.formats.reading import has
 from warmboot.images.sink import DamagedError
 
 TYPE_CHECKING = False
