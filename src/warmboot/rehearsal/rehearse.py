@@ -18,6 +18,7 @@ from warmboot.figures import (
     digest_figures,
     segment_figures,
 )
+from warmboot.files.steady import check_unchanged
 from warmboot.images import Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.kernel import Kernel, KexecError, Rule
@@ -170,6 +171,8 @@ class _Run:
                 control_pages=sum(map(len, image.control_pages)),
                 seconds=time.monotonic() - began,
             )
+            options = self._options
+            check_unchanged([options.kernel, *options.initrds, *(each.partition(" ")[0] for each in options.modules)])
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
