@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from warmboot.errors import InputError, RefusedError
 from warmboot.formats.pe import I386, X86_64, Section, machine, sections
+from warmboot.images.allowance import unpacked
 from warmboot.images.bzimage import BzImage, parse_bzimage
-from warmboot.images.decompress import decompressed
+from warmboot.images.decompress import compression
 from warmboot.images.probe import is_bzimage
 
 __all__ = ["Uki", "parse_uki"]
@@ -50,7 +51,9 @@ def parse_uki(data: memoryview, name: str, wrapping: tuple[str, ...] = ()) -> Uk
             hint="give one for x86-64",
         )
     found, profiles = _first_profile(sections(data), name)
-    kernel = decompressed(found[".linux"], f"{name}: .linux") if ".linux" in found else memoryview(b"")
+    kernel = found.get(".linux", memoryview(b""))
+    if compression(kernel) is not None:
+        kernel = unpacked(kernel, f"{name}: .linux")
     if not is_bzimage(kernel):
         raise InputError(f"{name}: its .linux section is no bzImage", hint="make the unified kernel image again")
     line = found.get(".cmdline")

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from warmboot.files.anonymous import new_file
 from warmboot.machines.guest import Guest, GuestError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Snapshot:
                 yield guest, monitor
 
     def _file(self, name: str) -> int:
-        file = os.memfd_create(name)
+        file = new_file(name)
         self._held.callback(os.close, file)
         return file
 
