@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-__all__ = ["has_apt", "has_namespaces", "has_qemu", "is_root"]
+__all__ = ["begin", "demand", "has_apt", "has_namespaces", "has_qemu", "is_root"]
 
 # CLONE_NEWNS and CLONE_NEWNET, and for others than root CLONE_NEWUSER.
 _TRY = """
@@ -35,3 +35,18 @@ def has_qemu() -> bool:
 def has_apt() -> bool:
     """Whether packages can be fetched by name."""
     return shutil.which("apt-get") is not None and os.path.isdir("/etc/apt")  # noqa: PTH112
+
+
+_marks: set[str] | None = None
+
+
+def begin(marks: set[str]) -> None:
+    """A test with these marks begins."""
+    global _marks  # noqa: PLW0603 - one test runs at a time
+    _marks = marks
+
+
+def demand(need: str) -> None:
+    """Fail the test that runs if it is not marked with what it needs: everywhere, not only where that is missing."""
+    if _marks is not None and need not in _marks:
+        raise AssertionError(f"this test needs what others may not have: mark it with pytest.mark.{need}")
