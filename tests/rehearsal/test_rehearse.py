@@ -48,8 +48,8 @@ def test_a_host_with_5_level_page_tables_is_rehearsed_with_4() -> None:
     assert result.exit_status == 0, result.verdict
     assert differs(result) == [
         "4-level page tables, not 5",
-        "ACPI's root pointer is where QEMU's firmware puts it",
         "2 of 64 processors",
+        "ACPI's root pointer is where QEMU's firmware puts it",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Answers as JSON: each has its schema's name, this package's version, and QEMU's where QEMU takes part."""
+"""Answers as JSON: each has its schema, the version of warmboot, and that of QEMU where QEMU is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def document(schema: str, answer: object, *, uses_qemu: bool = False) -> dict[st
 
 
 def error_document(problem: str, hint: str, status: int, *, uses_qemu: bool = False) -> dict[str, Any]:
-    """The answer of a command that could not give its own."""
+    """The answer of a command that failed before it had one."""
     return document("error", ErrorAnswer(problem, hint, status), uses_qemu=uses_qemu)
 
 

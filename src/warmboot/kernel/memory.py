@@ -48,7 +48,7 @@ class PhysicalMemory(Closing):
     """
 
     def __init__(self, banks: Sequence[Range]) -> None:
-        self.fd = _anonymous_file()
+        self.fd: int = _anonymous_file()
         self.banks: list[Bank] = []
         self._spans: list[tuple[int, int, int, mmap.mmap]] = []  # what banks hold, for quick access
         offset = 0

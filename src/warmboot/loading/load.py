@@ -1,4 +1,4 @@
-"""Loading a kernel on this computer for a person: every stage is seen, and the model is asked before Linux is."""
+"""Loading a kernel on this computer in stages; the model makes the kernel's checks before the system call."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from pathlib import Path
 from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
+from warmboot.files.steady import changed_files
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Profile, Rule
+from warmboot.kernel import Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
 from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.buffers import joined_file
-from warmboot.live.calls import LiveError, kexec_file_load, kexec_load
+from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
@@ -31,7 +32,7 @@ from warmboot.placement.arch.x86_64.crash import CrashDump
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
-from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
+from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
 __all__ = ["LoadOptions", "load"]
 
@@ -46,7 +47,7 @@ class LoadOptions:
     command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     panic: bool = False
     call: Call = Call.AUTO
-    profile: Profile | None = None  # the release whose rules the model follows, None for the running kernel's
+    profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
 
 
@@ -62,7 +63,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
             result.stop(last)
             return result
     if options.dry_run:
-        result.verdict = "it would load; nothing was loaded, as --dry-run asks"
+        result.verdict = "it would load; nothing was loaded (--dry-run)"
     elif options.panic:
         result.verdict = "loaded: a crash of this kernel starts it"
     else:
@@ -81,6 +82,7 @@ class _Run:
         self._given: Image
         self._image: Image  # the kernel itself, in a unified image too
         self._placement: Placement | None = None
+        self._choice = choose(self._facts, options.profile)
         self._call, self._why = chosen(options.call, self._facts)
         self._initrds = [map_file(path, "initrd") for path in options.initrds]
         self._line = ""
@@ -129,7 +131,8 @@ class _Run:
 
     def permit(self) -> None:
         passed: list[str] = []
-        with self._stages.stage("permit") as stage, Machine(self._facts, profile=self._options.profile) as machine:
+        choice = self._choice
+        with self._stages.stage("permit") as stage, Machine(self._facts, profile=choice.profile) as machine:
             kernel = machine.kernel
 
             def on_check(rule: Rule) -> None:
@@ -140,7 +143,7 @@ class _Run:
             try:
                 permit(kernel, self._request(), _caller())
             finally:
-                stage.figures = PermitFigures(kernel.profile.name, tuple(passed))
+                stage.figures = PermitFigures(choice.profile.name, tuple(passed), fit=choice.fit, why=choice.why)
 
     def load(self) -> None:
         with self._stages.stage("load") as stage:
@@ -154,11 +157,27 @@ class _Run:
                     self._load_files()
                     size = memory = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
+                self._unload_what_has_changed()
             except LiveError as error:
                 told = explain_load(error, self._request())
                 hints = [each.removeprefix("try: ") for each in told if each.startswith("try: ")]
                 stage.outcome, stage.problem = Outcome.REFUSED, "; ".join(told[: len(told) - len(hints)])
                 stage.hint = hints[0] if hints else "see the kernel's log: dmesg"
+
+    def _unload_what_has_changed(self) -> None:
+        """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.
+        Raises LiveError where it cannot be unloaded."""
+        changed = ", ".join(changed_files())
+        if not changed:
+            return
+        if self._placement is not None:
+            kexec_unload(int(KexecFlags.ON_CRASH) if self._options.panic else 0)
+        else:
+            kexec_file_unload(int(KexecFileFlags.ON_CRASH) if self._options.panic else 0)
+        raise RefusedError(
+            f"{changed}: changed while it was loaded; what was loaded is unloaded",
+            hint="do it again when what writes it has ended",
+        )
 
     def _flags(self) -> int:
         flags = KexecFileFlags(0) if self._initrds else KexecFileFlags.NO_INITRAMFS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -12,9 +11,9 @@ from warmboot.machines.arch import Computer
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 
-__all__ = ["power_on", "release"]
+__all__ = ["FIRMWARE_PATIENCE", "power_on"]
 
-_FIRMWARE_PATIENCE = 60.0  # seconds
+FIRMWARE_PATIENCE = 120.0  # seconds: EFI firmware takes eight by an emulated processor that has a core for itself
 
 
 def power_on(computer: Computer, machine: Machine, console: Path | None, stack: ExitStack) -> QemuMachine:
@@ -30,12 +29,6 @@ def power_on(computer: Computer, machine: Machine, console: Path | None, stack: 
             f"QEMU cannot be started: {error.strerror}", hint="name a working one by WARMBOOT_QEMU"
         ) from None
     return stack.enter_context(qemu)
-
-
-def release(qemu: QemuMachine, machine: Machine) -> float:
-    """Start the image that the machine's kernel has loaded, there; when, in seconds of time.monotonic()."""
-    qemu.release(machine.kernel.reboot(), rsdp_copy=machine.facts.rsdp, timeout=_FIRMWARE_PATIENCE)
-    return time.monotonic()
 
 
 def _opened(path: Path | None, stack: ExitStack) -> BinaryIO | None:

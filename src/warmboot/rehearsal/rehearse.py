@@ -18,25 +18,25 @@ from warmboot.figures import (
     digest_figures,
     segment_figures,
 )
+from warmboot.files.steady import check_unchanged
 from warmboot.images import Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Kernel, KexecError, Rule
+from warmboot.kernel import Kernel, KexecError, PhysicalMemory, Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.machines.arch import Board, of
 from warmboot.machines.fit import ram_that_fits
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
-from warmboot.memmap import Facts
+from warmboot.memmap import Facts, Firmware
 from warmboot.placement import Placement, linux_command_line, place
 from warmboot.placement.modules import read_module
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
-from warmboot.rehearsal.computer import power_on, release
+from warmboot.rehearsal.computer import FIRMWARE_PATIENCE, power_on
 from warmboot.rehearsal.crash import crash_dump
 from warmboot.rehearsal.handover import HandOver, hand_over
 from warmboot.rehearsal.options import Options
-from warmboot.rehearsal.profile import profile_named
 from warmboot.stages import Observer, Outcome, Result, Silent, Stages
 from warmboot.uapi import KexecFileFlags, KexecFileRequest, LoadRequest
 
@@ -50,7 +50,6 @@ _DIGEST_LIMIT = 96 << 20
 _ASSUMED = ("the caller is root", "no security module or IMA policy forbids it")
 _PLACED_HERE = "the kernel would place the image by itself: here it lies where our own loader puts it"
 _NOT_MADE = ("whether the running kernel trusts the file's signature",)
-_CPUS = 2  # enough to see that a second one starts
 _SILENT = Silent()
 
 
@@ -93,7 +92,8 @@ class _Run:
         self._observer = observer
         self._stages = Stages(result, observer)
         self._stack = stack
-        self._profile = profile_named(options.profile, options.facts)
+        self._choice = choose(options.facts, options.profile)
+        self._profile = self._choice.profile
         self._call, self._why = chosen(options.call, options.facts)
         if self._call is Call.FILE:
             self._why += f"; {_PLACED_HERE}"
@@ -106,6 +106,7 @@ class _Run:
         self._line = ""  # the command line, without what is added to see the boot
         self._placement: Placement
         self._qemu: QemuMachine | None = None
+        self._firmware: Firmware | None = None  # of the computer in QEMU, for the new kernel
         self._released = 0.0  # when the computer in QEMU was handed over, in seconds of time.monotonic()
 
     def inspect(self) -> None:
@@ -152,7 +153,12 @@ class _Run:
                 permit(kernel, self._file_request() if by_file else self._placement.request)
             finally:
                 stage.figures = PermitFigures(
-                    kernel.profile.name, tuple(passed), assumed=_ASSUMED, not_made=_NOT_MADE if by_file else ()
+                    kernel.profile.name,
+                    tuple(passed),
+                    fit=self._choice.fit,
+                    why=self._choice.why,
+                    assumed=_ASSUMED,
+                    not_made=_NOT_MADE if by_file else (),
                 )
 
     def load(self) -> None:
@@ -170,6 +176,8 @@ class _Run:
                 control_pages=sum(map(len, image.control_pages)),
                 seconds=time.monotonic() - began,
             )
+            options = self._options
+            check_unchanged([options.kernel, *options.initrds, *(each.partition(" ")[0] for each in options.modules)])
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
@@ -201,7 +209,8 @@ class _Run:
                 stage.outcome = Outcome.NOT_TRIED
                 stage.problem, stage.hint = str(self._not_tried), self._not_tried.hint
                 return
-            watch = BootWatch(self._qemu, until=self._options.until)
+            initrd = any(each.name == "initrd" for each in self._placement.request.segments)
+            watch = BootWatch(self._qemu, until=self._options.until, initrd=initrd)
             watch.run(self._options.timeout, self._observer.console)
             stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
@@ -209,15 +218,14 @@ class _Run:
                 stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
 
     def _board_for(self, options: Options) -> Board | None:
-        cpus = options.cpus or min(options.facts.cpus, _CPUS)
         try:
-            return of(options.facts.machine).board(options.facts, cpus, ram_that_fits())
+            return of(options.facts.machine).board(options.facts, options.cpus, ram_that_fits())
         except RefusedError as error:
             self._not_tried = error
             return None
 
-    def _new_machine(self) -> Machine:
-        """The machine that the image is loaded on; whether it may be, `permit` has said."""
+    def _new_machine(self, memory: PhysicalMemory | None = None) -> Machine:
+        """The machine that the image is loaded on; whether it may be, `permit` says."""
         facts = self._board.facts if self._board else self._options.facts
         facts = replace(
             facts,
@@ -226,14 +234,29 @@ class _Run:
             kexec_load_disabled=False,
             kexec_load_limit_reboot=-1,
             kexec_load_limit_panic=-1,
+            kexec_load=None,
+            kexec_file_load=None,
         )
-        return Machine(facts, banks=self._board.computer.banks if self._board else None, profile=self._profile)
+        banks = self._board.computer.banks if self._board else None
+        return Machine(facts, banks=banks, memory=memory, profile=self._profile)
 
     def _power_on(self, board: Board) -> None:
+        """Start the computer, and wait for firmware that would not bear that something is loaded meanwhile."""
         try:
             self._qemu = power_on(board.computer, self._machine, self._options.console, self._stack)
         except MissingToolError as error:
             self._not_tried = error
+            return
+        if not board.computer.loads_late:
+            return
+        memory = self._machine.memory
+        try:
+            told = self._qemu.firmware(memory, FIRMWARE_PATIENCE)
+        except RefusedError as error:
+            self._give_up_boot(error)
+            return
+        self._board, self._firmware = board.with_firmware(told), Firmware(efi=told.efi)
+        self._machine = self._stack.enter_context(self._new_machine(memory))
 
     def _place(self) -> tuple[str, str, Placement]:
         """Place the image where it can boot; where only QEMU's RAM is too small for it, without a boot."""
@@ -242,7 +265,7 @@ class _Run:
         try:
             return self._placed_on(self._board.host)
         except RefusedError as error:
-            self._give_up_boot(error)
+            self._give_up_boot(_no_room_in_qemu(error))
         return self._placed_on(self._options.facts)
 
     def _loaded(self) -> Kernel:
@@ -255,7 +278,7 @@ class _Run:
         except KexecError as error:
             if self._board is None:
                 raise
-            self._give_up_boot(error)
+            self._give_up_boot(_no_room_in_qemu(error))
             self._load()
         return self._machine.kernel
 
@@ -265,14 +288,11 @@ class _Run:
         kernel.kexec_load(request)
         kernel.on_progress = None
 
-    def _give_up_boot(self, problem: WarmbootError) -> None:
-        """The machine of the facts has room for the image, or so it may be; the one in QEMU has not."""
+    def _give_up_boot(self, problem: RefusedError) -> None:
+        """Go on with the machine of the facts: the computer in QEMU has failed, or has no room for the image."""
         if self._qemu is not None:
             self._qemu.close()
-        self._not_tried = RefusedError(
-            f"the image does not fit the RAM that QEMU can have here: {problem}",
-            hint="free memory on this computer, or rehearse a smaller initrd",
-        )
+        self._not_tried, self._firmware = problem, None
         self._qemu = self._board = None
         self._machine = self._stack.enter_context(self._new_machine())
 
@@ -288,6 +308,7 @@ class _Run:
             initrds=self._initrds,
             modules=self._modules,
             command_line=line,
+            firmware=self._firmware,
             crash=crash_dump(host) if self._options.panic else None,
             progress=lambda done, total: self._observer.progress("place", done, total),
         )
@@ -309,8 +330,24 @@ class _Run:
                 self._machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
 
     def _release(self) -> None:
+        """Start the image in QEMU; where QEMU has ended, or its firmware never does, there is no boot."""
         assert self._qemu is not None
-        self._released = release(self._qemu, self._machine)
+        machine = self._machine
+        try:
+            # EFI tells the new kernel where the RSDP is; only legacy firmware's may have to be found somewhere else.
+            copy = 0 if self._firmware else machine.facts.rsdp
+            self._qemu.release(machine.kernel.reboot(), rsdp_copy=copy, timeout=FIRMWARE_PATIENCE)
+            self._released = time.monotonic()
+        except RefusedError as error:
+            self._qemu.close()
+            self._qemu, self._not_tried = None, error
+
+
+def _no_room_in_qemu(problem: WarmbootError) -> RefusedError:
+    return RefusedError(
+        f"the image does not fit the RAM that QEMU can have here: {problem}",
+        hint="free memory on this computer, or rehearse a smaller initrd",
+    )
 
 
 class _Sum:

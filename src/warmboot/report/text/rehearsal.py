@@ -1,4 +1,4 @@
-"""What a rehearsal's stages show."""
+"""A rehearsal's stages as text."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def boot_lines(figures: BootFigures) -> list[str]:
         f"Linux {figures.release or 'unknown'}, {processors} processor{'s' if processors > 1 else ''} brought up,"
         f" {acpi}",
         f"{figures.seconds:.2f} s from the hand-over to {figures.reached}{init}",
-        *([f"its first words: {figures.first_words}"] if figures.first_words is not None else []),
+        *([f"its first line: {figures.first_words}"] if figures.first_words is not None else []),
         *figures.notes,
     ]
