@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -19,29 +20,45 @@ settings.load_profile("warmboot")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What a marked test needs, how it is asked for, and what a person can do where it is missing.
-_NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
-    "needs_root": (abilities.is_root, "run the tests as root: sudo tools/test"),
+# What a marked test needs: how it is asked for, in words, and what a person can do where it is missing.
+_NEEDS: dict[str, tuple[Callable[[], bool], str, str]] = {
+    "needs_root": (
+        abilities.is_root,
+        "root with CAP_SYS_ADMIN",
+        "sudo tools/test -m needs_root   (in a container: with CAP_SYS_ADMIN, as by --privileged)",
+    ),
     "needs_namespaces": (
         abilities.has_namespaces,
-        "run the tests as root, or allow user namespaces: sysctl kernel.unprivileged_userns_clone=1",
+        "mount and network namespaces: root with CAP_SYS_ADMIN, or user namespaces",
+        "sudo tools/test -m needs_namespaces   (or allow them: sysctl kernel.unprivileged_userns_clone=1)",
     ),
-    "needs_qemu": (abilities.has_qemu, "apt-get install qemu-system-x86 seabios"),
-    "needs_apt": (abilities.has_apt, "run the tests on Debian, with package sources in /etc/apt"),
+    "needs_qemu": (
+        abilities.has_qemu,
+        "QEMU for x86",
+        "apt-get install qemu-system-x86 seabios && tools/test -m needs_qemu",
+    ),
+    "needs_apt": (
+        abilities.has_apt,
+        "apt and its package sources",
+        "tools/test -m needs_apt   (on Debian, or a system made from it)",
+    ),
 }
 _not_run: dict[str, list[str]] = {}
 
 
+@pytest.hookimpl(trylast=True)  # what -m and -k leave out is no matter of what is missing
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot run here, to be told once, and put what needs a guest last, the longest first."""
-    kept = []
+    kept, left_out = [], []
     for item in items:
         missing = next((need for need in _NEEDS if item.get_closest_marker(need) and not _there(need)), None)
         if missing is None:
             kept.append(item)
         else:
+            left_out.append(item)
             _not_run.setdefault(missing, []).append(item.nodeid)
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
     items[:] = sorted(kept, key=_order)
 
 
@@ -56,14 +73,39 @@ def _order(item: pytest.Item) -> tuple[bool, int]:
     return item.get_closest_marker("needs_qemu") is not None, -(slow.args[0] if slow else 0)
 
 
+@pytest.hookimpl(trylast=True)  # after pytest has made its reporter
+def pytest_configure(config: pytest.Config) -> None:
+    """In the process that has the terminal, name each failure at once."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        config.pluginmanager.register(_Failures(reporter))
+
+
+class _Failures:
+    """One line for each test that fails, when it fails; pytest tells the rest at the end."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._reporter = reporter
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            what = f" - {crash.message.partition(chr(10))[0]}" if crash else ""
+            self._reporter.write_line("")  # ends the line of dots
+            self._reporter.write_line(f"FAILED {report.nodeid}{what}", red=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name what was not run, with what to do."""
+    if _not_run:
+        terminalreporter.section(f"not run: {sum(map(len, _not_run.values()))} tests", "!")
     for need, tests in _not_run.items():
-        files = sorted({each.partition("::")[0] for each in tests})
-        terminalreporter.section(f"not run: {len(tests)} tests that have {need.replace('_', ' ')}", "!")
-        for each in files:
-            terminalreporter.line(f"  {each}: {sum(test.startswith(each + '::') for test in tests)}")
-        terminalreporter.line(f"  try: {_NEEDS[need][1]}")
+        _, words, remedy = _NEEDS[need]
+        terminalreporter.line(f"{len(tests)} tests need {words}:")
+        for file, count in sorted(Counter(each.partition("::")[0] for each in tests).items()):
+            terminalreporter.line(f"  {file}: {count}")
+        terminalreporter.line(f"  try: {remedy}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

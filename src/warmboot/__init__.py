@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from warmboot.memmap import Facts
     from warmboot.placement import Placement, place
     from warmboot.rehearsal.handover import HandOver, hand_over
+    from warmboot.rehearsal.options import Options
+    from warmboot.rehearsal.rehearse import rehearse
+    from warmboot.stages import Result
     from warmboot.uapi import LoadRequest, Segment
 
 _HOMES = {
@@ -29,14 +32,17 @@ _HOMES = {
     "LoadRequest": "uapi",
     "Machine": "machines.machine",
     "Placement": "placement",
+    "Options": "rehearsal.options",
     "Policy": "kernel",
     "RefusedError": "errors",
+    "Result": "stages",
     "Segment": "uapi",
     "WarmbootError": "errors",
     "hand_over": "rehearsal.handover",
     "identify": "images",
     "map_file": "images",
     "place": "placement",
+    "rehearse": "rehearsal.rehearse",
 }
 
 __all__ = [
@@ -48,9 +54,11 @@ __all__ = [
     "KexecError",
     "LoadRequest",
     "Machine",
+    "Options",
     "Placement",
     "Policy",
     "RefusedError",
+    "Result",
     "Segment",
     "WarmbootError",
     "__version__",
@@ -58,6 +66,8 @@ __all__ = [
     "identify",
     "map_file",
     "place",
+    "rehearse",
 ]
 
-__getattr__, __dir__ = lazy(globals(), _HOMES)
+if not TYPE_CHECKING:  # to a type checker, a name that is not above is a mistake
+    __getattr__, __dir__ = lazy(globals(), _HOMES)

@@ -14,7 +14,7 @@ def lazy(
     names: MutableMapping[str, Any], homes: Mapping[str, str]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """`__getattr__` and `__dir__` of a package: `names` are its globals, `homes` says which module below warmboot
-    each lazy name comes from."""
+    each lazy name comes from. What dir() shows is the package's __all__."""
     package = names["__name__"]
 
     def __getattr__(name: str) -> Any:  # noqa: ANN401, N807 - a module's attribute can be anything
@@ -26,6 +26,7 @@ def lazy(
         return value
 
     def __dir__() -> list[str]:  # noqa: N807
-        return sorted({*names, *homes})
+        public = names.get("__all__", names)
+        return sorted({*public, *homes, *(each for each in names if each.startswith("__"))})
 
     return __getattr__, __dir__

@@ -1,4 +1,4 @@
-"""Stages: what a long command does, one after the other, each with its outcome and figures."""
+"""The stages of a long command, each with its outcome and figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ class Refusal:
 
 @dataclass(slots=True)
 class Stage:
-    """One stage. `figures` are what it found, as far as it went; `problem` and `hint` say why it did not pass."""
+    """One stage. `figures` are what it found, as far as it went.
+
+    `problem`, `hint` and `exit_status` say why it did not pass; None is for one that did.
+    """
 
     name: str
     outcome: Outcome = Outcome.PASSED
@@ -48,6 +51,7 @@ class Stage:
     problem: str = ""
     hint: str = ""
     refusal: Refusal | None = None
+    exit_status: ExitStatus | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +67,11 @@ class Result:
         """The stage of that name, if it was reached."""
         return next((each for each in self.stages if each.name == name), None)
 
+    def stop(self, stage: Stage) -> None:
+        """End with this stage, which did not pass."""
+        self.verdict, self.hint = f"{stage.name} {stage.outcome}: {stage.problem}", stage.hint
+        self.exit_status = ExitStatus.REFUSED if stage.exit_status is None else stage.exit_status
+
     def figures(self, kind: type[_F]) -> _F:
         """The figures of that type. Raises LookupError where no stage has them."""
         for each in self.stages:
@@ -72,7 +81,7 @@ class Result:
 
 
 class Observer(Protocol):
-    """Whoever wants to see the stages as they happen."""
+    """Sees the stages as they happen."""
 
     def begins(self, name: str) -> None:
         """A stage begins."""
@@ -91,7 +100,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer for --json: everything is in the result."""
+    """An observer that ignores everything: the result has it all."""
 
     def begins(self, name: str) -> None: ...
     def progress(self, name: str, done: int, total: int) -> None: ...
@@ -101,7 +110,7 @@ class Silent:
 
 
 class Stages:
-    """Runs stages, one at a time, and tells the observer of each.
+    """Runs stages, one at a time, and notifies the observer.
 
     `segments` are those of the request, once there is one: the kernel knows segments by number alone.
     """
@@ -130,6 +139,7 @@ class Stages:
     def refuse(self, stage: Stage, error: WarmbootError) -> None:
         """The stage ends with this refusal."""
         stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, str(error), error.hint
+        stage.exit_status = error.exit_status
         if isinstance(error, KexecError):
             stage.problem = error.told(self.segments)
             stage.refusal = Refusal(error.errno_name, error.rule.name, error.segment)

@@ -77,11 +77,12 @@ class Ran:
     @property
     def problem(self) -> str:
         """The line that says what is wrong; the one that says what helps has been checked."""
-        if self.status == USAGE or self.stderr:
+        if self.stderr:
             wrong, helps = self.stderr.splitlines()
             assert wrong.startswith("warmboot: "), wrong
         elif self.stdout.startswith("{"):
             result = json.loads(self.stdout)
+            assert result["exit_status"] == self.status
             wrong, helps = result["verdict"], f"try: {result['hint']}"
             assert len(wrong.splitlines()) == 1, wrong
             return str(wrong)
@@ -188,7 +189,7 @@ def test_other_formats_are_named(name: str, command: str, here: Here, tmp_path: 
         assert ran.status == USAGE
         assert words in ran.problem
         assert str(path) in ran.problem
-        assert ran.stdout == ""
+        assert (ran.stdout == "") == (json_wanted == [])
 
 
 @pytest.mark.parametrize("role", ["kernel", "initrd"])
@@ -248,7 +249,7 @@ def test_a_kernel_cut_short_anywhere(here: Here, vmlinuz: bytes, tmp_path: Path)
             assert f"cut short: {offset} bytes" in ran.problem
 
 
-def test_a_real_kernel_cut_behind_its_code_is_whole(here: Here, vmlinuz: bytes, tmp_path: Path) -> None:
+def test_a_real_kernel_cut_after_its_code_is_whole(here: Here, vmlinuz: bytes, tmp_path: Path) -> None:
     path = tmp_path / "vmlinuz"
     setup = (1 + vmlinuz[SETUP_SECTS]) * 512
     path.write_bytes(vmlinuz[: setup + struct.unpack_from("<I", vmlinuz, SYSSIZE)[0] * 16])
@@ -316,10 +317,7 @@ def test_headers_that_cannot_be_used(
     assert words in ran.problem
     result = here.rehearse(path, "--json")
     assert result.status == status
-    if status == REFUSED:
-        assert words in json.loads(result.stdout)["verdict"]
-    else:
-        assert result.stdout == ""
+    assert words in json.loads(result.stdout)["verdict"]
 
 
 def test_a_relocatable_kernel_whose_place_is_taken_goes_elsewhere(here: Here, image: Path, tmp_path: Path) -> None:
@@ -434,10 +432,9 @@ FACTS = {
     "no processor": (facts_with(cpus=0), "0 processors"),
     "no memory": (facts_with(totalram_pages=-1), "-1 pages"),
     "rsdp": (facts_with(rsdp=-1), "rsdp is -0x1"),
-    "large rsdp": (facts_with(rsdp=1 << 64), "no physical address"),
+    "large rsdp": (facts_with(rsdp=1 << 64), "more than 64 bits"),
     "lockdown": (facts_with(lockdown="none [strict]"), "lockdown is 'none [strict]'"),
     "release": (facts_with(release="Windows"), "'Windows' is no kernel release"),
-    "old release": (facts_with(release="4.19.0"), "older than 5.10"),
     "machine": (facts_with(machine="aarch64"), "machine is 'aarch64', only x86_64"),
     "page size": (facts_with(page_size=16384), "page_size is 16384, x86 has 4096"),
     "zeroed": (with_iomem("00000000-00000000 : System RAM", "00000000-00000000 : Reserved"), "every address is zero"),
@@ -445,7 +442,7 @@ FACTS = {
     "no iomem": (facts_with(iomem=""), "no System RAM"),
     "broken line": (with_iomem(RAM, "what is this"), "iomem, line 2: 'what is this' is no 'start-end : name'"),
     "backwards": (with_iomem(RAM, "f000-e000 : Reserved"), "iomem, line 2: ends at 0xe000"),
-    "beyond 64 bits": (with_iomem(RAM, "0-10000000000000000 : Reserved"), "line 2: 0x10000000000000000"),
+    "beyond 64 bits": (with_iomem(RAM, "0-10000000000000000 : Reserved"), "line 2: an address of more than 64 bits"),
     "beyond 52 bits": (with_iomem(RAM, "10000000000000-1ffffffffffffff : System RAM"), "beyond 52 bits"),
     "overlap": (with_iomem(RAM, "20000000-4fffffff : Reserved"), "iomem: 0x100000-0x3fffffff and 0x20000000-"),
 }
@@ -480,8 +477,9 @@ MACHINES = {
 def test_machines_of_all_kinds_are_answered(name: str, here: Here, image: Path, tmp_path: Path) -> None:
     path = tmp_path / "facts.json"
     path.write_text(MACHINES[name])
-    ran = here.rehearse(image, "--like", path)
-    assert ran.status == (DONE if name in ("a terabyte", "odd borders", "no RAM below 4 GiB") else REFUSED)
+    ran = here.rehearse(image, "--like", path, "--call", "kexec_load")
+    loads = ("RAM through 4 GiB", "a terabyte", "petabytes", "odd borders", "no RAM below 4 GiB")
+    assert ran.status == (DONE if name in loads else REFUSED)
     rule = {"locked": "EPERM by lockdown", "disabled": "EPERM by kexec_load_disabled", "used up": "EPERM by kexec_load"}
     assert rule.get(name, "") in ran.stdout
 
@@ -522,7 +520,7 @@ def test_facts_and_memory_contradict_each_other(here: Here, image: Path, tmp_pat
         for value in ("512M", ""):
             ran = here.rehearse(image, "--like", tmp_path / "facts.json", option, value)
             assert ran.status == USAGE
-            assert "--like already says" in ran.problem
+            assert "--like already defines" in ran.problem
     ran = here.rehearse(image, "--like", tmp_path / "missing.json")
     assert ran.status == USAGE
     assert "missing.json: cannot be read: No such file" in ran.problem
@@ -584,7 +582,7 @@ def test_a_console_file_that_cannot_be_written(here: Here, image: Path, tmp_path
         ran = here("rehearse", image, "--console", path, "--json")
         assert ran.status == USAGE
         assert f"{path}: cannot be written: " in ran.problem
-        assert ran.stdout == ""
+        assert ran.stderr == ""
 
 
 def test_an_unusable_kernel_leaves_the_console_file_alone(here: Here, image: Path, tmp_path: Path) -> None:
@@ -607,5 +605,5 @@ def test_output_that_cannot_be_written(image: Path) -> None:
 def test_the_console_script_itself(image: Path, tmp_path: Path) -> None:
     assert script("rehearse", image, "--no-boot").status == DONE
     ran = script("rehearse", tmp_path / "missing", "--json")
-    assert (ran.status, ran.stdout) == (USAGE, "")
+    assert (ran.status, ran.stderr) == (USAGE, "")
     assert "missing: kernel cannot be read" in ran.problem

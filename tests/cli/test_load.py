@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.crash_machine import CrashMachine
-from support.peer import Captured, Load, LoadFile, captured
+from support.formats import pe
+from support.peer import Call, Captured, Load, LoadFile, captured
 from warmboot.debian import kernel
 
 pytestmark = pytest.mark.needs_namespaces
@@ -92,6 +93,63 @@ def test_what_the_kernel_refuses_has_its_reason(computer: Path) -> None:
     assert done.status == 1
     assert "EBUSY" in done.stdout
     assert "under way" in done.stdout
+
+
+@pytest.mark.parametrize("call", ["kexec_load", "kexec_file_load"])
+def test_what_has_changed_meanwhile_is_unloaded(call: str, computer: Path, initrd: Path) -> None:
+    def answer(made: Call) -> int:
+        with initrd.open("r+b") as file:
+            file.write(b"other")
+        return 0
+
+    words = ("load", kernel("6.12"), "--initrd", initrd, "--call", call)
+    done = captured([*_WARMBOOT, *words], computer, answer=answer)
+    assert done.status == 1
+    assert "initrd: changed while it was loaded; what was loaded is unloaded" in " ".join(done.stdout.split())
+    _, unload = done.calls
+    assert unload == (Load(0, 0x3E0000, ()) if call == "kexec_load" else LoadFile(None, None, "", 1))
+
+
+def line_of(done: Captured) -> str:
+    return str(json.loads(done.stdout)["stages"][1]["figures"]["command_line"])
+
+
+def test_append_adds_and_command_line_replaces(computer: Path, initrd: Path, tmp_path: Path) -> None:
+    """Also with a unified image's own line and initrd; what is added comes before `--`. rehearse does the same."""
+    uki = tmp_path / "uki"
+    uki.write_bytes(pe([(".linux", KERNEL.read_bytes()), (".initrd", b"070701" * 2000), (".cmdline", b"own=1 -- 3\0")]))
+    options: list[str | Path] = ["--initrd", initrd, "--json"]
+    for words, line in (
+        ([], "own=1 -- 3"),
+        (["--append", "more=1"], "own=1 more=1 -- 3"),
+        (["--command-line", "all=1"], "all=1"),
+        (["--command-line", "all=1 -- s", "--append", "more=1"], "all=1 more=1 -- s"),
+    ):
+        loaded = warmboot(computer, ["load", uki, *options, *words])
+        assert loaded.status == 0, loaded.stdout
+        assert line_of(loaded) == line
+        rehearsed = warmboot(computer, ["rehearse", uki, *options, *words, "--no-boot"])
+        assert line_of(rehearsed) == line
+        sizes = [
+            next(
+                each["bufsz"]
+                for each in json.loads(done.stdout)["stages"][1]["figures"]["segments"]
+                if each["name"] == "initrd"
+            )
+            for done in (loaded, rehearsed)
+        ]
+        assert sizes == [30000, 30000]
+
+
+def test_the_rules_of_another_release(computer: Path) -> None:
+    done = warmboot(computer, ["load", KERNEL, "--dry-run", "--profile", "linux-5.10", "--json"])
+    assert json.loads(done.stdout)["stages"][2]["figures"]["profile"] == "linux-5.10"
+    listed = warmboot(computer, ["load", "--profile", "list"])
+    assert listed.status == 0
+    assert "linux-6.12  6.12" in listed.stdout
+    wrong = warmboot(computer, ["load", KERNEL, "--profile", "linux-1"])
+    assert (wrong.status, wrong.stdout) == (2, "")
+    assert "--profile list" in wrong.stderr
 
 
 def test_two_command_lines_are_wrong_usage(computer: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gzip
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping
@@ -170,6 +171,22 @@ def test_a_crash_kernel_does_not_reserve_memory_once_more(image: Path, tmp_path:
     assert any(b"root=/dev/vda1 quiet last elfcorehdr=" in each.data for each in placed.segments)
 
 
+def test_what_is_for_the_kernel_comes_before_what_is_for_init(image: Path, tmp_path: Path) -> None:
+    """After `--` nothing is a parameter: without elfcorehdr= a crash kernel has no /proc/vmcore."""
+    root = CrashMachine(cmdline="BOOT_IMAGE=/x root=/dev/vda1 -- 3").write(tmp_path / "crash")
+    words = ("-p", image, "--reuse-cmdline", "--append=nr_cpus=1")
+    assert _file_load(_done(root, *words)).command_line == "root=/dev/vda1 nr_cpus=1 -- 3"
+    placed = _done(root, "-c", "--pass-memmap-cmdline", *words).load
+    (line,) = (
+        found[0]
+        for each in placed.segments
+        if (found := re.search(rb"root=/dev/vda1 nr_cpus=1 [^\0]*", each.data)) is not None
+    )
+    assert re.fullmatch(
+        rb"root=/dev/vda1 nr_cpus=1( acpi_rsdp=0x[0-9a-f]+)? elfcorehdr=\d+K memmap=exactmap( memmap=\S+)+ -- 3", line
+    )
+
+
 def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
     ours, theirs = os.pipe()
     os.close(ours)
@@ -178,6 +195,9 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
     assert (done.returncode, done.stderr) == (-signal.SIGPIPE, b"")
 
 
-def test_a_name_may_be_any_bytes() -> None:
-    done = subprocess.run([*OURS, "-c", "-l", b"/no/\xff"], capture_output=True, check=False)
-    assert (done.returncode, done.stderr) == (1, b"Cannot open `/no/\xff': No such file or directory\n")
+@pytest.mark.parametrize("name", [b"\xff", b"\x1b[31m", b"a\nb", b"\xc2\x9b1m", "\u202e".encode()])
+def test_a_name_may_be_any_bytes_and_steers_no_terminal(name: bytes) -> None:
+    done = subprocess.run([*OURS, "-c", "-l", b"/no/" + name], capture_output=True, check=False)
+    assert done.returncode == 1
+    shown = done.stderr.decode("ascii").removesuffix(": No such file or directory\n").removeprefix("Cannot open `/no/")
+    assert shown.isprintable()

@@ -14,6 +14,8 @@ from support.formats import assembled, elf, from_debian, vmlinux
 from warmboot.debian import KERNELS, kernel, release
 from warmboot.errors import InputError, RefusedError
 from warmboot.images import ElfImage, UnknownFormatError, identify_bytes
+from warmboot.memmap import Facts
+from warmboot.placement import place
 
 
 def elf_image(data: bytes | memoryview) -> ElfImage:
@@ -174,3 +176,24 @@ def test_xen_within_gzip_may_be_loaded_as_plain_elf() -> None:
     assert isinstance(image, ElfImage)
     assert (image.kind, image.wrapping) == ("elf-x86", ("gzip",))
     check_against_pyelftools(image, image.file)
+
+
+def many_headers(count: int) -> memoryview:
+    """An ELF file of which every program header loads the whole file to the same address."""
+    size = 64 + 56 * count
+    header = struct.pack("<16sHHIQQQI6H", b"\x7fELF\x02\x01\x01", 2, 62, 1, 0x200000, 64, 0, 0, 64, 56, count, 0, 0, 0)
+    return memoryview(header + struct.pack("<IIQQQQQQ", 1, 7, 0, 0x200000, 0x200000, size, size, 4096) * count)
+
+
+def test_many_program_headers_over_one_file() -> None:
+    """They are read, searched and placed without looking at the file once for each."""
+    data = many_headers(4096)
+    image = elf_image(data)
+    assert (len(image.segments), image.version) == (4096, "unknown")
+    [kernel] = [each for each in place(image, Facts.of_pc(64 << 20)).request.segments if each.name == "kernel"]
+    assert (kernel.mem, kernel.bufsz) == (0x200000, data.nbytes)
+
+
+def test_more_program_headers_than_a_kernel_has() -> None:
+    with pytest.raises(InputError, match="65535 program headers"):
+        elf_image(many_headers(65535))

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 from pathlib import Path
 
 import pytest
 
 from warmboot.errors import InputError
+from warmboot.live import kexec_support
 from warmboot.live.facts import read_facts
-from warmboot.memmap import Facts, Range
+from warmboot.memmap import Facts, NumaNode, Range
 
 FILES = {
     "proc/cpuinfo": "processor\t: 0\nflags\t\t: fpu pdpe1gb la57 lm\n\nprocessor\t: 1\nflags\t\t: fpu\n",
@@ -113,3 +115,136 @@ def test_this_computer() -> None:
     assert facts.release == os.uname().release
     assert facts.system_ram
     assert facts.cpus >= 1
+
+
+def config(**options: str) -> bytes:
+    lines = [f"CONFIG_{name}={value}" for name, value in options.items() if value != "n"]
+    lines += [f"# CONFIG_{name} is not set" for name, value in options.items() if value == "n"]
+    return gzip.compress("\n".join(lines).encode(), mtime=0)
+
+
+def with_config(root: Path, **options: str) -> Facts:
+    tree(root)
+    (root / "proc/config.gz").write_bytes(config(**options))
+    return read_facts(root)
+
+
+def test_the_configuration_says_which_calls_there_are(tmp_path: Path) -> None:
+    facts = with_config(tmp_path, KEXEC="n", KEXEC_FILE="y", KEXEC_JUMP="y")
+    assert (facts.kexec_load, facts.kexec_file_load, facts.kexec_jump) == ("no", "yes", True)
+    assert facts.kexec_known_by == "CONFIG_KEXEC and CONFIG_KEXEC_FILE in /proc/config.gz"
+    assert facts.kernel_config is not None
+    assert facts.kernel_config["CONFIG_KEXEC_FILE"] == "y"
+    assert facts.kernel_config["CONFIG_KEXEC_SIG"] == "n"
+    assert Facts.from_json(facts.to_json()) == facts
+
+
+def test_the_configuration_in_boot(tmp_path: Path) -> None:
+    facts = read_facts(tree(tmp_path, **{"boot__config-6.12.117+deb12-amd64": "CONFIG_KEXEC=y\n"}))
+    assert (facts.kexec_load, facts.kexec_file_load) == ("yes", "no")
+    assert facts.kexec_known_by is not None
+    assert "/boot/config-6.12.117+deb12-amd64" in facts.kexec_known_by
+
+
+@pytest.mark.parametrize("packed", [b"", b"no gzip", config(KEXEC="y")[:-20]])
+def test_a_configuration_that_cannot_be_unpacked_is_none(packed: bytes, tmp_path: Path) -> None:
+    tree(tmp_path)
+    (tmp_path / "proc/config.gz").write_bytes(packed)
+    facts = read_facts(tmp_path)
+    assert (facts.kexec_load, facts.kernel_config) == (None, None)
+
+
+def test_a_kernel_without_either_call_shows_nothing_in_sys(tmp_path: Path) -> None:
+    facts = read_facts(tree(tmp_path, sys__kernel__mm__x="1"))
+    assert (facts.kexec_load, facts.kexec_file_load) == ("no", "no")
+    facts = read_facts(tree(tmp_path, sys__kernel__mm__x="1", sys__kernel__kexec_loaded="0\n"))
+    assert (facts.kexec_load, facts.kexec_file_load, facts.kexec_known_by) == (None, None, None)
+
+
+@pytest.mark.parametrize(("load", "file_load"), [("T", "W"), ("W", "T"), ("T", "T")])
+def test_symbols_of_calls_that_were_not_built_are_weak(load: str, file_load: str, tmp_path: Path) -> None:
+    symbols = "ffffffff81000000 T _text\n" + "".join(
+        f"0000000000000000 {kind} __x64_sys_{name}\n"
+        for name, kind in (("kexec_load", load), ("kexec_file_load", file_load))
+    )
+    facts = read_facts(tree(tmp_path, proc__kallsyms=symbols))
+    told = {"T": "yes", "W": "no"}
+    assert (facts.kexec_load, facts.kexec_file_load) == (told[load], told[file_load])
+    assert facts.kexec_known_by == "/proc/kallsyms"
+
+
+def test_symbols_that_name_neither_call_tell_nothing(tmp_path: Path) -> None:
+    assert read_facts(tree(tmp_path, proc__kallsyms="0 T _text\n")).kexec_load is None
+
+
+@pytest.mark.parametrize("name", ["kexec_load", "kexec_file_load"])
+def test_a_call_that_is_made_without_rights_tells_as_the_symbols_do(name: str) -> None:
+    asked = getattr(kexec_support._by_a_call(), name)
+    by_symbols = kexec_support._by_symbols("/")
+    assert asked in ("yes", "no", None)
+    assert by_symbols is None or asked in (None, getattr(by_symbols, name))
+
+
+@pytest.mark.parametrize(
+    ("lockdown", "options", "secure", "required"),
+    [
+        ("[none] integrity", {"KEXEC_SIG": "y"}, 0, False),
+        ("[none] integrity", {"KEXEC_SIG": "y", "KEXEC_SIG_FORCE": "y"}, 0, True),
+        ("none [integrity]", {"KEXEC_SIG": "y"}, 0, True),
+        ("none [integrity]", {"KEXEC_SIG": "n"}, 1, False),  # nobody checks
+        ("[none] integrity", {"KEXEC_SIG": "y", "IMA_ARCH_POLICY": "y"}, 0, False),
+        ("[none] integrity", {"KEXEC_SIG": "y", "IMA_ARCH_POLICY": "y"}, 1, True),
+        ("none [integrity]", None, 0, True),
+        ("[none] integrity", None, 0, None),
+    ],
+)
+def test_whether_signatures_are_required(
+    lockdown: str, options: dict[str, str] | None, secure: int, required: object, tmp_path: Path
+) -> None:
+    tree(tmp_path, sys__kernel__security__lockdown=lockdown)
+    variables = tmp_path / "sys/firmware/efi/efivars"
+    variables.mkdir(parents=True)
+    (variables / "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c").write_bytes(bytes([6, 0, 0, 0, secure]))
+    if options is not None:
+        (tmp_path / "proc/config.gz").write_bytes(config(**options))
+    facts = read_facts(tmp_path)
+    assert facts.signatures_required is required
+    assert (facts.efi, facts.secure_boot) == (True, bool(secure))
+
+
+def test_firmware_that_is_no_efi(tmp_path: Path) -> None:
+    root = tree(tmp_path, sys__firmware__efi__systab=None, sys__firmware__memmap__x="")
+    facts = read_facts(root)
+    assert (facts.efi, facts.secure_boot) == (False, False)
+    bare = read_facts(tree(tmp_path / "bare", sys__firmware__efi__systab=None))
+    assert (bare.efi, bare.secure_boot) == (None, None)
+
+
+def test_nodes_processors_and_address_bits(tmp_path: Path) -> None:
+    cpuinfo = FILES["proc/cpuinfo"] + "address sizes\t: 46 bits physical, 48 bits virtual\n"
+    files = {
+        "sys__devices__system__node__node0__cpulist": "0-1,4\n",
+        "sys__devices__system__node__node1__cpulist": "\n",
+    }
+    files["sys__devices__system__memory__block_size_bytes"] = "8000000\n"
+    files["sys__devices__system__node__node10__cpulist"] = "2-3\n"
+    root = tree(tmp_path, proc__cpuinfo=cpuinfo, **files)
+    for name in ("node0/memory0", "node0/memory1", "node1/memory4", "node0/memory_failure"):
+        (root / "sys/devices/system/node" / name).mkdir()
+    facts = read_facts(root)
+    block = 128 << 20
+    assert facts.physical_address_bits == 46
+    assert facts.numa_nodes == (
+        NumaNode(0, (0, 1, 4), (Range(0, 2 * block),)),
+        NumaNode(1, (), (Range(4 * block, 5 * block),)),
+        NumaNode(10, (2, 3)),
+    )
+    assert Facts.from_json(facts.to_json()) == facts
+
+
+@pytest.mark.parametrize("name", ["proc/meminfo", "proc/sys/kernel/kexec_load_limit_panic"])
+def test_numbers_of_thousands_of_digits(name: str, tmp_path: Path) -> None:
+    root = tree(tmp_path)
+    (root / name).write_text("MemTotal: " + "9" * 4301 + " kB\n" if "meminfo" in name else "9" * 4301)
+    with pytest.raises(InputError, match=name.rpartition("/")[2]):
+        read_facts(root)

@@ -19,8 +19,8 @@ import pytest
 
 from warmboot.errors import MissingToolError, RefusedError
 from warmboot.kernel.arch.x86_64.cpu import CpuState
-from warmboot.machines.accel import Accel
-from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW
+from warmboot.machines.arch import Accel
+from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW, Pc
 from warmboot.machines.qemu import Outcome, QemuMachine, find_qemu
 
 pytestmark = pytest.mark.needs_qemu
@@ -93,10 +93,16 @@ def running(
 ) -> Iterator[QemuMachine]:
     """A machine that has been handed to `code`."""
     os.pwrite(memory_fd, code, CODE)
-    with QemuMachine(memory_fd=memory_fd, low=LOW, high=high, console=console, accel=Accel.TCG) as machine:
+    with QemuMachine(Pc(LOW, high), memory_fd=memory_fd, console=console, accel=Accel.TCG) as machine:
         machine.start()
         machine.release(entering(), rsdp_copy=rsdp_copy)
         yield machine
+
+
+def rsdp_of(memory_fd: int) -> int:
+    """What the stub was told: the physical address of the firmware's RSDP."""
+    address: int = struct.unpack("<Q", os.pread(memory_fd, 8, LOW - FIRMWARE_ROOM + 24))[0]
+    return address
 
 
 def gone(pid: int) -> bool:
@@ -129,7 +135,7 @@ def test_every_register_arrives(memory_fd: int) -> None:
     payload.find("ds", "8cd8")
     payload.find("ss", "8cd0")
     os.pwrite(memory_fd, payload.code + POWER_OFF + HALT, CODE)
-    with QemuMachine(memory_fd=memory_fd, low=LOW, high=0) as machine:
+    with QemuMachine(Pc(LOW), memory_fd=memory_fd) as machine:
         machine.start()
         machine.release(state)
         assert machine.outcome(PATIENCE) == Outcome("guest-shutdown", panicked=False, status=0)
@@ -154,7 +160,7 @@ def test_the_rsdp_is_copied_even_into_read_only_memory(memory_fd: int, rsdp_copy
     payload = Payload()
     payload.peek("signature", rsdp_copy)
     with running(memory_fd, payload.code + POWER_OFF + HALT, rsdp_copy=rsdp_copy) as machine:
-        rsdp = machine.wait_ready(0)
+        rsdp = rsdp_of(memory_fd)
         assert machine.outcome(PATIENCE) is not None
     original = os.pread(memory_fd, 20, rsdp)
     assert original.startswith(b"RSD PTR ")
@@ -169,9 +175,10 @@ def test_the_firmware_describes_every_processor(memory_fd: int, cpus: int) -> No
         length = struct.unpack("<I", os.pread(memory_fd, 4, address + 4))[0]
         return os.pread(memory_fd, length, address)
 
-    with QemuMachine(memory_fd=memory_fd, low=LOW, high=0, cpus=cpus) as machine:
+    with QemuMachine(Pc(LOW, cpus=cpus), memory_fd=memory_fd) as machine:
         machine.start()
-        rsdp = machine.wait_ready(PATIENCE)
+        machine.wait_ready(PATIENCE)
+        rsdp = rsdp_of(memory_fd)
     rsdt = table(struct.unpack("<I", os.pread(memory_fd, 4, rsdp + 16))[0])
     (madt,) = [found for (at,) in struct.iter_unpack("<I", rsdt[36:]) if (found := table(at))[:4] == b"APIC"]
     processors, at = 0, 44
@@ -185,7 +192,7 @@ def test_the_firmware_keeps_to_its_room(memory_fd: int) -> None:
     low, size = 80 * MIB, 96 * MIB
     with mmap.mmap(memory_fd, size) as memory:
         memory[:] = b"\x5a" * size
-        with QemuMachine(memory_fd=memory_fd, low=low, high=size - low) as machine:
+        with QemuMachine(Pc(low, size - low), memory_fd=memory_fd) as machine:
             machine.start()
             machine.wait_ready(PATIENCE)
         for start, end in ((MIB, low - FIRMWARE_ROOM), (low, size)):
@@ -241,7 +248,7 @@ def test_a_killed_qemu_is_lost(memory_fd: int) -> None:
 
 
 def test_qemu_s_own_refusal_is_told(memory_fd: int) -> None:
-    with QemuMachine(memory_fd=memory_fd, low=LOW, high=0, cpus=9999) as machine:
+    with QemuMachine(Pc(LOW, cpus=9999), memory_fd=memory_fd) as machine:
         machine.start()
         with pytest.raises(RefusedError, match=r"QEMU ended before .*CPUs.*9999") as caught:
             machine.release(entering())
@@ -252,7 +259,7 @@ def test_a_memory_that_cannot_be_had_is_told() -> None:
     fd = os.memfd_create("memory")
     try:
         os.ftruncate(fd, LOW + (1 << 50))
-        with QemuMachine(memory_fd=fd, low=LOW, high=1 << 50) as machine:
+        with QemuMachine(Pc(LOW, 1 << 50), memory_fd=fd) as machine:
             machine.start()
             with pytest.raises(RefusedError, match="memory") as caught:
                 machine.wait_ready(PATIENCE)
@@ -262,7 +269,7 @@ def test_a_memory_that_cannot_be_had_is_told() -> None:
 
 
 def test_a_firmware_out_of_time_is_told(memory_fd: int) -> None:
-    with QemuMachine(memory_fd=memory_fd, low=LOW, high=0) as machine:
+    with QemuMachine(Pc(LOW), memory_fd=memory_fd) as machine:
         machine.start()
         with pytest.raises(RefusedError, match="not done after 0 s"):
             machine.wait_ready(0)
@@ -274,7 +281,7 @@ def test_close_leaves_nothing(memory_fd: int, moment: str) -> None:
     threads, descriptors = threading.active_count(), sorted(Path("/proc/self/fd").iterdir())
     with (  # noqa: PT012
         pytest.raises(KeyboardInterrupt),
-        QemuMachine(memory_fd=memory_fd, low=LOW, high=0) as machine,
+        QemuMachine(Pc(LOW), memory_fd=memory_fd) as machine,
     ):
         machine.start()
         pid = machine.pid
@@ -304,10 +311,11 @@ def test_a_stopped_qemu_is_killed(memory_fd: int, monkeypatch: pytest.MonkeyPatc
 def test_a_killed_parent_leaves_nothing() -> None:
     parent = f"""
 import os, time
+from warmboot.machines.arch.x86_64.pc import Pc
 from warmboot.machines.qemu import QemuMachine
 fd = os.memfd_create("memory")
 os.ftruncate(fd, {LOW})
-machine = QemuMachine(memory_fd=fd, low={LOW}, high=0)
+machine = QemuMachine(Pc({LOW}), memory_fd=fd)
 machine.start()
 machine.wait_ready({PATIENCE})
 print(machine.pid, flush=True)
@@ -324,17 +332,17 @@ time.sleep(60)
 
 def test_too_little_memory_is_refused(memory_fd: int) -> None:
     with pytest.raises(RefusedError, match="firmware"):
-        QemuMachine(memory_fd=memory_fd, low=FIRMWARE_ROOM, high=0)
+        QemuMachine(Pc(FIRMWARE_ROOM), memory_fd=memory_fd)
 
 
 @pytest.mark.parametrize(("low", "high"), [(MAX_LOW + 4096, 0), (LOW + 1, 0), (LOW, 1)])
 def test_a_layout_that_pc_cannot_have_is_a_mistake(memory_fd: int, low: int, high: int) -> None:
     with pytest.raises(ValueError, match="whole pages"):
-        QemuMachine(memory_fd=memory_fd, low=low, high=high)
+        QemuMachine(Pc(low, high), memory_fd=memory_fd)
 
 
 def test_a_machine_runs_once_and_only_after_start(memory_fd: int) -> None:
-    with QemuMachine(memory_fd=memory_fd, low=LOW, high=0) as machine:
+    with QemuMachine(Pc(LOW), memory_fd=memory_fd) as machine:
         with pytest.raises(ValueError, match="start"):
             machine.lines(0)
         machine.start()
@@ -350,7 +358,7 @@ def test_importing_the_machine_is_cheap() -> None:
 
 def test_a_missing_qemu_says_what_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("WARMBOOT_QEMU", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("warmboot.programs.PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="not installed") as caught:
         find_qemu()
     assert caught.value.hint.startswith("apt-get install")

@@ -118,7 +118,7 @@ def test_iomem_round_trip(resources: list[Resource]) -> None:
         ("00-0f:a", "line 1"),
         ("00000000-00000fff : ", "line 1"),
         ("10-0f : a", "line 1: ends at 0xf, before its start"),
-        ("0-ffffffffffffffff0 : a", "line 1: 0xffffffffffffffff0 has more than 64 bits"),
+        ("0-ffffffffffffffff0 : a", "line 1: an address of more than 64 bits"),
         ("00000000-00000000 : System RAM\n  00000000-00000000 : Kernel code", "every address is zero"),
     ],
 )

@@ -14,12 +14,12 @@ from support.formats import pe, vmlinux
 from support.multiboot_kernel import multiboot1_kernel, multiboot2_kernel
 from warmboot.debian import guest_root, kernel
 from warmboot.images import Image, identify, map_file
+from warmboot.machines.arch import of
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts
 from warmboot.placement import Module, place
 from warmboot.purgatory import Console
-from warmboot.rehearsal.adaptation import as_in_qemu
 from warmboot.rehearsal.boot_watch import BootWatch
 
 pytestmark = pytest.mark.needs_qemu
@@ -76,10 +76,10 @@ def test_a_unified_kernel_image_is_rehearsed(tmp_path: Path) -> None:
 
 def booted(image: Image, until: str, memory: int, **options: Any) -> list[str]:  # noqa: ANN401 - place's own
     """The console of a machine that is handed over to the image, which says `until`."""
-    facts, _ = as_in_qemu(Facts.of_pc(memory, cpus=1), 1)
+    board = of("x86_64").board(Facts.of_pc(memory, cpus=1), 1, memory)
     lines: list[str] = []
-    with Machine(facts) as machine:
-        qemu = QemuMachine(memory_fd=machine.memory.fd, low=machine.low, high=machine.high, cpus=1)
+    with Machine(board.facts, banks=board.computer.banks) as machine:
+        qemu = QemuMachine(board.computer, memory_fd=machine.memory.fd)
         with qemu:
             qemu.start()
             placement = place(image, machine.facts, **options)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from warmboot.errors import ExitStatus
 from warmboot.figures import BootFigures, BzImageFigures
-from warmboot.rehearsal.boot_watch import plain
+from warmboot.rehearsal.kernel_words import plain
 from warmboot.report.text.figures import figures_lines
 from warmboot.report.text.stages import TextReport
 from warmboot.report.text.terminal import Progress, Terminal
@@ -139,7 +139,7 @@ def test_a_folded_lines_colours(monkeypatch: pytest.MonkeyPatch) -> None:
         ("[\x1b[0;32m  OK  \x1b[0m] Started \x1b[0;1;39mudev\x1b[0m.", "[  OK  ] Started udev."),
         ("\x1b[2J\x1b[1;1H\x1bcboot", "boot"),
         ("\x1b]0;title\x07text", "text"),
-        ("\x00\x07bell\r\n\x9b", "bell"),
+        ("\x00\x07bell\r\n\x9b", "\\x00\\x07bell\\x0a\\x9b"),
         ("caf\u00e9 \ufffd", "caf\u00e9 \ufffd"),
     ],
 )
@@ -210,7 +210,7 @@ def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
         "          QEMU by tcg, 1 processors, 1024 MiB",
         "          Linux 6.1.0, 1 processor brought up, ACPI seen",
         "          4.50 s from the hand-over to user space, /init started",
-        "          its first words: hello",
+        "          its first line: hello",
         "verdict   it loads, and it boots",
     ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 import sys
 from pathlib import Path
 
@@ -106,3 +107,37 @@ def test_what_does_not_end_is_ended() -> None:
 
 def test_a_program_that_is_not_there() -> None:
     assert "No such file" in captured(["/nonexistent"]).stderr
+
+
+# A folder with everything of this computer in it, which is no mount point: what chroot(8) makes by hand.
+_CHROOT = """
+set -eu
+mount --make-rprivate /
+cd "$1"
+for each in /*; do
+    if [ -L "$each" ]; then cp -P "$each" .
+    elif [ -d "$each" ]; then mkdir ".$each"; mount --rbind "$each" ".$each"
+    fi
+done
+shift
+exec chroot . "$@"
+"""
+_IN_CHROOT = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from support.test_peer import asking
+print(*asking("ask(246, 0, 0, 0, 0)", Load=0))
+"""
+
+
+@pytest.mark.needs_root
+def test_in_a_plain_chroot(tmp_path: Path) -> None:
+    """Whose / cannot be made private (mount(2): EINVAL)."""
+    words = [sys.executable, "-c", _IN_CHROOT, str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", _CHROOT, "sh", str(tmp_path), *words],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "(Load(entry=0, flags=0, segments=()),) ['0 0']\n", done.stderr

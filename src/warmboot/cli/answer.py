@@ -1,4 +1,4 @@
-"""Answers as JSON: each has its schema's name, this package's version, and QEMU's where QEMU takes part."""
+"""Answers as JSON: each has its schema, the version of warmboot, and that of QEMU where QEMU is used."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ def document(schema: str, answer: object, *, uses_qemu: bool = False) -> dict[st
     """An answer; `schema` is the name of a file in warmboot/schemas, `answer` a dataclass or members."""
     return {
         "schema": f"urn:warmboot:{schema}:1",
-        "version": __version__,
+        "warmboot_version": __version__,
         "qemu_version": _qemu_version() if uses_qemu else None,
         **json_value(answer),
     }
 
 
 def error_document(problem: str, hint: str, status: int, *, uses_qemu: bool = False) -> dict[str, Any]:
-    """The answer of a command that could not give its own."""
+    """The answer of a command that failed before it had one."""
     return document("error", ErrorAnswer(problem, hint, status), uses_qemu=uses_qemu)
 
 

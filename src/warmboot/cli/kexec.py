@@ -6,7 +6,10 @@ import _signal  # type: ignore[import-not-found]  # `signal` makes enums of thes
 import os
 import sys
 
+from warmboot.dropin.output import Output
 from warmboot.dropin.run import run
+from warmboot.dropin.stop import EFAILED
+from warmboot.streams import occupy_standard_descriptors
 
 __all__ = ["main"]
 
@@ -15,8 +18,10 @@ def main() -> int:
     """Run the command line; the exit status."""
     for number in (_signal.SIGINT, _signal.SIGPIPE):
         _signal.signal(number, _signal.SIG_DFL)  # end as any program in C does
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # a file's name may be any bytes
-    status = run([os.path.basename(sys.argv[0]), *sys.argv[1:]])  # noqa: PTH119
-    sys.stdout.flush()
-    return status
+    occupy_standard_descriptors()
+    sys.stdout, sys.stderr = Output(1), Output(2)
+    try:
+        return run([os.path.basename(sys.argv[0]), *sys.argv[1:]])  # noqa: PTH119
+    except Exception:  # a fault of ours: 1, Python's own status for it, would say to the caller of -S "loaded"
+        sys.excepthook(*sys.exc_info())
+        return EFAILED & 0xFF

@@ -13,22 +13,26 @@ from warmboot.cli.options import (
     add_kernel,
     add_module,
     add_panic,
+    add_profile,
     add_replace,
+    command_line_request,
 )
 from warmboot.cli.parser import Subparsers, add_command, section
 from warmboot.errors import InputError
-from warmboot.live.cmdline import concatenated, reused
-from warmboot.loading.load import Call, LoadOptions, load
+from warmboot.kernel.call import Call
+from warmboot.live.cmdline import reused
+from warmboot.loading.load import LoadOptions, load
+from warmboot.placement.command_line import CommandLineRequest
 from warmboot.report.json.result import result_members
 from warmboot.report.text.stages import TextReport
 from warmboot.stages import Silent
 
 __all__ = ["add_parser", "run"]
 
-_WHEN = "Use it, as root, to load a kernel on this computer and see everything on the way; 'warmboot exec' starts it."
+_WHEN = "Use it, as root, to load a kernel on this computer and see each step; 'warmboot exec' starts it."
 _ABOUT = """\
-Before the running kernel is asked, the model of it is asked with this computer's facts: each check is told, and a
-refusal has its reason. The drop-in `kexec` does the same in kexec-tools' words."""
+Before the system call is made, the model of the kernel makes the same checks with this computer's facts: each check is
+shown by name, and a refusal has its reason. The drop-in `kexec` prints kexec-tools' messages instead."""
 _STAGES = {
     "inspect": "what the file is and what it needs",
     "place": "where its parts go, with a picture of memory",
@@ -59,10 +63,15 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_initrd(parser)
     add_module(parser)
     add_replace(parser)
-    add("--reuse-command-line", action="store_true", help="take the running kernel's, but for its boot loader's part")
+    add(
+        "--reuse-command-line",
+        action="store_true",
+        help="the running kernel's, without the boot loader's BOOT_IMAGE",
+    )
     add_append(parser)
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it")
     add_call(parser, [each.value for each in Call])
+    add_profile(parser)
     add("--dry-run", action="store_true", help="stop before the system call")
     add_json(parser, "print one JSON object at the end")
     parser.set_defaults(run=run)
@@ -77,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
         command_line=_command_line(args),
         panic=args.panic,
         call=Call(args.call),
+        profile=args.profile,
         dry_run=args.dry_run,
     )
     if args.json:
@@ -92,15 +102,14 @@ def run(args: argparse.Namespace) -> int:
     return result.exit_status
 
 
-def _command_line(args: argparse.Namespace) -> str:
-    if args.command_line is not None and args.reuse_command_line:
+def _command_line(args: argparse.Namespace) -> CommandLineRequest:
+    if not args.reuse_command_line:
+        return command_line_request(args)
+    if args.command_line is not None:
         raise InputError(
             "--command-line and --reuse-command-line are two command lines", hint="leave one out, or use --append"
         )
-    base: str | None = args.command_line
-    if args.reuse_command_line:
-        try:
-            base = reused(panic=args.panic)
-        except OSError as error:
-            raise InputError(f"/proc/cmdline: {error.strerror}", hint="mount /proc") from None
-    return concatenated(base, args.append or None) or ""
+    try:
+        return command_line_request(args, reused=reused(panic=args.panic))
+    except OSError as error:
+        raise InputError(f"/proc/cmdline: {error.strerror}", hint="mount /proc") from None

@@ -1,7 +1,8 @@
-"""`warmboot`: the command line. Each command is a module; what it raises on purpose becomes two lines, or JSON."""
+"""`warmboot`: the command line. Each command is a module; a WarmbootError becomes two lines on stderr, or JSON."""
 
 from __future__ import annotations
 
+import argparse
 import errno
 import io
 import os
@@ -16,9 +17,11 @@ from warmboot.cli.environment import VARIABLES
 from warmboot.cli.options import modernized
 from warmboot.cli.parser import EXIT_STATUSES, Formatter, Parser, examples_section, section
 from warmboot.errors import ExitStatus, WarmbootError
+from warmboot.files.steady import survive_cut_files
+from warmboot.streams import discard_unwritable, occupy_standard_descriptors
 from warmboot.visible import visible
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "parse"]
 
 # Each a module of this room.
 COMMANDS = (
@@ -40,6 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     run = _Run(given)
     try:
+        return _status(run)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            discard_unwritable(stream)
+
+
+def _status(run: _Run) -> int:
+    try:
         return run()
     except WarmbootError as error:
         if run.debug:
@@ -48,8 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return run.fails("interrupted", "", _INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has seen enough
-        _discard_output()
         return ExitStatus.REFUSED
+    except MemoryError:
+        return run.fails("not enough memory", "free memory, or give less to do", ExitStatus.NOT_TRIED)
     except OSError as error:  # such as a full disk; what is read has its own errors
         if run.debug:
             raise
@@ -61,7 +73,7 @@ class _Run:
 
     def __init__(self, given: list[str]) -> None:
         self._given = given
-        # Wrong usage must be answered before it is parsed.
+        # Needed also where the arguments cannot be parsed.
         before = given[: given.index("--")] if "--" in given else given
         self.json = "--json" in before
         self.debug = "--debug" in before
@@ -69,24 +81,33 @@ class _Run:
 
     def __call__(self) -> int:
         """The exit status. Raises WarmbootError, OSError."""
-        parser = _parser(self._given)
-        args = parser.parse_args(modernized(self._given))
+        try:
+            args = parse(self._given)
+        except SystemExit:
+            sys.stdout.flush()  # --help may not be writable
+            raise
         self._uses_qemu = getattr(args, "uses_qemu", False)
         run: Callable[..., int] = args.run
+        survive_cut_files()
         status = run(args)
         sys.stdout.flush()
         return status
 
     def fails(self, problem: str, hint: str, status: int) -> int:
-        """Tell why there is no answer. An interrupted command says nothing to the person who interrupted it."""
+        """Report why there is no answer; an interrupted command prints nothing for a person."""
         try:
             if self.json:
                 print_json(error_document(problem, hint, status, uses_qemu=self._uses_qemu), one_line=True)
             elif status != _INTERRUPTED:
                 print("\n".join(_lines(problem, hint)), file=sys.stderr, flush=True)
-        except OSError:  # nobody can be told
-            _discard_output()
+        except OSError:  # there is nowhere to report it
+            pass
         return status
+
+
+def parse(given: list[str]) -> argparse.Namespace:
+    """What the arguments ask for; `run` is the command's function. Raises InputError."""
+    return _parser(given).parse_args(modernized(given))
 
 
 def _lines(problem: str, hint: str) -> list[str]:
@@ -113,18 +134,14 @@ def _parser(given: list[str]) -> Parser:
 
 
 def _needed(arguments: Sequence[str]) -> Sequence[str]:
-    """The one command that is asked for, so that it need not wait for the others' imports; else all of them."""
+    """The command that is asked for, so that the others need not be imported; all of them where none is."""
     first = next((each for each in arguments if not each.startswith("-")), None)
     return [first] if first in COMMANDS else COMMANDS
 
 
 def _open_streams() -> None:
-    """Standard streams that are closed lead nowhere, so that no file that is opened later takes their number."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    """Open /dev/null for closed standard streams, so that no file opened later gets their descriptor."""
+    occupy_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
     if sys.stderr is None:
@@ -134,18 +151,11 @@ def _open_streams() -> None:
 
 
 def _system_failed(run: _Run, error: OSError) -> int:
-    """The system refused something that no command expects it to."""
+    """Report an OSError that no command expects."""
     try:
-        sys.stdout.flush()
-    except OSError:  # it is our output that cannot be written
-        _discard_output()
+        print(flush=True)
+    except OSError:  # the output itself cannot be written
         run.json = False
         return run.fails(f"the output cannot be written: {error.strerror}", "make room there", ExitStatus.REFUSED)
     status = ExitStatus.NOT_TRIED if error.errno in _NO_ROOM else ExitStatus.REFUSED
     return run.fails(str(error), "warmboot --debug, which shows where it comes from", status)
-
-
-def _discard_output() -> None:
-    """Nothing that is still to be written can be: the interpreter's end must not try it again."""
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

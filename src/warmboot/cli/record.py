@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from warmboot.cli.options import add_append, add_json, add_kernel, add_memory
+from warmboot.cli.options import add_append, add_json, add_kernel, add_memory, size_of
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import ExitStatus, InputError
-from warmboot.memmap import Facts, parse_size
+from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.recorder import Recording
 from warmboot.oracle.calls.trace import format_header, format_row, read_operations
@@ -37,8 +37,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def memory_of(args: argparse.Namespace) -> int:
     """--memory in bytes. Raises InputError."""
-    text = args.memory or _MEMORY
-    memory = parse_size(text)
+    text = _MEMORY if args.memory is None else args.memory
+    memory = size_of("--memory", text)
     if memory < _LEAST or memory % (1 << 20):
         raise InputError(f"--memory {text}: too little, or no whole MiB", hint="give the guest 256M or more")
     return memory

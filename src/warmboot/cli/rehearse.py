@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import (
     add_append,
+    add_call,
     add_cpus,
     add_crashkernel,
     add_initrd,
@@ -16,11 +16,18 @@ from warmboot.cli.options import (
     add_kernel,
     add_like,
     add_memory,
+    add_module,
+    add_panic,
+    add_profile,
+    add_replace,
+    command_line_request,
     facts_asked_for,
 )
 from warmboot.cli.parser import Subparsers, add_command, section
 from warmboot.errors import InputError
-from warmboot.rehearsal.rehearse import Options, rehearse
+from warmboot.kernel.call import Call
+from warmboot.rehearsal.options import Options
+from warmboot.rehearsal.rehearse import rehearse
 from warmboot.report.json.result import result_members
 from warmboot.report.text.stages import TextReport
 from warmboot.stages import Silent
@@ -49,7 +56,8 @@ _EXAMPLES = (
     'warmboot rehearse /boot/vmlinuz-6.12 --initrd /boot/initrd.img-6.12 --append "root=/dev/vda1 ro"',
     'warmboot rehearse vmlinuz --initrd base.img --initrd more.img --memory 4G --until "login:"',
     "warmboot rehearse vmlinuz --initrd initrd.img --like host.json --json",
-    "warmboot rehearse vmlinuz --no-boot --crashkernel 512M-2G:64M,2G-:128M",
+    "warmboot rehearse vmlinuz --initrd kdump.img --panic --crashkernel 512M-2G:64M,2G-:128M",
+    "warmboot rehearse xen.gz --module 'vmlinuz console=hvc0' --module initrd.img --memory 4G --no-boot",
 )
 
 
@@ -64,12 +72,17 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         sections=[section("stages", _STAGES)],
         examples=_EXAMPLES,
         statuses={"0": "it loads and boots, or with --no-boot reaches its entry point"},
-        environment=("WARMBOOT_QEMU", "WARMBOOT_ACCEL", "WARMBOOT_CACHE"),
+        environment=("WARMBOOT_QEMU", "WARMBOOT_OVMF", "WARMBOOT_ACCEL"),
     )
     add = parser.add_argument
     add_kernel(parser, "a bzImage such as /boot/vmlinuz-*, an ELF, multiboot or unified kernel image, packed or not")
     add_initrd(parser)
+    add_module(parser)
+    add_replace(parser)
     add_append(parser)
+    add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it; it is not started")
+    add_call(parser, [each.value for each in Call])
+    add_profile(parser)
     add_like(parser)
     add_memory(parser, "1G")
     add_cpus(parser)
@@ -105,14 +118,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
-    facts = facts_asked_for(args)
-    cpus = args.cpus or min(facts.cpus, 2)
     return Options(
         kernel=args.kernel,
-        facts=replace(facts, cpus=cpus),
+        facts=facts_asked_for(args),
         initrds=args.initrd,
-        command_line=args.append,
-        cpus=cpus,
+        command_line=command_line_request(args),
+        modules=args.module,
+        call=Call(args.call),
+        panic=args.panic,
+        profile=args.profile,
+        cpus=args.cpus,
         boot=not args.no_boot,
         until=args.until,
         timeout=args.timeout,

@@ -14,7 +14,7 @@ from warmboot.errors import InputError, RefusedError
 
 __all__ = ["KERNELS", "Source", "kernel", "release"]
 
-log = logging.getLogger("warmboot.debian")
+log: logging.Logger = logging.getLogger("warmboot.debian")
 
 
 @dataclass(frozen=True, slots=True)

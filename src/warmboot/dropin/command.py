@@ -18,6 +18,7 @@ from warmboot.dropin.options import (
     SHORT,
     SHORT_MEANINGS,
 )
+from warmboot.dropin.output import shown
 from warmboot.dropin.stop import EFAILED, Stop
 
 TYPE_CHECKING = False
@@ -117,13 +118,15 @@ def parse_architecture(command: Command) -> None:
     if not command.load:
         for meaning, _, typed in command.given:
             if meaning in LOADING_ONLY:
-                raise Stop(1, f"kexec: {typed} is for loading a kernel, and nothing is to be loaded\n", usage=True)
+                raise Stop(
+                    1, f"kexec: {shown(typed)} is for loading a kernel, and nothing is to be loaded\n", usage=True
+                )
 
 
 def _address(option: str, text: str) -> int:
     value, rest, too_large = strtoul(text)
     if rest or too_large:  # kexec-tools takes the largest number instead of one that is too large
-        raise Stop(1, f"Bad option value in --{option}={text}\n", usage=True)
+        raise Stop(1, f"Bad option value in --{option}={shown(text)}\n", usage=True)
     return value
 
 
@@ -133,14 +136,14 @@ def _serial_port(text: str) -> int:
         return named
     value, rest, _ = strtoul(text[2:], 16)
     if rest or value >= 1 << 16 or not text.startswith("0x"):
-        raise Stop(EFAILED, f"Bad serial port base '{text}'\n", usage=True)
+        raise Stop(EFAILED, f"Bad serial port base '{shown(text)}'\n", usage=True)
     return value
 
 
 def _baud_rate(text: str) -> int:
     value, rest, _ = strtoul(text)
     if rest or not 9600 <= value <= 115200 or 115200 % value:
-        raise Stop(EFAILED, f"Bad serial port baud rate '{text}'\n", usage=True)
+        raise Stop(EFAILED, f"Bad serial port baud rate '{shown(text)}'\n", usage=True)
     return value
 
 

@@ -117,4 +117,6 @@ def _candidates(name: str, longs: Sequence[Long]) -> list[Long]:
 
 
 def _to_stderr(message: str) -> None:
-    sys.stderr.write(message)
+    from warmboot.dropin.output import shown  # noqa: PLC0415 - mistakes alone are told
+
+    sys.stderr.write(f"{shown(message.rstrip(chr(10)))}\n")

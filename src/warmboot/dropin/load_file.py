@@ -7,6 +7,7 @@ import sys
 
 from warmboot.dropin.failure import explain, print_not_available
 from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.output import shown
 from warmboot.dropin.stop import EFAILED, EFALLBACK
 from warmboot.images import anonymous_file
 from warmboot.live.calls import LiveError, kexec_file_load
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warmboot.dropin.command import Command
-    from warmboot.dropin.files import File
+    from warmboot.dropin.files import File, Inputs
     from warmboot.images import Image
 
 __all__ = ["load_file"]
@@ -36,7 +37,7 @@ _NOT_BY_FILE = frozenset(
 )
 
 
-def load_file(command: Command, kernel: File, image: Image) -> int:
+def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     options = LoaderOptions(command, image.kind)
     inner, initrds, line = unpacked(image)
@@ -52,13 +53,12 @@ def load_file(command: Command, kernel: File, image: Image) -> int:
         initrd_fd = None
         if options.initrd is not None:
             try:
-                initrd_fd = os.open(options.initrd, os.O_RDONLY | os.O_CLOEXEC)
+                initrd_fd = inputs.descriptor(options.initrd)
             except OSError as error:
-                sys.stderr.write(f"Could not open initrd file {options.initrd}:{error.strerror}\n")
+                sys.stderr.write(f"Could not open initrd file {shown(options.initrd)}:{error.strerror}\n")
                 return _cannot_load(kernel)
         elif initrds:
             initrd_fd = _in_one_file(initrds)
-        if initrd_fd is not None:
             opened.append(initrd_fd)
         return _call(command, kernel_fd, initrd_fd, os.fsencode(options.command_line(line)), inner.file)
     finally:
@@ -67,7 +67,7 @@ def load_file(command: Command, kernel: File, image: Image) -> int:
 
 
 def _cannot_load(kernel: File) -> int:
-    sys.stderr.write(f"Cannot load {kernel.path}\n")
+    sys.stderr.write(f"Cannot load {shown(kernel.path)}\n")
     return EFAILED
 
 
@@ -92,7 +92,7 @@ def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, 
             return _refused(command, error, KexecFileRequest(kernel, size, line + b"\0", flags))
         for meaning, _, typed in command.given:
             if meaning in _NOT_BY_FILE:
-                sys.stderr.write(f"kexec: {typed} has no effect on kexec_file_load: use -c for it\n")
+                sys.stderr.write(f"kexec: {shown(typed)} has no effect on kexec_file_load: use -c for it\n")
         return 0
 
 

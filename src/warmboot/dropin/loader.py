@@ -7,6 +7,7 @@ import sys
 
 from warmboot.dropin.command import Command
 from warmboot.dropin.options import LOADER, TAKEN_BY
+from warmboot.dropin.output import shown
 from warmboot.dropin.stop import Stop
 
 TYPE_CHECKING = False
@@ -28,17 +29,17 @@ class LoaderOptions:
         if self.initrd is None and command.reuse_initrd:
             self.initrd = _RETAINED
         self.dtb = command.last("dtb")
-        self.modules = [argument for meaning, argument, _ in command.given if meaning == "module"]
-        self.entry_32bit = command.has("entry-32bit")
-        self.real_mode = command.has("real-mode")
-        self.elf_style = next((m[5:] for m, _, _ in reversed(command.given) if m.startswith("args-")), "elf")
+        self.modules: list[str] = [argument for meaning, argument, _ in command.given if meaning == "module"]
+        self.entry_32bit: bool = command.has("entry-32bit")
+        self.real_mode: bool = command.has("real-mode")
+        self.elf_style: str = next((m[5:] for m, _, _ in reversed(command.given) if m.startswith("args-")), "elf")
         self._ignore_what_is_not_taken()
 
     def _ignore_what_is_not_taken(self) -> None:
         """An option for another type is told and has no effect, as in kexec-tools."""
         for meaning, _, typed in self._command.given:
             if meaning in _LOADER_MEANINGS and meaning not in TAKEN_BY[self._kind]:
-                sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{typed}'\n")
+                sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{shown(typed)}'\n")
                 sys.stderr.write(f"kexec: it is of no use for a kernel of type {self._kind}, and is ignored\n")
         taken = TAKEN_BY[self._kind]
         self.initrd = self.initrd if "initrd" in taken else None
@@ -80,10 +81,11 @@ def unpacked(image: Image) -> tuple[Image, tuple[memoryview, ...], str | None]:
 
 def check_reuse_initrd() -> None:
     """--reuseinitrd: whether this boot kept its initrd, and tells it. Raises Stop."""
+    from warmboot.command_line import parse  # noqa: PLC0415
     from warmboot.live.cmdline import running  # noqa: PLC0415
 
     try:
-        kept = "retain_initrd" in running()
+        kept = parse(running()).get("retain_initrd") is not None
     except OSError:
         raise Stop(1, "Failed to read /proc/cmdline\n") from None
     if not kept:

@@ -122,7 +122,7 @@ def _version() -> Stop:
 def _print_ckr_size() -> Stop:
     """The size of the reservation that crash kernels go to, in bytes; 0 without one, or without the right to know."""
     start, end = (_crash_reservations() or [(0, 0)])[-1]
-    print(0 if end - start <= 1 else end - start)
+    sys.stdout.write(f"{0 if end - start <= 1 else end - start}\n")
     return Stop(0)
 
 

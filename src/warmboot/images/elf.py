@@ -20,6 +20,7 @@ _E_ENTRY = 24
 _PHDR32 = struct.Struct("<IIIIIIII")  # type, offset, vaddr, paddr, filesz, memsz, flags, align
 _PHDR64 = struct.Struct("<IIQQQQQQ")  # type, flags, offset, vaddr, paddr, filesz, memsz, align
 _EIN_PROGRAM_NAME, _EIN_PROGRAM_VERSION = 1, 2  # notes named "ELFBoot"
+_MOST_HEADERS = 4096  # vmlinux has five or so; kexec_load takes 16 segments
 _HINT_CUT = "copy or download the file again"
 
 
@@ -80,11 +81,8 @@ class ElfImage:
         """The version in Linux's banner, searched for in the whole file; "unknown" without one."""
         import re  # noqa: PLC0415 - for people alone
 
-        for segment in self.segments:
-            found = re.search(rb"Linux version (\d[ -~]{0,250})", segment.data)
-            if found:
-                return str(found[1], "ascii")
-        return "unknown"
+        found = re.search(rb"Linux version (\d[ -~]{0,250})", self.file)
+        return str(found[1], "ascii") if found else "unknown"
 
 
 def parse_elf(data: memoryview, name: str, wrapping: tuple[str, ...] = ()) -> ElfImage:
@@ -156,6 +154,8 @@ def _program_headers(data: memoryview, name: str) -> Iterator[tuple[int, int, in
         raise InputError(f"{name}: program headers of {size} bytes instead of {form.size}", hint=_HINT_CUT)
     if first + count * size > data.nbytes:
         raise InputError(f"{name}: cut short within the program headers", hint=_HINT_CUT)
+    if count > _MOST_HEADERS:
+        raise InputError(f"{name}: {count} program headers: no kernel has more than {_MOST_HEADERS}", hint=_HINT_CUT)
     for at in range(first, first + count * size, size or 1):
         if kind == 2:
             p_type, _, offset, vaddr, paddr, filesz, memsz, align = _PHDR64.unpack_from(data, at)

@@ -9,9 +9,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from types import TracebackType
-from typing import Self
 
+from warmboot.closing import Closing
 from warmboot.errors import RefusedError
 from warmboot.memmap import Range, merge
 from warmboot.uapi import Source
@@ -40,7 +39,7 @@ class Bank:
         return ctypes.addressof(ctypes.c_char.from_buffer(self.view))
 
 
-class PhysicalMemory:
+class PhysicalMemory(Closing):
     """Physical memory of one or more banks, zero until written; what was never touched costs nothing.
 
     The banks follow one another in one file without the gaps between them, which is how QEMU lays out the file
@@ -49,7 +48,7 @@ class PhysicalMemory:
     """
 
     def __init__(self, banks: Sequence[Range]) -> None:
-        self.fd = _anonymous_file()
+        self.fd: int = _anonymous_file()
         self.banks: list[Bank] = []
         self._spans: list[tuple[int, int, int, mmap.mmap]] = []  # what banks hold, for quick access
         offset = 0
@@ -66,14 +65,6 @@ class PhysicalMemory:
                 f"{sum(each.size for each in banks)} bytes of memory cannot be mapped: {error}",
                 hint="give the machine less memory, or raise this process's address space limit (ulimit -v)",
             ) from None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the memory back. Views handed out before keep their part alive until they are gone."""

@@ -24,7 +24,7 @@ class KexecError(RefusedError):
     ) -> None:
         super().__init__(message, hint=rule.hint)
         self.rule = rule
-        self.errno = number or rule.errno
+        self.errno: int = number or rule.errno
         self.segment = segment
         self.addresses = addresses
 
@@ -56,6 +56,20 @@ class Rule:
         """The error to raise where the rule is broken; `number` replaces the errno, for pluggable hooks."""
         return KexecError(self, message, segment=segment, addresses=addresses, number=number)
 
+
+# whether the calls are there at all
+CONFIG_KEXEC = Rule(
+    "config_kexec",
+    errno.ENOSYS,
+    "sys_ni_syscall",
+    "run a kernel that was built with CONFIG_KEXEC, or load by kexec_file_load where this one has that call",
+)
+CONFIG_KEXEC_FILE = Rule(
+    "config_kexec_file",
+    errno.ENOSYS,
+    "sys_ni_syscall",
+    "run a kernel that was built with CONFIG_KEXEC_FILE, or load by kexec_load where this one has that call",
+)
 
 # kexec_load_check, in the kernel's order
 CAP_SYS_BOOT = Rule("cap_sys_boot", errno.EPERM, "kexec_load_permitted", "run it as root, or with CAP_SYS_BOOT")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 
 from warmboot.kernel import rules
+from warmboot.numbers import number
+from warmboot.visible import visible
 
 __all__ = ["kstrtoul", "proc_dointvec"]
 
 _SPACE = " \t\n\r\v\f"
 _INT_MAX = 0x7FFF_FFFF
-_ULONG_MAX = 0xFFFF_FFFF_FFFF_FFFF
+_LONGEST_INT = 20  # characters, with the sign: one more fills the buffer of proc_get_long, which refuses that
 # Both take a number as strtoul does with base 0: 0x begins a hexadecimal one, 0 an octal one.
 _NUMBER = r"0[xX][0-9a-fA-F]+|0[0-7]*(?![0-9])|[1-9][0-9]*"
 _INT = re.compile(rf"[{_SPACE}]*(?P<sign>-?)(?P<number>{_NUMBER})(?:[{_SPACE}\0].*)?", re.DOTALL)
@@ -22,24 +24,24 @@ def proc_dointvec(text: str) -> int | None:
     if not text.strip(_SPACE):
         return None
     match = _INT.fullmatch(text)
-    value = _value(match["number"]) if match else 0
-    if match is None or value > _INT_MAX + bool(match["sign"]):
-        raise rules.SYSCTL_VALUE.refuse(f"{text[:40]!r} is no int")
+    value = _value(match["number"]) if match and len(match["sign"] + match["number"]) <= _LONGEST_INT else None
+    if match is None or value is None or value > _INT_MAX + bool(match["sign"]):
+        raise rules.SYSCTL_VALUE.refuse(f"'{visible(text, most=40)}' is no int")
     return -value if match["sign"] else value
 
 
 def kstrtoul(text: str) -> int:
-    """The unsigned long of a text written to a file in /sys. Raises KexecError: EINVAL, ERANGE."""
+    """The unsigned long of a text written to a file in /sys. Raises KexecError: EINVAL."""
     match = _ULONG.fullmatch(text)
     if match is None:
-        raise rules.CRASH_SIZE_TEXT.refuse(f"{text[:40]!r} is no unsigned number")
+        raise rules.CRASH_SIZE_TEXT.refuse(f"'{visible(text, most=40)}' is no unsigned number")
     value = _value(match["number"])
-    if value > _ULONG_MAX:
-        raise rules.CRASH_SIZE_TEXT.refuse(f"{value:#x} has more than 64 bits")
+    if value is None:
+        raise rules.CRASH_SIZE_TEXT.refuse(f"{visible(match['number'], most=40)} has more than 64 bits")
     return value
 
 
-def _value(number: str) -> int:
-    if number[:2] in ("0x", "0X"):
-        return int(number, 16)
-    return int(number, 8 if number[0] == "0" else 10)
+def _value(digits: str) -> int | None:
+    """The number, however many zeros it begins with; None where it has more than 64 bits."""
+    prefix = digits[:2] if digits[:2] in ("0x", "0X") else "0" if digits[0] == "0" else ""
+    return number(prefix + (digits[len(prefix) :].lstrip("0") or "0"), 0)

@@ -5,11 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from warmboot.errors import InputError
 from warmboot.live.arch.x86_64.firmware import rsdp
+from warmboot.live.kernel_config import read_kernel_config
+from warmboot.live.kexec_support import kexec_support
+from warmboot.live.secure_boot import has_efi, secure_boot
+from warmboot.live.topology import numa_nodes, physical_address_bits
 from warmboot.memmap import Facts
+from warmboot.numbers import number
+from warmboot.visible import visible
 
 __all__ = ["read_facts"]
 
@@ -24,15 +31,23 @@ def read_facts(root: Path = Path("/")) -> Facts:
     meminfo = re.search(r"^MemTotal:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
     if meminfo is None:
         raise InputError(f"{root / 'proc/meminfo'}: no MemTotal", hint=_HINT)
+    memory = number(meminfo[1])
+    if memory is None:
+        raise InputError(f"{root / 'proc/meminfo'}: MemTotal has more than 64 bits", hint=_HINT)
     page_size = os.sysconf("SC_PAGE_SIZE")
+    release = _text(root / "proc/sys/kernel/osrelease").strip()
+    lockdown = _optional(root / "sys/kernel/security/lockdown")
+    config, config_file = read_kernel_config(release, str(root)) or (None, "")
+    support = kexec_support(config, config_file, str(root))
+    secure = secure_boot(str(root))
     return Facts(
-        release=_text(root / "proc/sys/kernel/osrelease").strip(),
+        release=release,
         machine=os.uname().machine,
         cmdline=cmdline,
         iomem=_text(root / "proc/iomem"),
         page_size=page_size,
-        totalram_pages=int(meminfo[1]) * 1024 // page_size,
-        lockdown=_optional(root / "sys/kernel/security/lockdown") or "[none]",
+        totalram_pages=memory * 1024 // page_size,
+        lockdown=lockdown or "[none]",
         kexec_crash_size=_first(
             root / "sys/kernel/kexec/crash_size",  # since Linux 6.19
             root / "sys/kernel/kexec_crash_size",
@@ -41,18 +56,42 @@ def read_facts(root: Path = Path("/")) -> Facts:
         cpus=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
         rsdp=rsdp(str(root)),
         gbpages="pdpe1gb" in cpu_flags and "nogbpages" not in cmdline.split(),
+        kexec_jump=config is not None and config["CONFIG_KEXEC_JUMP"] == "y",
         kexec_load_disabled=_optional(root / "proc/sys/kernel/kexec_load_disabled") == "1",
         kexec_load_limit_reboot=_limit(root / "proc/sys/kernel/kexec_load_limit_reboot"),
         kexec_load_limit_panic=_limit(root / "proc/sys/kernel/kexec_load_limit_panic"),
+        kexec_load=support.kexec_load,
+        kexec_file_load=support.kexec_file_load,
+        kexec_known_by=support.known_by,
+        efi=has_efi(str(root)),
+        secure_boot=secure,
+        signatures_required=_signatures_required(config, "[none]" not in (lockdown or "[none]"), secure),
+        numa_nodes=numa_nodes(str(root)),
+        physical_address_bits=physical_address_bits(cpuinfo),
+        kernel_config=config,
     )
+
+
+def _signatures_required(config: Mapping[str, str] | None, locked_down: bool, secure: bool | None) -> bool | None:
+    """Whether kexec_file_load refuses what is not signed (kimage_validate_signature); None where that is not known.
+
+    IMA's policy of the architecture forces signatures where Secure Boot is on (arch_get_ima_policy).
+    """
+    if config is None:
+        return True if locked_down else None
+    if config["CONFIG_KEXEC_SIG"] != "y":
+        return False
+    if locked_down or config["CONFIG_KEXEC_SIG_FORCE"] == "y":
+        return True
+    return secure if config["CONFIG_IMA_ARCH_POLICY"] == "y" else False
 
 
 def _limit(path: Path) -> int:
     text = _optional(path) or "-1"
-    try:
-        return int(text)
-    except ValueError:
-        raise InputError(f"{path}: {text[:40]!r} is no number", hint=_HINT) from None
+    value = number(text, least=-1, most=0x7FFF_FFFF)
+    if value is None:
+        raise InputError(f"{path}: '{visible(text, most=40)}' is no number", hint=_HINT)
+    return value
 
 
 def _text(path: Path) -> str:

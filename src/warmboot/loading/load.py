@@ -1,45 +1,40 @@
-"""Loading a kernel on this computer for a person: every stage is seen, and the model is asked before Linux is."""
+"""Loading a kernel on this computer in stages; the model makes the kernel's checks before the system call."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from warmboot.errors import ExitStatus, InputError, RefusedError
+from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
+from warmboot.files.steady import changed_files
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Rule
+from warmboot.kernel import Rule, choose
+from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
 from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.buffers import joined_file
-from warmboot.live.calls import LiveError, kexec_file_load, kexec_load
+from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Module, Placement, place
+from warmboot.placement import Placement, place
 from warmboot.placement.arch.x86_64.crash import CrashDump
+from warmboot.placement.command_line import CommandLineRequest
+from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
-from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
+from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
-__all__ = ["Call", "LoadOptions", "load"]
-
-
-class Call(StrEnum):
-    """Which system call loads; the first chooses by what the running kernel allows."""
-
-    AUTO = "auto"
-    LOAD = "kexec_load"
-    FILE = "kexec_file_load"
+__all__ = ["LoadOptions", "load"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +44,10 @@ class LoadOptions:
     kernel: Path
     initrds: Sequence[Path] = ()
     modules: Sequence[str] = ()  # multiboot: each a path and its words
-    command_line: str = ""
+    command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     panic: bool = False
     call: Call = Call.AUTO
+    profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
 
 
@@ -64,11 +60,10 @@ def load(options: LoadOptions, observer: Observer) -> Result:
         each()
         last = result.stages[-1]
         if last.outcome is not Outcome.PASSED:
-            result.exit_status = ExitStatus.REFUSED
-            result.verdict, result.hint = f"{last.name} {last.outcome}: {last.problem}", last.hint
+            result.stop(last)
             return result
     if options.dry_run:
-        result.verdict = "it would load; nothing was loaded, as --dry-run asks"
+        result.verdict = "it would load; nothing was loaded (--dry-run)"
     elif options.panic:
         result.verdict = "loaded: a crash of this kernel starts it"
     else:
@@ -87,20 +82,19 @@ class _Run:
         self._given: Image
         self._image: Image  # the kernel itself, in a unified image too
         self._placement: Placement | None = None
-        self._call, self._why = _chosen(options.call, self._facts)
+        self._choice = choose(self._facts, options.profile)
+        self._call, self._why = chosen(options.call, self._facts)
         self._initrds = [map_file(path, "initrd") for path in options.initrds]
-        self._line = options.command_line
+        self._line = ""
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
-            self._given = image
+            self._given, own = image, None
             if isinstance(image, Uki):
-                self._initrds = self._initrds or list(image.initrds)
-                self._line = self._line or image.command_line or ""
-                image = image.linux
-            self._image = image
+                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
+            self._image, self._line = image, self._options.command_line.line(own)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
@@ -118,7 +112,7 @@ class _Run:
                 self._image,
                 computer,
                 initrds=self._initrds,
-                modules=[_module(each) for each in self._options.modules],
+                modules=[read_module(each) for each in self._options.modules],
                 command_line=self._line,
                 firmware=read_firmware(),
                 crash=crash,
@@ -137,7 +131,8 @@ class _Run:
 
     def permit(self) -> None:
         passed: list[str] = []
-        with self._stages.stage("permit") as stage, Machine(self._facts) as machine:
+        choice = self._choice
+        with self._stages.stage("permit") as stage, Machine(self._facts, profile=choice.profile) as machine:
             kernel = machine.kernel
 
             def on_check(rule: Rule) -> None:
@@ -148,7 +143,7 @@ class _Run:
             try:
                 permit(kernel, self._request(), _caller())
             finally:
-                stage.figures = PermitFigures(kernel.profile.name, tuple(passed))
+                stage.figures = PermitFigures(choice.profile.name, tuple(passed), fit=choice.fit, why=choice.why)
 
     def load(self) -> None:
         with self._stages.stage("load") as stage:
@@ -162,11 +157,27 @@ class _Run:
                     self._load_files()
                     size = memory = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
+                self._unload_what_has_changed()
             except LiveError as error:
                 told = explain_load(error, self._request())
                 hints = [each.removeprefix("try: ") for each in told if each.startswith("try: ")]
                 stage.outcome, stage.problem = Outcome.REFUSED, "; ".join(told[: len(told) - len(hints)])
                 stage.hint = hints[0] if hints else "see the kernel's log: dmesg"
+
+    def _unload_what_has_changed(self) -> None:
+        """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.
+        Raises LiveError where it cannot be unloaded."""
+        changed = ", ".join(changed_files())
+        if not changed:
+            return
+        if self._placement is not None:
+            kexec_unload(int(KexecFlags.ON_CRASH) if self._options.panic else 0)
+        else:
+            kexec_file_unload(int(KexecFileFlags.ON_CRASH) if self._options.panic else 0)
+        raise RefusedError(
+            f"{changed}: changed while it was loaded; what was loaded is unloaded",
+            hint="do it again when what writes it has ended",
+        )
 
     def _flags(self) -> int:
         flags = KexecFileFlags(0) if self._initrds else KexecFileFlags.NO_INITRAMFS
@@ -188,7 +199,7 @@ class _Run:
             opened.append(kernel)
             initrd = None
             if self._initrds:
-                alone = len(self._options.initrds) == 1
+                alone = len(self._options.initrds) == len(self._initrds) == 1
                 initrd = _opened(self._options.initrds[0]) if alone else self._joined()
                 opened.append(initrd)
             kexec_file_load(kernel, initrd, os.fsencode(self._line), self._flags())
@@ -209,21 +220,5 @@ def _opened(path: Path) -> int:
         raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from None
 
 
-def _chosen(call: Call, facts: Facts) -> tuple[Call, str]:
-    """The call, and why."""
-    if call is not Call.AUTO:
-        return call, "as asked for"
-    if facts.lockdown_mode != "none":
-        return Call.FILE, f"lockdown is {facts.lockdown_mode}, which forbids kexec_load"
-    return Call.LOAD, "nothing forbids it, and everything is known before it is loaded"
-
-
 def _caller() -> Caller:
     return Caller(cap_sys_boot=os.geteuid() == 0)
-
-
-def _module(words: str) -> Module:
-    path = words.partition(" ")[0]
-    if not path:
-        raise InputError("--module: no file is named", hint="give a path and the module's words: --module 'FILE arg'")
-    return Module(map_file(path, "module"), words)

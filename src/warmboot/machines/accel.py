@@ -11,48 +11,23 @@ import os
 import subprocess
 import tempfile
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 
 from warmboot.errors import InputError
-from warmboot.kernel.arch.x86_64.cpu import CpuState
-from warmboot.machines.arch.x86_64.pvh import elf
+from warmboot.machines.arch import DEFAULT, Accel, of
 
 __all__ = ["ACCEL_VARIABLE", "Accel", "choose", "cpu_model", "probe_kvm", "run_probe"]
 
 ACCEL_VARIABLE = "WARMBOOT_ACCEL"
 _TIME_LIMIT = 5.0  # seconds
-_ADDRESS = 16 << 20  # physical, in a machine of 64 MiB: clear of all that SeaBIOS touches
-_MAGIC = b"warmboot: a guest lives\n"
-_EXIT_CODE = 0x2A
-_EXIT_STATUS = _EXIT_CODE << 1 | 1  # what isa-debug-exit makes of it
-_PAYLOAD = (
-    bytes.fromhex("488d3516000000")  # lea rsi, [rip + 22]: the magic
-    + b"\xb9"
-    + len(_MAGIC).to_bytes(4, "little")  # mov ecx, its length
-    + bytes.fromhex("66baf803")  # mov dx, 0x3f8: COM1
-    + bytes.fromhex("f36e")  # rep outsb
-    + bytes([0xB0, _EXIT_CODE])  # mov al, the exit code
-    + bytes.fromhex("66baf400")  # mov dx, 0xf4: isa-debug-exit
-    + bytes.fromhex("ee")  # out dx, al
-    + bytes.fromhex("fa f4 ebfd")  # cli; 1: hlt; jmp 1b
-    + _MAGIC
-)
 
 
-class Accel(StrEnum):
-    """QEMU's name of an accelerator."""
-
-    TCG = "tcg"
-    KVM = "kvm"
+def cpu_model(accel: Accel, machine: str = DEFAULT) -> str:
+    """The most capable processor of the architecture that `accel` can show, as QEMU's -cpu takes it."""
+    return of(machine).cpu_model(accel)
 
 
-def cpu_model(accel: Accel) -> str:
-    """The most capable processor that `accel` can show, as QEMU's -cpu takes it."""
-    return "host" if accel is Accel.KVM else "max"
-
-
-def choose(qemu: Path) -> Accel:
+def choose(qemu: Path, machine: str = DEFAULT) -> Accel:
     """The accelerator for this QEMU on this computer; the environment's WARMBOOT_ACCEL decides if set.
 
     Raises InputError where that variable names neither.
@@ -64,10 +39,10 @@ def choose(qemu: Path) -> Accel:
             raise InputError(
                 f"{ACCEL_VARIABLE}={named}: not an accelerator", hint="set it to tcg or kvm, or unset it"
             ) from None
-    return Accel.KVM if probe_kvm(qemu) else Accel.TCG
+    return Accel.KVM if probe_kvm(qemu, machine) else Accel.TCG
 
 
-def probe_kvm(qemu: Path) -> bool:
+def probe_kvm(qemu: Path, machine: str = DEFAULT) -> bool:
     """Whether a guest lives under KVM, kept once a boot for each QEMU in the user's cache folder."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     file = qemu.stat()
@@ -76,22 +51,20 @@ def probe_kvm(qemu: Path) -> bool:
     answers = _read_answers()
     if key not in answers:
         answers = {known: answer for known, answer in answers.items() if known.startswith(boot)}
-        answers[key] = run_probe(qemu, Accel.KVM)
+        answers[key] = run_probe(qemu, Accel.KVM, machine)
         _write_answers(answers)
     return answers[key]
 
 
-def run_probe(qemu: Path, accel: Accel) -> bool:
+def run_probe(qemu: Path, accel: Accel, machine: str = DEFAULT) -> bool:
     """Run a guest now: firmware, 64-bit mode with paging, a line on the serial port, and its exit code."""
-    # The payload stands right behind the stub, whose state rip 0 points at it.
-    kernel = elf(_ADDRESS, payload=_PAYLOAD, state=CpuState(rip=0, cr3=0, rsp=_ADDRESS))
+    probe = of(machine).probe()
     with tempfile.TemporaryFile() as file:
-        file.write(kernel)
+        file.write(probe.kernel)
         file.flush()
-        path = f"/proc/self/fd/{file.fileno()}"
-        command = [str(qemu), "-accel", accel, "-cpu", cpu_model(accel), "-machine", "pc", "-m", "64M"]
-        command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-kernel", path]
-        command += ["-serial", "stdio", "-device", "isa-debug-exit,iobase=0xf4,iosize=4"]
+        command = [str(qemu), "-accel", accel, "-cpu", cpu_model(accel, machine), *probe.options]
+        command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]
+        command += ["-kernel", f"/proc/self/fd/{file.fileno()}"]
         try:
             done = subprocess.run(
                 command,
@@ -103,7 +76,7 @@ def run_probe(qemu: Path, accel: Accel) -> bool:
             )
         except (OSError, subprocess.TimeoutExpired):
             return False
-    return done.returncode == _EXIT_STATUS and _MAGIC in done.stdout
+    return done.returncode == probe.status and probe.magic in done.stdout
 
 
 def _answers_path() -> Path:

@@ -1,8 +1,8 @@
 """A whole computer in QEMU, on memory that we share with it and fill while its firmware is at work.
 
-The memory is one file: its bytes [0, low) are physical [0, low), its bytes [low, low + high) are physical
-[4 GiB, 4 GiB + high). SeaBIOS lays down its tables, a stub (see `pvh`) parks the boot processor in 64-bit
-mode, and `release` hands that processor over. Nothing is kept in files and nothing listens on a port.
+Which computer, its architecture says (see `arch.interface.Computer`). Its firmware lays down its tables, a stub of ours
+parks the boot processor, and `release` hands that processor over. Nothing is kept in files and nothing listens on a
+port.
 """
 
 from __future__ import annotations
@@ -10,100 +10,77 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO
 
+from warmboot.closing import Closing
 from warmboot.errors import MissingToolError, RefusedError
-from warmboot.kernel.arch.x86_64.cpu import CpuState
-from warmboot.machines.accel import Accel, choose, cpu_model
-from warmboot.machines.arch.x86_64 import pvh
-from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW
-from warmboot.machines.console import Console, ConsoleLine
+from warmboot.kernel import CpuState, PhysicalMemory
+from warmboot.machines.accel import choose
+from warmboot.machines.arch import DEFAULT, Accel, Computer, FirmwareTold, Mailbox, of
+from warmboot.machines.console import ConsoleLine, ConsoleReader
+from warmboot.machines.console_copy import ConsoleCopy
+from warmboot.machines.lifeline import spawn
 from warmboot.machines.qmp import Events, Outcome
+from warmboot.programs import find_program
 
 __all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]
 
-_QEMU = "qemu-system-x86_64"
 _QEMU_VARIABLE = "WARMBOOT_QEMU"
-_INSTALL_HINT = "apt-get install --no-install-recommends qemu-system-x86"
 
 _POLL = 0.001  # seconds between looks at the mailbox
 _PIPE_SIZE = 1 << 20  # bytes: what an unprivileged user may have (pipe-max-size)
-_LONGEST_LINE = 64 << 10  # bytes of a console's line
 _PATIENCE = 2.0  # seconds that QEMU gets to follow each request to end
 
 
-def find_qemu() -> Path:
-    """The QEMU to run: what the environment's WARMBOOT_QEMU names, else the one on the PATH.
+def find_qemu(machine: str = DEFAULT) -> Path:
+    """The QEMU to run: what the environment's WARMBOOT_QEMU names, else the architecture's in the system's own
+    folders, whatever the caller's PATH is.
 
     Raises MissingToolError.
     """
-    named = os.environ.get(_QEMU_VARIABLE)
-    found = shutil.which(named or _QEMU)
+    arch, named = of(machine), os.environ.get(_QEMU_VARIABLE)
+    found = shutil.which(named) if named else find_program(arch.qemu)
     if found is None:
         if named:
             raise MissingToolError(
-                f"{_QEMU_VARIABLE}={named}: not a program", hint=f"name a {_QEMU}, or unset {_QEMU_VARIABLE}"
+                f"{_QEMU_VARIABLE}={named}: not a program", hint=f"name a {arch.qemu}, or unset {_QEMU_VARIABLE}"
             )
-        raise MissingToolError(f"{_QEMU}: not installed", hint=_INSTALL_HINT)
+        raise MissingToolError(
+            f"{arch.qemu}: not installed", hint=f"apt-get install --no-install-recommends {arch.qemu_package}"
+        )
     return Path(found)
 
 
-class QemuMachine:
+class QemuMachine(Closing):
     """One run of a computer: `start`, load the image meanwhile, `release`, read `lines`, ask `outcome`.
 
-    `memory_fd` is the memory file (a memfd, open for reading and writing) with at least `low` + `high`
-    bytes, both multiples of 4 KiB; without high memory `low` is all there is. The last FIRMWARE_ROOM
-    bytes of low memory must not be used. Everything that comes over the serial port is also written to
-    `console` as it comes. A context manager; `close` ends it, whatever state it is in.
+    `memory_fd` is the memory file (a memfd, open for reading and writing) with at least the bytes of the computer's
+    banks; its `firmware_room` must not be used. Everything that comes over the serial port is also written to
+    `console` as it comes, up to `console_copy.console_limit`. A context manager; `close` ends it, whatever state it is
+    in.
 
     If this process is killed, the kernel kills QEMU.
     """
 
     def __init__(
-        self,
-        *,
-        memory_fd: int,
-        low: int,
-        high: int,
-        cpus: int = 2,
-        accel: Accel | None = None,
-        console: BinaryIO | None = None,
+        self, computer: Computer, *, memory_fd: int, accel: Accel | None = None, console: BinaryIO | None = None
     ) -> None:
-        if low % pvh.PAGE or high % pvh.PAGE or low > MAX_LOW:
-            raise ValueError(f"low {low:#x}, high {high:#x}: whole pages, and low at most {MAX_LOW:#x}")
-        if low < 2 * FIRMWARE_ROOM:
-            raise RefusedError(
-                f"{low >> 20} MiB of memory below 4 GiB: the firmware has {FIRMWARE_ROOM >> 20} of them",
-                hint="give the machine 64 MiB or more",
-            )
+        self._computer = computer
         self._memory_fd = memory_fd
-        self._low, self._high = low, high
-        self._cpus = cpus
         self._accel = accel
-        self._copy = console
-        self._stub_address = low - FIRMWARE_ROOM
+        self._copy = None if console is None else ConsoleCopy(console)
         self._held = ExitStack()  # what close() lets go of once QEMU is gone
-        self._mailbox: pvh.Mailbox  # these four from start() on
+        self._mailbox: Mailbox  # these four from start() on
         self._stderr: int
-        self._console: Console
+        self._console: ConsoleReader
         self._events: Events | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._outcome: Outcome | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def pid(self) -> int:
@@ -113,8 +90,7 @@ class QemuMachine:
     @property
     def description(self) -> str:
         """The computer in few words, such as "QEMU by tcg, 2 processors, 1024 MiB"."""
-        size = self._low + self._high - FIRMWARE_ROOM
-        return f"QEMU by {self._accel}, {self._cpus} processors, {size >> 20} MiB"
+        return f"QEMU by {self._accel}, {self._computer.description}"
 
     def start(self) -> None:
         """Start QEMU and return at once, within some milliseconds; its firmware needs 0.1 to 0.2 s.
@@ -124,7 +100,7 @@ class QemuMachine:
         """
         if self._process is not None:
             raise ValueError("a QemuMachine runs once")
-        qemu = find_qemu()
+        qemu = find_qemu(self._computer.machine)
         try:
             with ExitStack() as passed:
                 self._spawn(qemu, passed)
@@ -132,18 +108,14 @@ class QemuMachine:
             self.close()
             raise
 
-    def wait_ready(self, timeout: float) -> int:
-        """Wait up to `timeout` seconds for the stub; the physical address of the firmware's RSDP.
+    def wait_ready(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for the stub.
 
         Raises RefusedError where QEMU ended instead, with its own words, or the time is up.
         """
         process = self._running()
         deadline = time.monotonic() + timeout
-        while (ready := self._mailbox.ready()) != pvh.WAITING:
-            if ready == pvh.UNFIT:
-                raise RefusedError(
-                    "the machine's processor lacks 64-bit mode or 1 GiB pages", hint="set WARMBOOT_ACCEL=tcg"
-                )
+        while not self._mailbox.ready():
             if process.poll() is not None:
                 raise self._died(process.returncode)
             if time.monotonic() > deadline:
@@ -152,14 +124,17 @@ class QemuMachine:
                     hint="allow more time, or set WARMBOOT_ACCEL=tcg if KVM was used",
                 )
             time.sleep(_POLL)
-        return self._mailbox.rsdp()
+
+    def firmware(self, memory: PhysicalMemory, timeout: float) -> FirmwareTold:
+        """What the firmware leaves in the computer's memory, when it is done. Raises as `wait_ready`."""
+        self.wait_ready(timeout)
+        return self._mailbox.told(memory)
 
     def release(self, state: CpuState, *, rsdp_copy: int = 0, timeout: float = 30.0) -> None:
         """Hand the boot processor to `state`, after waiting up to `timeout` seconds for the stub.
 
-        All registers arrive as given, but cr3: the processor comes on the stub's tables, which map the
-        first 4 TiB of physical memory to themselves. The segments are Linux's __BOOT_CS and __BOOT_DS,
-        there is no IDT, and the other processors wait for their INIT. At the physical address
+        All registers arrive as given, but for the page tables: the processor comes on the stub's, which map memory
+        to itself. There is no interrupt table, and the other processors wait to be started. At the physical address
         `rsdp_copy`, if not 0, is a copy of the firmware's RSDP. Raises as `wait_ready`.
         """
         self.wait_ready(timeout)
@@ -174,13 +149,9 @@ class QemuMachine:
         return self._console.lines(timeout)
 
     def console_notes(self) -> tuple[str, ...]:
-        """What of the console was not kept, in words."""
-        found = []
-        if self._console.dropped:
-            found.append(f"{self._console.dropped} lines of the console came too fast and were not looked at")
-        if self._console.copy_is_cut:
-            found.append(f"the console's file ends after {self._console.copy_limit} bytes")
-        return tuple(found)
+        """What of the console was not kept, in words; empty where nothing was lost."""
+        self._running()
+        return self._console.notes()
 
     def outcome(self, timeout: float) -> Outcome | None:
         """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.
@@ -218,60 +189,39 @@ class QemuMachine:
 
     def _spawn(self, qemu: Path, passed: ExitStack) -> None:
         """Start QEMU; `passed` closes our copies of what only QEMU shall hold."""
-        accel = self._accel = self._accel or choose(qemu)
-        self._mailbox = pvh.Mailbox(self._memory_fd, self._stub_address)
+        accel = self._accel = self._accel or choose(qemu, self._computer.machine)
+        self._mailbox = self._computer.mailbox(self._memory_fd)
         self._held.callback(self._mailbox.close)
-        stub = _memory_file("pvh-stub", pvh.elf(self._stub_address))
-        passed.callback(os.close, stub)
+        files = {name: _memory_file(name, content) for name, content in self._computer.files().items()}
+        for each in files.values():
+            passed.callback(os.close, each)
         self._stderr = _memory_file("qemu-stderr", b"")
         self._held.callback(os.close, self._stderr)
         ours, serial = console_pipe(self._held, passed)
         self._events = Events(self._held)
 
-        # QEMU outlives a parent that is killed: end of file on a character device means nothing to it. So
-        # it inherits a pipe's reading end whose readiness is signalled (O_ASYNC) to QEMU itself, as SIGKILL.
-        # Only the end of the last writer, this process, makes it ready. PR_SET_PDEATHSIG would need code in
-        # the child, and is about the thread that started it. The signal's owner is set once the child has its
-        # process id: to be killed in the microseconds before that is the one way to leave a QEMU behind.
-        lifeline, writer = os.pipe()
-        passed.callback(os.close, lifeline)
-        self._held.callback(os.close, writer)
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-
-        command = [str(qemu), *self._options(accel, stub, serial, self._events.theirs.fileno())]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            pass_fds=[self._memory_fd, stub, serial, self._events.theirs.fileno(), lifeline],
-            start_new_session=True,  # the terminal's Ctrl-C is for us, and we close QEMU
-        )
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
+        command = [str(qemu), *self._options(accel, files, serial, self._events.theirs.fileno())]
+        fds = [self._memory_fd, *files.values(), serial, self._events.theirs.fileno()]
+        self._process = spawn(command, self._held, pass_fds=fds, stderr=self._stderr)
         passed.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
-        self._console = Console(ours, self._copy, longest_line=_LONGEST_LINE)
+        self._console = ConsoleReader(ours, self._copy)
         self._held.callback(self._console.close)
 
-    def _options(self, accel: Accel, stub: int, serial: int, qmp: int) -> list[str]:
-        size = self._low + self._high
-        memory = f"memory-backend-file,id=ram,size={size},mem-path=/proc/self/fd/{self._memory_fd},share=on"
-        # smm=off: nothing here needs it, and the firmware then has less to set up
-        machine = f"pc,memory-backend=ram,max-ram-below-4g={self._low},smm=off,usb=off,vmport=off"
-        options = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-        options += ["-object", memory, "-m", f"{size}B", "-machine", machine]
-        options += ["-accel", accel, "-cpu", cpu_model(accel), "-smp", str(self._cpus)]
-        options += ["-kernel", f"/proc/self/fd/{stub}"]
+    def _options(self, accel: Accel, files: Mapping[str, int], serial: int, qmp: int) -> list[str]:
+        paths = {name: f"/proc/self/fd/{fd}" for name, fd in files.items()}
+        options = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-accel", accel]
+        options += self._computer.options(accel, f"/proc/self/fd/{self._memory_fd}", paths)
         options += ["-chardev", f"file,id=serial,path=/proc/self/fd/{serial}", "-serial", "chardev:serial"]
         options += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
-        options += ["-device", "pvpanic"]
         return options
 
     def _died(self, status: int) -> RefusedError:
         said = os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace").split("\n")
         last = next((line.strip() for line in reversed(said) if line.strip()), f"exit status {status}")
-        if "memory" in last.lower():
+        if "memory" in last.lower() or "phys-bits" in last:
             hint = "give the machine less memory, or free some on this computer"
+        elif self._accel is Accel.TCG:
+            hint = f"try a newer QEMU, named by {_QEMU_VARIABLE}"
         else:
             hint = f"try a newer QEMU, named by {_QEMU_VARIABLE}, or WARMBOOT_ACCEL=tcg"
         return RefusedError(f"QEMU ended before its firmware was done: {last}", hint=hint)

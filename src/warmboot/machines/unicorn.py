@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import unicorn
-from unicorn import x86_const
 
 from warmboot.errors import RefusedError
-from warmboot.kernel import PhysicalMemory
-from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.kernel import CpuState, PhysicalMemory
+from warmboot.machines.arch import Emulation, Translate, of
 
 __all__ = ["Run", "execute"]
 
-_GENERAL = ("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}" for number in range(8, 16)))
-_EFER = 0xC000_0080
-_COM1, _COM1_LINE_STATUS = 0x3F8, 0x3FD
-_TRANSMITTER_EMPTY = 0x60
-_NOTHING_THERE = 0xFF
 _PERIOD = 0.25  # seconds between reports of progress
 _PATIENCE = 0.01  # seconds until the emulator is told once more to stop
-# Newer models announce BMI2, which the emulator cannot execute.
-_CPU_MODEL = x86_const.UC_CPU_X86_IVYBRIDGE
+_LAST = 0xFFFF_FFFF_FFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +46,22 @@ def execute(
     others are `state`'s. Counting takes about a microsecond an instruction.
     Raises RefusedError where the code faults: at an address without memory, or at an unknown instruction.
     """
-    emulator = unicorn.Uc(unicorn.UC_ARCH_X86, unicorn.UC_MODE_64)
-    emulator.ctl_set_cpu_model(_CPU_MODEL)
+    emulation = of(state.MACHINE).emulation
+    serial = bytearray()
+    emulator = emulation.processor(serial)
     try:
         for bank in memory.banks:
             emulator.mem_map_ptr(bank.range.start, bank.range.size, unicorn.UC_PROT_ALL, bank.address)
-        serial = bytearray()
-        emulator.hook_add(unicorn.UC_HOOK_INSN, _port_in, None, 1, 0, x86_const.UC_X86_INS_IN)
-        emulator.hook_add(unicorn.UC_HOOK_INSN, _port_out, serial, 1, 0, x86_const.UC_X86_INS_OUT)
         counter = _Counter()
         if count:
             emulator.hook_add(unicorn.UC_HOOK_CODE, counter)
-        _write_state(emulator, state)
-        _run(emulator, state, until, progress)
-        last = _read_state(emulator)
+        emulation.write(emulator, state)
+        _Running(emulation, emulator, memory, state, until).run(progress)
+        last = emulation.read(emulator)
     finally:
         _close(emulator)
     instructions = counter.instructions if count else None
-    return Run(last, until is not None and last.rip == until, bytes(serial), instructions)
+    return Run(last, until is not None and last.pc == until, bytes(serial), instructions)
 
 
 def _close(emulator: unicorn.Uc) -> None:
@@ -85,45 +76,81 @@ def _close(emulator: unicorn.Uc) -> None:
         handle.value = None  # the finalizer finds nothing left to do
 
 
-def _run(emulator: unicorn.Uc, state: CpuState, until: int | None, progress: Callable[[CpuState], None] | None) -> None:
-    """Run in a thread of its own, so that an interrupt (Ctrl-C) is noticed at once and progress can be told.
+class _Running:
+    """One run, in a thread of its own, so that an interrupt (Ctrl-C) is noticed at once and progress can be told.
 
     To stop the emulator for that, and start it again, is no way: stopped from outside, by its time limit too, it
-    does not keep rip, and would go on with an address that is some blocks old.
+    does not keep the program counter, and would go on with an address that is some blocks old. A fault does keep
+    it. So where the machine has memory that the emulator's own address translation does not reach, a fault is tried
+    once more with ours.
     """
-    # Without an address to stop at, the run ends at a halt; the emulator wants some address all the same.
-    end = until if until is not None else 0xFFFF_FFFF_FFFF_FFFF
-    failed: list[BaseException] = []
-    ended = threading.Event()  # a thread whose join is interrupted may say that it has ended when it has not (3.11)
 
-    def run() -> None:
+    def __init__(
+        self, emulation: Emulation, emulator: unicorn.Uc, memory: PhysicalMemory, state: CpuState, until: int | None
+    ) -> None:
+        self._emulation, self._emulator = emulation, emulator
+        self._state, self._until = state, until
+        self._translate: Translate | None = None
+        if any(bank.range.end > emulation.reach for bank in memory.banks):
+            self._translate = emulation.translation(memory)
+        self._failed: BaseException | None = None
+        self._ended = threading.Event()  # a thread whose join is interrupted may seem to have ended (Python 3.11)
+
+    def run(self, progress: Callable[[CpuState], None] | None) -> None:
+        """Run to the end. Raises RefusedError where the code faults."""
+        worker = threading.Thread(target=self._run, name="processor", daemon=True)
+        worker.start()
         try:
-            emulator.emu_start(state.rip, end)
-        except BaseException as error:
-            failed.append(error)
+            while not self._ended.wait(_PERIOD):
+                if progress is not None:
+                    progress(self._emulation.watch(self._emulator, self._state))
         finally:
-            ended.set()
-
-    worker = threading.Thread(target=run, name="processor", daemon=True)
-    worker.start()
-    try:
-        while not ended.wait(_PERIOD):
-            if progress is not None:
-                progress(replace(state, **_read(emulator, _GENERAL)))
-    finally:
-        while not ended.wait(0):  # again and again: a stop that comes before the start is forgotten
-            emulator.emu_stop()
-            ended.wait(_PATIENCE)
-        worker.join()
-    for error in failed:
-        if not isinstance(error, unicorn.UcError):
-            raise error
-        where = emulator.reg_read(x86_const.UC_X86_REG_RIP)
+            while not self._ended.wait(0):  # again and again: a stop that comes before the start is forgotten
+                self._emulator.emu_stop()
+                self._ended.wait(_PATIENCE)
+            worker.join()
+        if self._failed is None:
+            return
+        if not isinstance(self._failed, unicorn.UcError):
+            raise self._failed
+        where = self._emulation.pc(self._emulator)
         # To stop at the start of a page the emulator looks at the one before, and faults where there is none.
-        if where != until:
+        if where != self._until:
             raise RefusedError(
-                f"the hand-over faults at {where:#x}: {error}", hint="look at the segments: something lies in the way"
+                f"the hand-over faults at {where:#x}: {self._failed}",
+                hint="look at the segments: something lies in the way",
             )
+
+    def _run(self) -> None:
+        # Without an address to stop at, the run ends at a halt; the emulator wants some address all the same.
+        end = self._until if self._until is not None else _LAST
+        try:
+            try:
+                self._emulator.emu_start(self._state.pc, end)
+            except unicorn.UcError:
+                where = self._emulation.pc(self._emulator)
+                if self._translate is None or where == self._until:
+                    raise
+                self._emulator.ctl_set_tlb_mode(unicorn.UC_TLB_VIRTUAL)
+                self._emulator.hook_add(unicorn.UC_HOOK_TLB_FILL, self._fill)
+                self._emulator.emu_start(where, end)
+        except BaseException as error:
+            self._failed = error
+        finally:
+            self._ended.set()
+
+    def _fill(
+        self, emulator: unicorn.Uc, virtual: int, access: int, entry: unicorn.unicorn_py3.uc_tlb_entry, data: object
+    ) -> bool:
+        assert self._translate is not None
+        found = self._translate(emulator, virtual)
+        if found is None and virtual == _LAST & ~0xFFF and self._until is None:
+            found = self._translate(emulator, self._state.pc)  # the page of the end that nothing comes to
+        if found is None:
+            return False
+        entry.paddr, writable = found
+        entry.perms = unicorn.UC_PROT_ALL if writable else unicorn.UC_PROT_READ | unicorn.UC_PROT_EXEC
+        return True
 
 
 class _Counter:
@@ -137,36 +164,3 @@ class _Counter:
         if address != self._last:
             self.instructions += 1
             self._last = address
-
-
-def _port_in(emulator: object, port: int, size: int, user_data: object) -> int:
-    return _TRANSMITTER_EMPTY if port == _COM1_LINE_STATUS else _NOTHING_THERE
-
-
-def _port_out(emulator: object, port: int, size: int, value: int, user_data: bytearray) -> None:
-    if port == _COM1:
-        user_data.append(value & 0xFF)
-
-
-def _register(name: str) -> int:
-    number: int = getattr(x86_const, f"UC_X86_REG_{name.upper()}")
-    return number
-
-
-def _write_state(emulator: unicorn.Uc, state: CpuState) -> None:
-    registers = state.as_dict()
-    for name in (*_GENERAL, "rflags", "cr4", "cr3"):
-        emulator.reg_write(_register(name), registers[name])
-    # Paging last: it needs all the others.
-    emulator.msr_write(_EFER, state.efer)
-    emulator.reg_write(_register("cr0"), state.cr0)
-
-
-def _read(emulator: unicorn.Uc, names: Iterable[str]) -> dict[str, int]:
-    """The registers; harmless while the emulator runs, which reading an MSR is not."""
-    return {name: emulator.reg_read(_register(name)) for name in names}
-
-
-def _read_state(emulator: unicorn.Uc) -> CpuState:
-    values = _read(emulator, (*_GENERAL, "rip", "rflags", "cr0", "cr3", "cr4"))
-    return CpuState(**values, efer=emulator.msr_read(_EFER))

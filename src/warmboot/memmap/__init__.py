@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from warmboot.memmap.facts import Facts, parse_size
     from warmboot.memmap.firmware import Efi, EfiMemoryDescriptor, Firmware, FrameBuffer
     from warmboot.memmap.iomem import Resource, parse_iomem
+    from warmboot.memmap.numa import NumaNode
     from warmboot.memmap.ranges import Range, merge, subtract, whole
 
 _HOMES = {
@@ -23,6 +24,7 @@ _HOMES = {
     "Facts": "memmap.facts",
     "Firmware": "memmap.firmware",
     "FrameBuffer": "memmap.firmware",
+    "NumaNode": "memmap.numa",
     "Range": "memmap.ranges",
     "Resource": "memmap.iomem",
     "e820_of_iomem": "memmap.entries",
@@ -41,6 +43,7 @@ __all__ = [
     "Facts",
     "Firmware",
     "FrameBuffer",
+    "NumaNode",
     "Range",
     "Resource",
     "e820_of_iomem",
@@ -51,4 +54,5 @@ __all__ = [
     "whole",
 ]
 
-__getattr__, __dir__ = lazy(globals(), _HOMES)
+if not TYPE_CHECKING:  # to a type checker, a name that is not above is a mistake
+    __getattr__, __dir__ = lazy(globals(), _HOMES)

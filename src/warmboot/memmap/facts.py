@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import takewhile
 from typing import Any
 
 from warmboot.errors import InputError
 from warmboot.memmap.entries import E820Entry, E820Type, e820_of_iomem
+from warmboot.memmap.facts_json import json_members, members_of
 from warmboot.memmap.iomem import Resource, parse_iomem
+from warmboot.memmap.numa import NumaNode
 from warmboot.memmap.ranges import Range, subtract
+from warmboot.numbers import number
 from warmboot.uapi import PAGE_SIZE
+from warmboot.visible import visible
 
 __all__ = ["Facts", "parse_size"]
 
@@ -22,6 +25,8 @@ _HINT = "write the facts with 'warmboot facts' on the machine, as root"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(?P<number>0x[0-9a-f]+|[0-9]+)(?P<unit>[kmgt]?)", re.IGNORECASE | re.ASCII)
 _LONGEST_SIZE = 24  # characters: 64 bits in decimal, and a unit
+_RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
+_MOST_VERSION = 0xFFFF  # of KERNEL_VERSION's fields the first has no limit, the others have 255
 _LOCKDOWN_MODES = ("none", "integrity", "confidentiality")
 _PHYSICAL_LIMIT = 1 << 52  # bytes: x86 has no physical address from there on
 # Linux 5.13 and later, and Debian's older kernels through stable fixes, never hand out the first MiB on x86.
@@ -53,6 +58,16 @@ class Facts:
     kexec_load_disabled: bool = False
     kexec_load_limit_reboot: int = -1  # loads left, -1 for no limit
     kexec_load_limit_panic: int = -1
+    # None in what follows: not known. Both calls are "yes" or "no", which is ENOSYS.
+    kexec_load: str | None = None
+    kexec_file_load: str | None = None
+    kexec_known_by: str | None = None  # such as "CONFIG_KEXEC in /boot/config-6.12.0" or "probed: ENOSYS"
+    efi: bool | None = None  # whether EFI firmware started the kernel
+    secure_boot: bool | None = None
+    signatures_required: bool | None = None  # whether kexec_file_load refuses what is not signed
+    numa_nodes: Sequence[NumaNode] | None = field(default=None, hash=False)
+    physical_address_bits: int | None = None
+    kernel_config: Mapping[str, str] | None = field(default=None, hash=False)  # the CONFIG_ values that decide
 
     def __post_init__(self) -> None:
         if self.page_size != PAGE_SIZE:
@@ -70,6 +85,9 @@ class Facts:
                 f"facts: {self.cpus} processors and {self.totalram_pages} pages of memory: a machine has more",
                 hint=_HINT,
             )
+        for call in ("kexec_load", "kexec_file_load"):
+            if getattr(self, call) not in ("yes", "no", None):
+                raise InputError(f"facts: {call} is {getattr(self, call)!r}, neither yes nor no", hint=_HINT)
         if self.lockdown_mode not in _LOCKDOWN_MODES:
             raise InputError(
                 f"facts: lockdown is {self.lockdown!r}, its modes are {', '.join(_LOCKDOWN_MODES)}", hint=_HINT
@@ -81,30 +99,15 @@ class Facts:
 
         Raises InputError, naming `name`, where the text is no such object.
         """
-        try:
-            members: Any = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{name}: not JSON: {error}", hint=_HINT) from None
-        if isinstance(members, dict):
-            members = members.get("facts", members)  # a trace's first line holds them one level down
-        if not isinstance(members, dict):
-            raise InputError(f"{name}: a JSON {type(members).__name__}, not an object", hint=_HINT)
-        known: dict[str, Any] = {}
-        for field in fields(cls):
-            if field.name in members:
-                value = members[field.name]
-                if type(value).__name__ != field.type:
-                    shown = json.dumps(value)[:40]
-                    raise InputError(f"{name}: {field.name} is {shown}, not of type {field.type}", hint=_HINT)
-                known[field.name] = value
-        missing = [field.name for field in fields(cls)[:9] if field.name not in known]
-        if missing:
-            raise InputError(f"{name}: {', '.join(missing)} missing", hint=_HINT)
-        return cls(**known)
+        return cls(**members_of(cls, text, name))
 
     def to_json(self) -> str:
         """The facts as an indented JSON object."""
-        return json.dumps(asdict(self), indent=2)
+        return json.dumps(self.members(), indent=2)
+
+    def members(self) -> dict[str, Any]:
+        """The facts as a JSON object's members."""
+        return json_members(self)
 
     @classmethod
     def of_pc(
@@ -142,6 +145,7 @@ class Facts:
             kexec_crash_size=str(crashkernel),
             la57=False,
             cpus=cpus,
+            efi=False,
         )
 
     @cached_property
@@ -149,20 +153,32 @@ class Facts:
         """The lines of /proc/iomem."""
         return parse_iomem(self.iomem)
 
-    @cached_property
+    @property
     def e820(self) -> list[E820Entry]:
         """The memory map, physical, sorted."""
+        return self._e820
+
+    @cached_property
+    def _e820(self) -> list[E820Entry]:
         return e820_of_iomem(self.resources)
 
-    @cached_property
+    @property
     def system_ram(self) -> list[Range]:
         """Physical ranges of RAM."""
-        return [entry.range for entry in self.e820 if entry.type is E820Type.RAM]
+        return self._system_ram
 
     @cached_property
+    def _system_ram(self) -> list[Range]:
+        return [entry.range for entry in self.e820 if entry.type is E820Type.RAM]
+
+    @property
     def crash_kernel(self) -> list[Range]:
         """The crash reservations, lowest first: none, one, or a low and a high one."""
-        return sorted(self._named("Crash kernel"))
+        return self._crash_kernel
+
+    @cached_property
+    def _crash_kernel(self) -> list[Range]:
+        return sorted(each.range for each in self.resources if each.name == "Crash kernel")
 
     @cached_property
     def kernel_image(self) -> list[Range]:
@@ -177,8 +193,8 @@ class Facts:
     def reserve(self, room: Range) -> Facts:
         """The same machine, whose firmware keeps `room` for itself: a reserved range, and no RAM there."""
         trees = [[Resource(room, "Reserved", 0)]]
-        for top, nested in _top_level(self.resources):
-            trees += [_cut([top, *nested], piece) for piece in subtract([top.range], [room])]
+        for tree in _top_level(self.resources):
+            trees += [_cut(tree, piece) for piece in subtract([tree[0].range], [room])]
         trees.sort(key=lambda tree: tree[0].range)
         left = subtract(self.system_ram, [room])
         lost = sum(each.size for each in self.system_ram) - sum(each.size for each in left)
@@ -191,10 +207,13 @@ class Facts:
     @cached_property
     def release_number(self) -> tuple[int, int]:
         """The release as two numbers, such as 6 and 12. Raises InputError where `release` is none."""
-        match = re.match(r"(\d+)\.(\d+)", self.release)
-        if match is None:
-            raise InputError(f"facts: {self.release!r} is no kernel release", hint="give what 'uname -r' prints")
-        return int(match[1]), int(match[2])
+        match = _RELEASE.match(self.release)
+        version, patchlevel = (number(each, most=_MOST_VERSION) for each in match.groups()) if match else (None, None)
+        if version is None or patchlevel is None:
+            raise InputError(
+                f"facts: '{visible(self.release, most=40)}' is no kernel release", hint="give what 'uname -r' prints"
+            )
+        return version, patchlevel
 
     @property
     def lockdown_mode(self) -> str:
@@ -202,15 +221,19 @@ class Facts:
         _, bracket, rest = self.lockdown.partition("[")
         return rest.partition("]")[0] if bracket else "none"
 
-    def _named(self, name: str) -> Iterator[Range]:
-        return (each.range for each in self.resources if each.name == name)
 
-
-def _top_level(resources: list[Resource]) -> Iterator[tuple[Resource, list[Resource]]]:
-    """Each resource of depth 0 with those nested in it."""
-    for number, top in enumerate(resources):
-        if top.depth == 0:
-            yield top, list(takewhile(lambda each: each.depth > 0, resources[number + 1 :]))
+def _top_level(resources: list[Resource]) -> Iterator[list[Resource]]:
+    """Each resource of depth 0, followed by those nested in it."""
+    tree: list[Resource] = []
+    for each in resources:
+        if each.depth == 0:
+            if tree:
+                yield tree
+            tree = []
+        if tree or each.depth == 0:
+            tree.append(each)
+    if tree:
+        yield tree
 
 
 def _cut(tree: list[Resource], piece: Range) -> list[Resource]:

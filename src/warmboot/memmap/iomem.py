@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 from warmboot.errors import InputError
 from warmboot.memmap.ranges import Range
+from warmboot.numbers import number
+from warmboot.visible import visible
 
 __all__ = ["Resource", "parse_iomem"]
 
 _LINE = re.compile(r"(?P<indent> *)(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) : (?P<name>.+)")
-_ADDRESS_BITS = 64  # of resource_size_t
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +31,24 @@ def parse_iomem(text: str) -> list[Resource]:
     unprivileged reader sees the file (kernel/resource.c, since Linux 4.6).
     """
     resources = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for line_number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
         match = _LINE.fullmatch(line.rstrip())
         if match is None:
             raise InputError(
-                f"iomem, line {number}: {line.strip()[:60]!r} is no 'start-end : name'",
+                f"iomem, line {line_number}: '{visible(line.strip(), most=60)}' is no 'start-end : name'",
                 hint="take the text of /proc/iomem as it is, read as root",
             )
-        start, end = int(match["start"], 16), int(match["end"], 16)
+        start, end = (number(match[each], 16) for each in ("start", "end"))
+        if start is None or end is None:
+            raise InputError(
+                f"iomem, line {line_number}: an address of more than 64 bits", hint="read /proc/iomem again"
+            )
         if end < start:
-            raise InputError(f"iomem, line {number}: ends at {end:#x}, before its start", hint="read /proc/iomem again")
-        if end >> _ADDRESS_BITS:
-            raise InputError(f"iomem, line {number}: {end:#x} has more than 64 bits", hint="read /proc/iomem again")
+            raise InputError(
+                f"iomem, line {line_number}: ends at {end:#x}, before its start", hint="read /proc/iomem again"
+            )
         resources.append(Resource(Range(start, end + 1), match["name"], len(match["indent"]) // 2))
     if resources and all(each.range == Range(0, 1) for each in resources):
         raise InputError("iomem: every address is zero", hint="read /proc/iomem as root: others see only zeros")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["Range", "merge", "subtract", "whole"]
+__all__ = ["Range", "intersect", "merge", "subtract", "whole"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,20 +51,36 @@ def merge(ranges: Iterable[Range]) -> list[Range]:
 
 def subtract(ranges: Iterable[Range], taken: Iterable[Range]) -> list[Range]:
     """What of `ranges` is in none of `taken`, sorted."""
-    left = merge(ranges)
-    for hole in merge(taken):
-        left = [piece for each in left for piece in _without(each, hole)]
+    left: list[Range] = []
+    holes = merge(taken)
+    at = 0  # the first hole that does not end before what is looked at
+    for each in merge(ranges):
+        start = each.start
+        while at < len(holes) and holes[at].end <= start:
+            at += 1
+        number = at
+        while number < len(holes) and holes[number].start < each.end:
+            if start < holes[number].start:
+                left.append(Range(start, holes[number].start))
+            start = holes[number].end
+            number += 1
+        if start < each.end:
+            left.append(Range(start, each.end))
     return left
 
 
-def _without(each: Range, hole: Range) -> Iterator[Range]:
-    if not each.overlaps(hole):
-        yield each
-        return
-    if each.start < hole.start:
-        yield Range(each.start, hole.start)
-    if hole.end < each.end:
-        yield Range(hole.end, each.end)
+def intersect(ranges: Iterable[Range], others: Iterable[Range]) -> list[Range]:
+    """The bytes that are in one of `ranges` and in one of `others`, sorted."""
+    left, right = merge(ranges), merge(others)
+    found, number = [], 0
+    for each in left:
+        while number < len(right) and right[number].end <= each.start:
+            number += 1
+        at = number
+        while at < len(right) and right[at].start < each.end:
+            found.append(Range(max(each.start, right[at].start), min(each.end, right[at].end)))
+            at += 1
+    return found
 
 
 def whole(ranges: Iterable[Range], align: int) -> list[Range]:

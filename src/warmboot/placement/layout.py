@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from warmboot.command_line import parse
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
 from warmboot.placement.space import Space
@@ -32,6 +33,7 @@ LOW = 1 << 20  # below it firmware and the processors' trampolines live
 FOUR_GIB = 1 << 32
 _EVERYWHERE = 1 << 64
 MORE_MEMORY = "give the machine more memory, or the image less"
+_RESERVE_MORE = "reserve more: boot the running kernel with a larger crashkernel=, or use a smaller initrd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +89,9 @@ class Layout:
         avoid = [*avoid, *(each.range for each in efi.memmap)] if efi else avoid
         limits = [Range(0, mem_min), Range(min(mem_max, _EVERYWHERE - 1) + 1, _EVERYWHERE)]
         if crash is None:
-            self.space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
+            self.space: Space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
         else:
-            self.space = Space([crash.load_range], [*avoid, *limits])
+            self.space = Space([crash.load_range], [*avoid, *limits], _RESERVE_MORE)
         self._crash = crash
         self._plan: CrashPlan | None = None
         self._digest = digest
@@ -108,7 +110,7 @@ class Layout:
 
         self._plan = plan_crash(self._crash, self.space, acpi_rsdp=0 if efi else self.host.rsdp)
         self._segments += self._plan.segments
-        return f"{line} {self._plan.command_line}" if line else self._plan.command_line
+        return str(parse(line).with_parameters(self._plan.command_line))
 
     @property
     def e820(self) -> list[E820Entry]:

@@ -11,10 +11,14 @@ __all__ = ["Space"]
 
 
 class Space:
-    """Ranges of RAM, of which pieces are taken one by one. Addresses are physical."""
+    """Ranges of RAM, of which pieces are taken one by one. Addresses are physical.
 
-    def __init__(self, ram: Iterable[Range], taken: Iterable[Range] = ()) -> None:
-        self.free = subtract(ram, taken)
+    `hint` says what helps where nothing fits, in place of what whoever looks for room says.
+    """
+
+    def __init__(self, ram: Iterable[Range], taken: Iterable[Range] = (), hint: str = "") -> None:
+        self._hint = hint
+        self.free: list[Range] = subtract(ram, taken)
 
     @property
     def end(self) -> int:
@@ -54,5 +58,5 @@ class Space:
         place = f" from {least:#x} up" if least else ""
         return RefusedError(
             f"no room for the {what}: {size} bytes in one piece{place}, the largest free range there has {largest}",
-            hint=hint,
+            hint=self._hint or hint,
         )

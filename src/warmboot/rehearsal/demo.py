@@ -10,7 +10,7 @@ from warmboot.images import parse_bzimage
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement, place
-from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
+from warmboot.rehearsal.arch import of
 from warmboot.rehearsal.handover import HandOver, hand_over
 from warmboot.stubs.regions import BLOCK
 from warmboot.uapi import Segment
@@ -45,9 +45,10 @@ class Demo:
 def demo(machine: Machine) -> Demo:
     """Run the demo on `machine`. Raises RefusedError where the demo kernel does not come to its end."""
     # Where things go does not depend on what the table of destinations in the kernel says, so place twice.
-    draft = _place(machine, demo_kernel())
+    arch = of(machine.facts.machine)
+    draft = _place(machine, arch.demo_kernel())
     regions = [(each.mem, _digested(each)) for each in draft.request.segments]
-    placement = _place(machine, demo_kernel(regions))
+    placement = _place(machine, arch.demo_kernel(regions))
     machine.kernel.kexec_load(placement.request)
     image = machine.kernel.kexec_image
     assert image is not None

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.kernel import CpuState
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement
 from warmboot.purgatory import PURGATORY_REGION_COUNT
+from warmboot.rehearsal.arch import of
 
 __all__ = ["HandOver", "hand_over"]
 
@@ -49,7 +50,7 @@ def hand_over(
     """
     memory, request = machine.memory, placement.request
     began = time.monotonic()
-    report = None if progress is None else _relocated(placement, progress)
+    report = None if progress is None else _relocated(machine, placement, progress)
     relocation = execute(memory, machine.kernel.reboot(), until=request.entry, count=count, progress=report)
     relocated = time.monotonic()
     purgatory = relocation
@@ -68,19 +69,21 @@ def hand_over(
         purgatory_seconds=ended - relocated,
         instructions=instructions if count else None,
         serial=said,
-        problem="" if purgatory.reached else f"stopped at {purgatory.state.rip:#x}: {said or 'no message'}",
+        problem="" if purgatory.reached else f"stopped at {purgatory.state.pc:#x}: {said or 'no message'}",
         hint="" if purgatory.reached else "the image changed between loading and starting: load it again",
     )
 
 
-def _relocated(placement: Placement, progress: Callable[[int], None]) -> Callable[[CpuState], None]:
+def _relocated(machine: Machine, placement: Placement, progress: Callable[[int], None]) -> Callable[[CpuState], None]:
     """Reads from the relocation code's registers (see relocate_kernel.S) how far it came."""
 
+    arch = of(machine.facts.machine)
+
     def report(state: CpuState) -> None:
-        done = 0
+        done, at = 0, arch.relocated_to(state)
         for segment in placement.request.segments:
-            if segment.mem <= state.rbx <= segment.end:
-                progress(done + state.rbx - segment.mem)
+            if segment.mem <= at <= segment.end:
+                progress(done + at - segment.mem)
                 return
             done += segment.memsz
 

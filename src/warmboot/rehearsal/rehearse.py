@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from dataclasses import replace
 
-from warmboot.errors import ExitStatus, InputError, MissingToolError, RefusedError
+from warmboot.errors import ExitStatus, MissingToolError, RefusedError, WarmbootError
 from warmboot.figures import (
     BootFigures,
     HandOverFigures,
@@ -19,71 +18,70 @@ from warmboot.figures import (
     digest_figures,
     segment_figures,
 )
-from warmboot.images import Image, identify, map_file
+from warmboot.files.steady import check_unchanged
+from warmboot.images import Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import KexecError, Rule
+from warmboot.kernel import Kernel, KexecError, PhysicalMemory, Rule, choose
+from warmboot.kernel.call import Call, chosen
+from warmboot.kernel.permit import permit
+from warmboot.machines.arch import Board, of
+from warmboot.machines.fit import ram_that_fits
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
-from warmboot.memmap import Facts
+from warmboot.memmap import Facts, Firmware
 from warmboot.placement import Placement, linux_command_line, place
-from warmboot.rehearsal.adaptation import as_in_qemu, firmware_s_part, seen_on_serial
+from warmboot.placement.modules import read_module
+from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
+from warmboot.rehearsal.computer import FIRMWARE_PATIENCE, power_on
+from warmboot.rehearsal.crash import crash_dump
 from warmboot.rehearsal.handover import HandOver, hand_over
-from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.rehearsal.options import Options
+from warmboot.stages import Observer, Outcome, Result, Silent, Stages
+from warmboot.uapi import KexecFileFlags, KexecFileRequest, LoadRequest
 
-__all__ = ["Options", "rehearse"]
+__all__ = ["rehearse"]
 
 # Images up to this many bytes of memory are handed over in this process in less time than a kernel takes to boot:
 # on a twin of the machine, while QEMU is busy with the first. Larger ones are handed over before QEMU goes on.
 _TWIN_LIMIT = 160 << 20
 # Bytes of digest that the processor in this process computes in about two seconds.
 _DIGEST_LIMIT = 96 << 20
-_FIRMWARE_PATIENCE = 60.0  # seconds
 _ASSUMED = ("the caller is root", "no security module or IMA policy forbids it")
+_PLACED_HERE = "the kernel would place the image by itself: here it lies where our own loader puts it"
+_NOT_MADE = ("whether the running kernel trusts the file's signature",)
+_SILENT = Silent()
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What to rehearse, on which machine. Times are seconds; `console` is where the console is written to."""
-
-    kernel: Path
-    facts: Facts
-    initrds: Sequence[Path] = ()
-    command_line: str = ""
-    cpus: int = 2
-    boot: bool = True
-    until: str | None = None
-    timeout: float = 120.0
-    console: Path | None = None
-
-
-def rehearse(options: Options, observer: Observer) -> Result:
+def rehearse(options: Options, observer: Observer = _SILENT) -> Result:
     """Go through all stages, stopping at the first that does not pass. Raises InputError for unusable input."""
     result = Result()
     with ExitStack() as stack:
         run = _Run(options, observer, result, stack)
-        for each in (run.inspect, run.place, run.load, run.hand_over, run.boot):
+        stages = [run.inspect, run.place, run.permit, run.load]
+        for each in stages if options.panic else [*stages, run.hand_over, run.boot]:
             each()
             last = result.stages[-1]
             if last.outcome in (Outcome.REFUSED, Outcome.FAILED):
-                result.exit_status = ExitStatus.REFUSED
-                result.verdict = f"{last.name} {last.outcome}: {last.problem}"
-                result.hint = last.hint
+                result.stop(last)
                 return result
-    _conclude(result)
+    _conclude(result, panic=options.panic)
     return result
 
 
-def _conclude(result: Result) -> None:
-    boot = result.stages[-1]
-    if boot.outcome is Outcome.PASSED:
+def _conclude(result: Result, *, panic: bool) -> None:
+    last = result.stages[-1]
+    if panic:
+        result.verdict = "it loads, as the crash kernel; what a crash then starts is not rehearsed"
+        return
+    if last.outcome is Outcome.PASSED:
         figures = result.figures(BootFigures)
         result.verdict = f"it loads, and it boots: {figures.reached} {figures.seconds:.1f} s after the hand-over"
         return
-    result.verdict = f"it loads, and the new kernel's entry point is reached; boot not tried: {boot.problem}"
-    result.hint = boot.hint
-    if boot.hint:  # it was asked for, and something is missing
-        result.exit_status = ExitStatus.REFUSED
+    result.verdict = f"it loads, and the new kernel's entry point is reached; boot not tried: {last.problem}"
+    result.hint = last.hint
+    if last.hint:  # it was asked for, and something is missing
+        result.exit_status = ExitStatus.NOT_TRIED
 
 
 class _Run:
@@ -94,76 +92,81 @@ class _Run:
         self._observer = observer
         self._stages = Stages(result, observer)
         self._stack = stack
-        self._facts, self._differs = as_in_qemu(options.facts, options.cpus) if options.boot else (options.facts, [])
-        self._machine = stack.enter_context(Machine(self._facts))
-        self._differs += firmware_s_part(self._facts, self._machine)
+        self._choice = choose(options.facts, options.profile)
+        self._profile = self._choice.profile
+        self._call, self._why = chosen(options.call, options.facts)
+        if self._call is Call.FILE:
+            self._why += f"; {_PLACED_HERE}"
+        self._initrds = [map_file(path, "initrd") for path in options.initrds]
+        self._modules = [read_module(each) for each in options.modules]
+        self._not_tried = RefusedError("--no-boot", hint="")  # why there is no boot, where there is none
+        self._board = self._board_for(options) if options.boot and not options.panic else None
+        self._machine = stack.enter_context(self._new_machine())
         self._image: Image
+        self._line = ""  # the command line, without what is added to see the boot
         self._placement: Placement
         self._qemu: QemuMachine | None = None
-        self._qemu_missing: MissingToolError | None = None
+        self._firmware: Firmware | None = None  # of the computer in QEMU, for the new kernel
         self._released = 0.0  # when the computer in QEMU was handed over, in seconds of time.monotonic()
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
-            image = self._image = identify(self._options.kernel)
+            image = identify(self._options.kernel)
             stage.figures = image_figures(image)
+            own = None
+            if isinstance(image, Uki):
+                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
+            self._image, self._line = image, self._options.command_line.line(own)
 
     def place(self) -> None:
-        options = self._options
-        initrds = [map_file(path, "initrd") for path in options.initrds]
-        line, added = options.command_line, ""
-        linux = linux_command_line(self._image, options.command_line)
-        if options.boot and linux is not None:
-            line, added = seen_on_serial(*linux)
         with self._stages.stage("place") as stage:
-            if options.boot:
-                self._power_on()
-            placement = self._placement = place(
-                self._image,
-                self._machine.facts,
-                initrds=initrds,
-                command_line=line,
-                progress=lambda done, total: self._observer.progress("place", done, total),
-            )
+            if self._board is not None:
+                self._power_on(self._board)
+            line, added, placement = self._place()
+            self._placement = placement
             self._stages.segments = placement.request.segments
             stage.figures = RehearsalPlaceFigures(
-                call="kexec_load",
-                why="the default",
-                command_line=line,
+                call=self._call,
+                why=self._why,
+                command_line=placement.command_line or line,
                 segments=segment_figures(placement.request.segments),
                 entry=placement.request.entry,
                 kernel_entry=placement.kernel_entry,
                 boot_params=placement.boot_params,
                 digests=digest_figures(placement),
                 command_line_added=added,
-                differs_from_facts=tuple(self._differs),
+                differs_from_facts=self._board.differs if self._board else (),
             )
 
-    def load(self) -> None:
-        kernel, request = self._machine.kernel, self._placement.request
+    def permit(self) -> None:
+        """Ask the model of the running kernel, on the machine as the facts have it."""
         passed: list[str] = []
-        refused: KexecError | None = None
 
         def on_check(rule: Rule) -> None:
             passed.append(rule.name)
             self._observer.check(rule)
 
-        kernel.on_check = on_check
-        kernel.on_progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
-        began = time.monotonic()
-        with self._stages.stage("permit") as stage:
+        with self._stages.stage("permit") as stage, Machine(self._options.facts, profile=self._profile) as machine:
+            kernel, by_file = machine.kernel, self._call is Call.FILE
+            kernel.on_check = on_check
             try:
-                kernel.kexec_load(request)
-            except KexecError as error:
-                refused = error
-                raise
+                permit(kernel, self._file_request() if by_file else self._placement.request)
             finally:
-                stage.figures = PermitFigures(kernel.profile.name, tuple(passed), assumed=_ASSUMED)
-        if refused is not None:
-            return
-        kernel.on_check = kernel.on_progress = None
+                stage.figures = PermitFigures(
+                    kernel.profile.name,
+                    tuple(passed),
+                    fit=self._choice.fit,
+                    why=self._choice.why,
+                    assumed=_ASSUMED,
+                    not_made=_NOT_MADE if by_file else (),
+                )
+
+    def load(self) -> None:
+        request = self._placement.request
+        began = time.monotonic()
         with self._stages.stage("load") as stage:
-            image = kernel.kexec_image
+            kernel = self._loaded()
+            image = kernel.kexec_crash_image if self._options.panic else kernel.kexec_image
             assert image is not None
             stage.figures = ModelLoadFigures(
                 bytes=request.bufsz,
@@ -173,6 +176,8 @@ class _Run:
                 control_pages=sum(map(len, image.control_pages)),
                 seconds=time.monotonic() - began,
             )
+            options = self._options
+            check_unchanged([options.kernel, *options.initrds, *(each.partition(" ")[0] for each in options.modules)])
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
@@ -183,7 +188,7 @@ class _Run:
                 if booting and memsz <= _TWIN_LIMIT:
                     # QEMU goes on with the machine itself, and does the whole hand-over once more.
                     self._release()
-                    machine = stack.enter_context(Machine(self._facts))
+                    machine = stack.enter_context(self._new_machine())
                     machine.kernel.kexec_load(self._placement.request)
                 done = hand_over(
                     machine,
@@ -201,58 +206,148 @@ class _Run:
     def boot(self) -> None:
         with self._stages.stage("boot") as stage:
             if self._qemu is None:
-                missing = self._qemu_missing
                 stage.outcome = Outcome.NOT_TRIED
-                stage.problem = str(missing) if missing else "--no-boot"
-                stage.hint = missing.hint if missing else ""
+                stage.problem, stage.hint = str(self._not_tried), self._not_tried.hint
                 return
-            watch = BootWatch(self._qemu, until=self._options.until)
+            initrd = any(each.name == "initrd" for each in self._placement.request.segments)
+            watch = BootWatch(self._qemu, until=self._options.until, initrd=initrd)
             watch.run(self._options.timeout, self._observer.console)
             stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
+                stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
 
-    def _power_on(self) -> None:
-        """Start the computer in QEMU, so that its firmware works while the image is placed and loaded."""
-        machine = self._machine
-        qemu = QemuMachine(
-            memory_fd=machine.memory.fd,
-            low=machine.low,
-            high=machine.high,
-            cpus=self._options.cpus,
-            console=self._open_console(),
-        )
+    def _board_for(self, options: Options) -> Board | None:
         try:
-            qemu.start()
-        except MissingToolError as error:
-            self._qemu_missing = error
-            return
-        except OSError as error:
-            raise RefusedError(
-                f"QEMU cannot be started: {error.strerror}", hint="name a qemu-system-x86_64 by WARMBOOT_QEMU"
-            ) from None
-        self._qemu = self._stack.enter_context(qemu)
-
-    def _open_console(self) -> BinaryIO | None:
-        path = self._options.console
-        if path is None:
+            return of(options.facts.machine).board(options.facts, options.cpus, ram_that_fits())
+        except RefusedError as error:
+            self._not_tried = error
             return None
+
+    def _new_machine(self, memory: PhysicalMemory | None = None) -> Machine:
+        """The machine that the image is loaded on; whether it may be, `permit` says."""
+        facts = self._board.facts if self._board else self._options.facts
+        facts = replace(
+            facts,
+            totalram_pages=self._options.facts.totalram_pages,
+            lockdown="",
+            kexec_load_disabled=False,
+            kexec_load_limit_reboot=-1,
+            kexec_load_limit_panic=-1,
+            kexec_load=None,
+            kexec_file_load=None,
+        )
+        banks = self._board.computer.banks if self._board else None
+        return Machine(facts, banks=banks, memory=memory, profile=self._profile)
+
+    def _power_on(self, board: Board) -> None:
+        """Start the computer, and wait for firmware that would not bear that something is loaded meanwhile."""
         try:
-            return self._stack.enter_context(path.open("wb"))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written: {error.strerror}", hint="name another file") from None
+            self._qemu = power_on(board.computer, self._machine, self._options.console, self._stack)
+        except MissingToolError as error:
+            self._not_tried = error
+            return
+        if not board.computer.loads_late:
+            return
+        memory = self._machine.memory
+        try:
+            told = self._qemu.firmware(memory, FIRMWARE_PATIENCE)
+        except RefusedError as error:
+            self._give_up_boot(error)
+            return
+        self._board, self._firmware = board.with_firmware(told), Firmware(efi=told.efi)
+        self._machine = self._stack.enter_context(self._new_machine(memory))
+
+    def _place(self) -> tuple[str, str, Placement]:
+        """Place the image where it can boot; where only QEMU's RAM is too small for it, without a boot."""
+        if self._board is None:
+            return self._placed_on(self._options.facts)
+        try:
+            return self._placed_on(self._board.host)
+        except RefusedError as error:
+            self._give_up_boot(_no_room_in_qemu(error))
+        return self._placed_on(self._options.facts)
+
+    def _loaded(self) -> Kernel:
+        """The kernel with the image loaded; where only QEMU's RAM is too small for it, one that is not booted.
+
+        Raises KexecError.
+        """
+        try:
+            self._load()
+        except KexecError as error:
+            if self._board is None:
+                raise
+            self._give_up_boot(_no_room_in_qemu(error))
+            self._load()
+        return self._machine.kernel
+
+    def _load(self) -> None:
+        kernel, request = self._machine.kernel, self._placement.request
+        kernel.on_progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
+        kernel.kexec_load(request)
+        kernel.on_progress = None
+
+    def _give_up_boot(self, problem: RefusedError) -> None:
+        """Go on with the machine of the facts: the computer in QEMU has failed, or has no room for the image."""
+        if self._qemu is not None:
+            self._qemu.close()
+        self._not_tried, self._firmware = problem, None
+        self._qemu = self._board = None
+        self._machine = self._stack.enter_context(self._new_machine())
+
+    def _placed_on(self, host: Facts) -> tuple[str, str, Placement]:
+        """The command line, what of it was added to see the boot, and the placement. Raises RefusedError."""
+        line, added = self._line, ""
+        linux = linux_command_line(self._image, line)
+        if self._board is not None and linux is not None:
+            line, added = seen_on_serial(*linux)
+        placement = place(
+            self._image,
+            host,
+            initrds=self._initrds,
+            modules=self._modules,
+            command_line=line,
+            firmware=self._firmware,
+            crash=crash_dump(host) if self._options.panic else None,
+            progress=lambda done, total: self._observer.progress("place", done, total),
+        )
+        return line, added, placement
+
+    def _file_request(self) -> KexecFileRequest:
+        """What kexec_file_load would be given."""
+        flags = KexecFileFlags(0) if self._initrds else KexecFileFlags.NO_INITRAMFS
+        if self._options.panic:
+            flags |= KexecFileFlags.ON_CRASH
+        size = sum(each.nbytes for each in self._initrds)
+        return KexecFileRequest(self._image.file, size, os.fsencode(self._line) + b"\0", int(flags))
 
     def _restore_purgatory(self) -> None:
         """Undo what handing over changed: it was told to check nothing, and may lie where it was loaded."""
-        for each in self._placement.request.segments:
-            if each.mem == self._placement.request.entry:
+        request: LoadRequest = self._placement.request
+        for each in request.segments:
+            if each.mem == request.entry:
                 self._machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
 
     def _release(self) -> None:
+        """Start the image in QEMU; where QEMU has ended, or its firmware never does, there is no boot."""
         assert self._qemu is not None
-        state = self._machine.kernel.reboot()
-        self._qemu.release(state, rsdp_copy=self._machine.facts.rsdp, timeout=_FIRMWARE_PATIENCE)
-        self._released = time.monotonic()
+        machine = self._machine
+        try:
+            # EFI tells the new kernel where the RSDP is; only legacy firmware's may have to be found somewhere else.
+            copy = 0 if self._firmware else machine.facts.rsdp
+            self._qemu.release(machine.kernel.reboot(), rsdp_copy=copy, timeout=FIRMWARE_PATIENCE)
+            self._released = time.monotonic()
+        except RefusedError as error:
+            self._qemu.close()
+            self._qemu, self._not_tried = None, error
+
+
+def _no_room_in_qemu(problem: WarmbootError) -> RefusedError:
+    return RefusedError(
+        f"the image does not fit the RAM that QEMU can have here: {problem}",
+        hint="free memory on this computer, or rehearse a smaller initrd",
+    )
 
 
 class _Sum:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from warmboot.debian import KERNELS
-from warmboot.kernel import profile_for
+from warmboot.kernel import choose
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.coverage import Kind
 from warmboot.oracle.calls.files import read_lines
@@ -54,8 +54,8 @@ def test_trace(path: Path) -> None:
     operations, answers = read_whole(lines, path.name)
     results, coverage = compare(facts, operations, answers)
     assert [each for each in results if each is not None] == []
-    assert len(results) == len(lines) - 1 >= FEWEST  # the last line's end is followed by nothing
-    assert cell.promises(profile_for(facts)) - coverage.kinds.keys() == set()
+    assert len(results) == len(lines) >= FEWEST
+    assert cell.promises(choose(facts).profile) - coverage.kinds.keys() == set()
 
 
 def read_whole(lines: Sequence[str], name: str) -> tuple[list[Operation], list[Answer]]:
@@ -71,8 +71,8 @@ def test_a_promise_that_is_not_kept_is_seen() -> None:
     with Player(facts) as player:
         answers = [player.play(each) for each in operations]
     _, coverage = compare(facts, operations, answers)
-    assert MAIN.promises(profile_for(facts)) - coverage.kinds.keys() == set()
-    assert NO_RESERVATION.promises(profile_for(facts)) <= coverage.kinds.keys()
+    assert MAIN.promises(choose(facts).profile) - coverage.kinds.keys() == set()
+    assert NO_RESERVATION.promises(choose(facts).profile) <= coverage.kinds.keys()
 
     wrong = [each._replace(ret=each.ret - 1) for each in answers]
     results, coverage = compare(facts, operations, wrong)
@@ -85,5 +85,5 @@ def test_a_promise_that_is_not_kept_is_seen() -> None:
 @pytest.mark.parametrize(("release", "gone"), [("6.1.0", Kind.LIMIT_REACHED), ("6.3.0", Kind.NO_LIMITS)])
 def test_a_promise_is_that_of_the_release(release: str, gone: Kind) -> None:
     both = {Kind.LIMIT_REACHED, Kind.NO_LIMITS}
-    profile = profile_for(Facts.of_pc(1 << 30, release=release))
+    profile = choose(Facts.of_pc(1 << 30, release=release)).profile
     assert MAIN.promises(profile) & both == both - {gone}

@@ -70,5 +70,6 @@ def test_inspect_shows_every_format(name: str, tmp_path: Path, capsys: pytest.Ca
     assert text[0].startswith(str(path))
     assert main(["inspect", "--json", str(path)]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures == json_value(image_figures(identify(path)))
+    assert figures | {"schema": "urn:warmboot:inspect:1"} == figures
+    assert figures | json_value(image_figures(identify(path))) == figures
     assert image_lines(image_figures(identify(path))) == text

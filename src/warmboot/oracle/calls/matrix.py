@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from warmboot.kernel import Profile, profile_for
+from warmboot.kernel import Profile, choose
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.coverage import Coverage, Kind
 from warmboot.oracle.calls.deliberate import Schedule
@@ -77,7 +77,7 @@ class Cell:
         operations = generated(target.facts(), seed, calls or self.calls, schedule=self.schedule)
         facts, answers = record(kernel, operations, memory=self.memory, append=self.append)
         results, coverage = compare(facts, operations, answers)
-        promised = self.promises(profile_for(facts))
+        promised = self.promises(choose(facts).profile)
         return Compared(facts, operations, answers, results, coverage, sorted(promised - coverage.kinds.keys()))
 
 

@@ -54,7 +54,7 @@ class Witness:
         with ExitStack() as held:
             initrds = [root_layer(), witness_layer(witness_code(), pattern())]
             self._snapshot = held.enter_context(Snapshot(kernel, initrds, memory=memory, append=_CRASHKERNEL))
-            self.facts = _facts(kernel, self._snapshot.words)
+            self.facts: Facts = _facts(kernel, self._snapshot.words)
             self._held = held.pop_all()
 
     def __enter__(self) -> Self:

@@ -13,8 +13,10 @@ __all__ = ["json_value"]
 
 
 def json_value(value: object) -> Any:  # noqa: ANN401 - JSON has no type
-    """Dataclasses become objects, ranges [start, end], sequences lists; numbers stay decimal."""
+    """Dataclasses become objects, ranges [start, end], sequences lists; bytes that are no text become \\xNN."""
     match value:
+        case str() if not value.isascii():
+            return _encodable(value)
         case Range():
             return [value.start, value.end]
         case Enum():
@@ -29,3 +31,11 @@ def json_value(value: object) -> Any:  # noqa: ANN401 - JSON has no type
             return {each.name: json_value(getattr(value, each.name)) for each in fields(value)}
         case _:
             return value
+
+
+def _encodable(text: str) -> str:
+    """Without lone surrogates, which many readers of JSON refuse: Python keeps undecodable bytes so (PEP 383)."""
+    try:
+        return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""What a rehearsal's stages show."""
+"""A rehearsal's stages as text."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ def rehearsal_place_lines(figures: RehearsalPlaceFigures) -> list[str]:
     """Where everything goes."""
     added = f" ({figures.command_line_added} added, to see the boot)" if figures.command_line_added else ""
     return [
+        f"by {figures.call}: {figures.why}",
         *segment_lines(figures),
         f"command line: {figures.command_line or '(empty)'}{added}",
         *(f"differs from the facts: {each}" for each in figures.differs_from_facts),
@@ -55,6 +56,6 @@ def boot_lines(figures: BootFigures) -> list[str]:
         f"Linux {figures.release or 'unknown'}, {processors} processor{'s' if processors > 1 else ''} brought up,"
         f" {acpi}",
         f"{figures.seconds:.2f} s from the hand-over to {figures.reached}{init}",
-        *([f"its first words: {figures.first_words}"] if figures.first_words is not None else []),
+        *([f"its first line: {figures.first_words}"] if figures.first_words is not None else []),
         *figures.notes,
     ]

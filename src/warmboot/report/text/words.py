@@ -1,4 +1,4 @@
-"""Words for numbers, and rows as columns."""
+"""Sizes and tables as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 
 def size_text(size: int) -> str:
-    """Bytes as a person says them: 11.1 MiB, 512 MiB, 4 KiB."""
+    """A number of bytes with a unit: 11.1 MiB, 512 MiB, 4 KiB."""
     if size < 1024:
         return f"{size} bytes"
     amount, unit = float(size), 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from warmboot.machines.unicorn import execute
 from warmboot.memmap import Facts, Range, subtract
 from warmboot.placement import Placement, place
 from warmboot.placement.elf_notes import boot_notes, checksum
+from warmboot.placement.segments import _runs, extent
 from warmboot.rehearsal.handover import hand_over
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE, Readable, Segment
 
@@ -242,3 +244,57 @@ def test_an_initrd_needs_a_linux() -> None:
             place(image, FACTS, initrds=[memoryview(b"initrd")], elf_style=style)
     with pytest.raises(ValueError, match="elf_style 'other'"):
         place(image, FACTS, elf_style="other")
+
+
+def test_a_gap_costs_no_memory() -> None:
+    """Two pieces in one run of pages, 128 MiB apart: what lies between is zeroed by the kernel, not carried."""
+    gap = 128 << 20
+    image = elf([(0x100_0000, b"first", gap + 0x1000), (0x100_0000 + gap, b"last", 0x1000)])
+    placed = place(image, FACTS)
+    first, last = [each for each in placed.request.segments if each.name == "kernel"]
+    assert (first.mem, first.bufsz, first.memsz) == (0x100_0000, 5, gap)
+    assert (last.mem, last.bufsz, last.memsz) == (0x100_0000 + gap, 4, 0x1000)
+
+
+@pytest.mark.parametrize("gap", [6 << 30, 100 << 40])
+def test_a_gap_beyond_ram_is_refused_before_anything_is_allocated(gap: int) -> None:
+    image = elf([(0x100_0000, b"first", gap + 0x1000), (0x100_0000 + gap, b"last", 0x1000)])
+    tracemalloc.start()
+    try:
+        with pytest.raises(RefusedError, match="not free RAM"):
+            place(image, FACTS)
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@given(st.data())
+def test_what_lies_on_top(data: st.DataObject) -> None:
+    """Segments in any order that overlap at will: memory as a loader that follows the file would leave it."""
+    start = 0x100_0000
+    rows = data.draw(
+        st.lists(
+            st.tuples(st.integers(0, 5 * PAGE_SIZE), st.binary(max_size=3 * PAGE_SIZE), st.integers(1, 9000)),
+            min_size=1,
+            max_size=6,
+        )
+    )
+    segments = [
+        ElfSegment(memoryview(content), start + offset, 0, max(memsz, len(content))) for offset, content, memsz in rows
+    ]
+    expected = bytearray(20 * PAGE_SIZE)
+    for each in segments:
+        expected[each.paddr - start : each.paddr - start + each.data.nbytes] = each.data
+    found = bytearray(20 * PAGE_SIZE)
+    covered: set[int] = set()
+    for run in _runs(segments):
+        source = run.source()
+        content = b"".join(bytes(each) for each in source.pieces(0, source.readable))
+        assert len(content) <= run.where.size
+        found[run.where.start - start : run.where.start - start + len(content)] = content
+        pages = set(range(run.where.start, run.where.end, PAGE_SIZE))
+        assert not covered & pages
+        covered |= pages
+    assert found == expected
+    wanted = {page for each in segments for page in range(extent([each]).start, extent([each]).end, PAGE_SIZE)}
+    assert covered == wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 __all__ = ["CpuState"]
 
@@ -14,6 +15,8 @@ class CpuState:
     Every value is the register's whole 64 bits; rip, rsp and cr3 are physical addresses, as memory is
     identity mapped throughout a hand-over.
     """
+
+    MACHINE: ClassVar[str] = "x86_64"  # as `uname -m` names it
 
     rip: int
     cr3: int
@@ -37,6 +40,11 @@ class CpuState:
     cr0: int = 0x8000_0033  # PG NE ET MP PE
     cr4: int = 0x20  # PAE
     efer: int = 0x500  # LMA LME
+
+    @property
+    def pc(self) -> int:
+        """The address of the next instruction, physical, whatever the architecture calls that register."""
+        return self.rip
 
     def as_dict(self) -> dict[str, int]:
         """Register names and values, in the order in which they are declared."""

@@ -13,6 +13,7 @@ from warmboot.kernel.kexec_core import kimage_alloc_table_pages
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.security import Caller
 from warmboot.memmap import E820Type, Range, merge
+from warmboot.memmap.ranges import intersect
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ def _mapping_with(kernel: KernelState, segments: Sequence[Segment]) -> IdentityM
     mapping = IdentityMapping(
         la57=kernel.facts.la57, gbpages=kernel.facts.gbpages, only_full=kernel.profile.gbpages_only_when_full
     )
-    for ram in merge([_ISA, *kernel.facts.system_ram]):  # pfn_mapped, which a 1 GiB page may cover whole
+    maxmem = Range(0, kernel.destination_memory_limit + 1)  # RAM from there on is none to Linux: e820__end_of_ram_pfn
+    pfn_mapped = [_ISA, *intersect(kernel.facts.system_ram, [maxmem])]  # which a 1 GiB page may cover whole
+    for ram in merge(pfn_mapped):
         mapping.add(ram.start, ram.end)
     for segment in segments:
         mapping.add(segment.mem, segment.end)

@@ -53,7 +53,7 @@ class CrashPlan:
     saved: Segment | None  # room for `backup`; it is filled after the digests were checked, and needs none
     backup: Backup | None  # for the purgatory
     e820: tuple[E820Entry, ...]  # for the zero page; empty where the command line replaces it
-    command_line: str  # to be added to the user's, without a space in front
+    command_line: str  # parameters to be added to the user's
     flags: KexecFlags
     digest_headers: bool  # False where the kernel may rewrite them
 
