@@ -12,7 +12,7 @@ import pytest
 
 from support.crash_machine import CrashMachine
 from support.formats import pe
-from support.peer import Captured, Load, LoadFile, captured
+from support.peer import Call, Captured, Load, LoadFile, captured
 from warmboot.debian import kernel
 
 pytestmark = pytest.mark.needs_namespaces
@@ -93,6 +93,21 @@ def test_what_the_kernel_refuses_has_its_reason(computer: Path) -> None:
     assert done.status == 1
     assert "EBUSY" in done.stdout
     assert "under way" in done.stdout
+
+
+@pytest.mark.parametrize("call", ["kexec_load", "kexec_file_load"])
+def test_what_has_changed_meanwhile_is_unloaded(call: str, computer: Path, initrd: Path) -> None:
+    def answer(made: Call) -> int:
+        with initrd.open("r+b") as file:
+            file.write(b"other")
+        return 0
+
+    words = ("load", kernel("6.12"), "--initrd", initrd, "--call", call)
+    done = captured([*_WARMBOOT, *words], computer, answer=answer)
+    assert done.status == 1
+    assert "initrd: changed while it was loaded; what was loaded is unloaded" in " ".join(done.stdout.split())
+    _, unload = done.calls
+    assert unload == (Load(0, 0x3E0000, ()) if call == "kexec_load" else LoadFile(None, None, "", 1))
 
 
 def line_of(done: Captured) -> str:

@@ -358,7 +358,7 @@ def test_importing_the_machine_is_cheap() -> None:
 
 def test_a_missing_qemu_says_what_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("WARMBOOT_QEMU", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("warmboot.programs.PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="not installed") as caught:
         find_qemu()
     assert caught.value.hint.startswith("apt-get install")

@@ -50,6 +50,20 @@ def test_a_locked_machine_refuses_kexec_load(image: Path) -> None:
     assert (result.stages[-1].refusal.errno, result.stages[-1].refusal.rule) == ("EPERM", "lockdown")
 
 
+def test_an_initrd_that_changes_meanwhile_is_no_answer(image: Path, tmp_path: Path) -> None:
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(bytes(8192))
+
+    class Writer(Silent):
+        def begins(self, name: str) -> None:
+            if name == "load":
+                with initrd.open("r+b") as file:
+                    file.write(b"x")
+
+    with pytest.raises(InputError, match="initrd: changed while it was read"):
+        rehearse(Options(image, Facts.of_pc(GIB), initrds=[initrd], boot=False), Writer())
+
+
 def test_kexec_file_load_makes_its_own_checks(image: Path) -> None:
     """And says which only the kernel itself can make, and who places the image here."""
     result = rehearsed(Options(image, Facts.of_pc(GIB), call=Call.FILE))

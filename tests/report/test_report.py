@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from warmboot.errors import ExitStatus
 from warmboot.figures import BootFigures, BzImageFigures
-from warmboot.rehearsal.boot_watch import plain
+from warmboot.rehearsal.kernel_words import plain
 from warmboot.report.text.figures import figures_lines
 from warmboot.report.text.stages import TextReport
 from warmboot.report.text.terminal import Progress, Terminal

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from warmboot.dropin.files import File, open_file
+import sys
+
+from warmboot.dropin.files import File, Inputs
 from warmboot.dropin.options import FILE_TYPES
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
@@ -24,10 +26,34 @@ def load(command: Command) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     if not command.operands:
         raise Stop(EFAILED, "No kernel specified\n", usage=True)
-    kernel = open_file(command.operands[0])
+    inputs = Inputs()
+    try:
+        result = _load(command, inputs)
+    except Stop as stop:
+        raise Stop(stop.status, stop.message + inputs.changed("nothing was loaded"), usage=stop.usage) from None
+    except OSError as error:
+        changed = inputs.changed("nothing was loaded")
+        raise Stop(EFAILED, f"Cannot load {shown(command.operands[0])}\nkexec: {error.strerror}\n{changed}") from None
+    if result:
+        sys.stderr.write(inputs.changed("nothing was loaded"))
+        return result
+    if inputs.changed(""):
+        # What is loaded is not what was digested: it would stop where it is started, after all else was stopped.
+        from warmboot.dropin.unload import unload  # noqa: PLC0415
+
+        gone = unload(command) == 0
+        sys.stderr.write(
+            inputs.changed("what was loaded is unloaded" if gone else "what was loaded must not be started")
+        )
+        return EFAILED
+    return 0
+
+
+def _load(command: Command, inputs: Inputs) -> int:
+    kernel = inputs.file(command.operands[0])
     if command.file_call:
         image = _identify(kernel, None)  # kexec-tools takes no notice of --type here
-        result = _load_by_file(command, kernel, image)
+        result = _load_by_file(command, inputs, kernel, image)
         if result != EFALLBACK or not command.fallback:
             return result
         if command.has("type"):
@@ -36,16 +62,16 @@ def load(command: Command) -> int:
         image = _identify(kernel, command.last("type"))
     from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
 
-    return load_segments(command, kernel.path, image)
+    return load_segments(command, inputs, kernel.path, image)
 
 
-def _load_by_file(command: Command, kernel: File, image: Image) -> int:
+def _load_by_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:
     """EFALLBACK also where nothing was tried, as kexec_file_load cannot take it. Raises Stop where nothing else may."""
     if image.kind in _BY_FILE and not (command.fallback and command.has("entry-32bit")):
         from warmboot.dropin.load_file import load_file  # noqa: PLC0415
 
         try:
-            return load_file(command, kernel, image)
+            return load_file(command, inputs, kernel, image)
         except WarmbootError as error:  # no memory for what must be unpacked
             raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
     if command.fallback:

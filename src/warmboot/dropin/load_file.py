@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from warmboot.dropin.command import Command
-    from warmboot.dropin.files import File
+    from warmboot.dropin.files import File, Inputs
     from warmboot.images import Image
 
 __all__ = ["load_file"]
@@ -37,7 +37,7 @@ _NOT_BY_FILE = frozenset(
 )
 
 
-def load_file(command: Command, kernel: File, image: Image) -> int:
+def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     options = LoaderOptions(command, image.kind)
     inner, initrds, line = unpacked(image)
@@ -53,13 +53,12 @@ def load_file(command: Command, kernel: File, image: Image) -> int:
         initrd_fd = None
         if options.initrd is not None:
             try:
-                initrd_fd = os.open(options.initrd, os.O_RDONLY | os.O_CLOEXEC)
+                initrd_fd = inputs.descriptor(options.initrd)
             except OSError as error:
                 sys.stderr.write(f"Could not open initrd file {shown(options.initrd)}:{error.strerror}\n")
                 return _cannot_load(kernel)
         elif initrds:
             initrd_fd = _in_one_file(initrds)
-        if initrd_fd is not None:
             opened.append(initrd_fd)
         return _call(command, kernel_fd, initrd_fd, os.fsencode(options.command_line(line)), inner.file)
     finally:

@@ -6,7 +6,6 @@ import sys
 
 from warmboot.dropin.command import KEXEC_PRESERVE_CONTEXT
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
-from warmboot.dropin.files import open_file
 from warmboot.dropin.loader import LoaderOptions, unpacked
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, Stop
@@ -22,13 +21,14 @@ from warmboot.uapi import LoadRequest
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.dropin.command import Command
+    from warmboot.dropin.files import Inputs
     from warmboot.images import Image
     from warmboot.live.computer import Computer
 
 __all__ = ["load_segments"]
 
 
-def load_segments(command: Command, path: str, image: Image) -> int:
+def load_segments(command: Command, inputs: Inputs, path: str, image: Image) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     try:
         computer = read_computer()
@@ -38,7 +38,7 @@ def load_segments(command: Command, path: str, image: Image) -> int:
     if options.real_mode:
         raise Stop(EFAILED, f"Cannot load {shown(path)}\n{_NO_REAL_MODE}")
     try:
-        request = _place(command, options, image, computer)
+        request = _place(command, inputs, options, image, computer)
     except InputError as error:
         raise Stop(EFAILED, f"Cannot load {shown(path)}\n{told(error)}") from None
     except WarmbootError as error:  # no room for it: kexec-tools ends at once there
@@ -52,11 +52,11 @@ _NO_REAL_MODE = (
 )
 
 
-def _place(command: Command, options: LoaderOptions, image: Image, computer: Computer) -> LoadRequest:
+def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Image, computer: Computer) -> LoadRequest:
     """The request. Raises InputError, RefusedError, Stop."""
     kernel, initrds, line = unpacked(image)
     if options.initrd is not None:
-        initrds = (open_file(options.initrd).data,)
+        initrds = (inputs.file(options.initrd).data,)
     console = Console(
         serial=command.has("console-serial"),
         vga=command.has("console-vga"),
@@ -77,14 +77,14 @@ def _place(command: Command, options: LoaderOptions, image: Image, computer: Com
         computer,
         initrds=initrds,
         command_line=options.command_line(line),
-        modules=[_module(each) for each in options.modules],
+        modules=[_module(inputs, each) for each in options.modules],
         firmware=read_firmware(noefi=command.has("noefi"), reuse_video_type=command.has("reuse-video-type")),
         mem_min=command.mem_min,
         mem_max=command.mem_max,
         digest=not command.skip_checks,
         entry_32bit=options.entry_32bit or image.kind == "bzImage",
         elf_style=options.elf_style,
-        dtb=open_file(options.dtb).data if options.dtb is not None else None,
+        dtb=inputs.file(options.dtb).data if options.dtb is not None else None,
         crash=crash,
         console=console,
         preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
@@ -93,12 +93,12 @@ def _place(command: Command, options: LoaderOptions, image: Image, computer: Com
     return LoadRequest(command.entry or request.entry, request.segments, request.flags | command.flags)
 
 
-def _module(words: str) -> Module:
+def _module(inputs: Inputs, words: str) -> Module:
     """A multiboot module: its file, unpacked; the whole is its command line."""
     from warmboot.images import decompressed  # noqa: PLC0415 - other kernels have no modules
 
     path = words.partition(" ")[0]
-    return Module(decompressed(open_file(path).data, path), words)
+    return Module(decompressed(inputs.file(path).data, path), words)
 
 
 def _call(command: Command, request: LoadRequest) -> int:

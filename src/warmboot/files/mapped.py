@@ -7,12 +7,15 @@ import os
 import stat
 
 from warmboot.errors import InputError, RefusedError
+from warmboot.files.steady import watch
 
 __all__ = ["anonymous_file", "map_file", "no_memory", "write_all"]
 
 
 def map_file(path: str | os.PathLike[str], what: str = "file") -> memoryview:
     """The bytes of a file, read-only, mapped for as long as the view lives; `what` names its part in messages.
+
+    The file is watched (files.steady): whoever has read it can ask whether it has changed meanwhile.
 
     Raises InputError where the file is missing, unreadable, no regular file, or empty.
     """
@@ -26,7 +29,9 @@ def map_file(path: str | os.PathLike[str], what: str = "file") -> memoryview:
                 raise InputError(f"{name}: no regular file", hint=f"give the {what} as a file on disk")
             if not status.st_size:
                 raise InputError(f"{name}: the {what} is empty", hint="check that it was written whole; copy it again")
-            return memoryview(mmap.mmap(descriptor, 0, prot=mmap.PROT_READ))
+            mapping = mmap.mmap(descriptor, 0, prot=mmap.PROT_READ)
+            watch(name, descriptor, mapping)
+            return memoryview(mapping)
         finally:
             os.close(descriptor)
     except OSError as error:

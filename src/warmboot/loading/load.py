@@ -11,6 +11,7 @@ from pathlib import Path
 from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.mapped import anonymous_file
+from warmboot.files.steady import changed_files
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.kernel import Rule, choose
@@ -19,7 +20,7 @@ from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
 from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.buffers import joined_file
-from warmboot.live.calls import LiveError, kexec_file_load, kexec_load
+from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
@@ -31,7 +32,7 @@ from warmboot.placement.arch.x86_64.crash import CrashDump
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
-from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
+from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
 __all__ = ["LoadOptions", "load"]
 
@@ -156,11 +157,27 @@ class _Run:
                     self._load_files()
                     size = memory = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
+                self._unload_what_has_changed()
             except LiveError as error:
                 told = explain_load(error, self._request())
                 hints = [each.removeprefix("try: ") for each in told if each.startswith("try: ")]
                 stage.outcome, stage.problem = Outcome.REFUSED, "; ".join(told[: len(told) - len(hints)])
                 stage.hint = hints[0] if hints else "see the kernel's log: dmesg"
+
+    def _unload_what_has_changed(self) -> None:
+        """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.
+        Raises LiveError where it cannot be unloaded."""
+        changed = ", ".join(changed_files())
+        if not changed:
+            return
+        if self._placement is not None:
+            kexec_unload(int(KexecFlags.ON_CRASH) if self._options.panic else 0)
+        else:
+            kexec_file_unload(int(KexecFileFlags.ON_CRASH) if self._options.panic else 0)
+        raise RefusedError(
+            f"{changed}: changed while it was loaded; what was loaded is unloaded",
+            hint="do it again when what writes it has ended",
+        )
 
     def _flags(self) -> int:
         flags = KexecFileFlags(0) if self._initrds else KexecFileFlags.NO_INITRAMFS

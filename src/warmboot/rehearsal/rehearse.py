@@ -18,6 +18,7 @@ from warmboot.figures import (
     digest_figures,
     segment_figures,
 )
+from warmboot.files.steady import check_unchanged
 from warmboot.images import Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.kernel import Kernel, KexecError, PhysicalMemory, Rule, choose
@@ -175,6 +176,8 @@ class _Run:
                 control_pages=sum(map(len, image.control_pages)),
                 seconds=time.monotonic() - began,
             )
+            options = self._options
+            check_unchanged([options.kernel, *options.initrds, *(each.partition(" ")[0] for each in options.modules)])
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
@@ -206,7 +209,8 @@ class _Run:
                 stage.outcome = Outcome.NOT_TRIED
                 stage.problem, stage.hint = str(self._not_tried), self._not_tried.hint
                 return
-            watch = BootWatch(self._qemu, until=self._options.until)
+            initrd = any(each.name == "initrd" for each in self._placement.request.segments)
+            watch = BootWatch(self._qemu, until=self._options.until, initrd=initrd)
             watch.run(self._options.timeout, self._observer.console)
             stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
             if not watch.passed:
