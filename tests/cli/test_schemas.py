@@ -171,6 +171,19 @@ def test_ctrl_c_in_a_boot(image: Path, tmp_path: Path) -> None:
     assert found["qemu_version"]
 
 
+def test_a_fault_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, image: Path) -> None:
+    """Whoever reads JSON gets JSON, and the traceback is not lost."""
+
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("warmboot.cli.inspect.identify", faulty)
+    with pytest.raises(ZeroDivisionError):
+        main(["inspect", str(image), "--json"])
+    found = checked(capsys.readouterr().out, "error")
+    assert found["verdict"] == "a fault in warmboot: ZeroDivisionError: division by zero"
+
+
 def test_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, image: Path) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
