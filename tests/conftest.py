@@ -101,6 +101,12 @@ class _Failures:
             self._reporter.write_line(f"FAILED {report.nodeid}{what}", red=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what tests share ask whether the test is marked."""
+    abilities.begin({mark.name for mark in item.iter_markers()})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name what was not run, with what to do."""
     if _not_run:
