@@ -19,7 +19,7 @@ from warmboot.uapi import KexecFileRequest
 
 __all__ = ["decompress", "file_load", "images", "kinds", "module", "placing"]
 
-_MOST = 8 << 20  # bytes that a small file may unpack to here
+_MOST = 1 << 20  # bytes that a small file may unpack to here
 _FACTS = Facts.of_pc(256 << 20, crashkernel=32 << 20)
 _SEED = bytes(32)
 
