@@ -80,7 +80,7 @@ def run(
     return Ran(done.returncode, json.loads(done.stdout), text, done.stderr)
 
 
-def archive(folder: Path, name: str, entries: Sequence[cpio.Entry]) -> Path:
+def archive(folder: Path, name: str, entries: Sequence[cpio.CpioEntry]) -> Path:
     path = folder / name
     path.write_bytes(gzip.compress(cpio.archive(entries), 1))
     return path

@@ -13,7 +13,7 @@ from warmboot.cli.profiles import profile_named
 from warmboot.cli.record import QEMU_VARIABLES, memory_of
 from warmboot.cli.replay import AGREE, print_lines
 from warmboot.errors import ExitStatus, InputError
-from warmboot.oracle.witness.layouts import Layout, generate
+from warmboot.oracle.witness.layouts import WitnessLayout, generate
 from warmboot.oracle.witness.statement import Statement
 from warmboot.oracle.witness.witness import Verdict, Witness
 from warmboot.report.json.documents import LayoutCounts
@@ -117,7 +117,7 @@ def description(verdict: Verdict) -> list[str]:
     return lines
 
 
-def _name(layout: Layout) -> str:
+def _name(layout: WitnessLayout) -> str:
     kind = "crash image" if layout.crash else "image"
     return f"{kind} {layout.number} of seed {layout.seed}"
 
