@@ -69,7 +69,7 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         if not computer.crash_kernel:
             raise InputError("/proc/iomem shows no addresses", hint="run it as root")
         from warmboot.live.crash import read_dump_facts  # noqa: PLC0415
-        from warmboot.placement.arch.x86_64.crash import CrashDump  # noqa: PLC0415
+        from warmboot.placement.crash import CrashDump  # noqa: PLC0415
 
         crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.has("pass-memmap-cmdline"))
     placement = place(

@@ -27,8 +27,8 @@ from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.placement import Placement, place
-from warmboot.placement.arch.x86_64.crash import CrashDump
 from warmboot.placement.command_line import CommandLineRequest
+from warmboot.placement.crash import CrashDump
 from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest

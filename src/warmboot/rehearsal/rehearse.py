@@ -241,7 +241,7 @@ class _Run:
     def _placed_on(self, host: Facts) -> tuple[str, str, Placement]:
         """The command line, what of it was added to see the boot, and the placement. Raises RefusedError."""
         line, added = self._line, ""
-        linux = linux_command_line(self._image, line)
+        linux = linux_command_line(self._image, host, line)
         if self._machines.to_boot and linux is not None:
             line, added = seen_on_serial(*linux)
         placement = place(
