@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import struct
 
 from warmboot.errors import InputError
+from warmboot.formats.elf import EHDR_SIZE, PHDR_SIZE, PT_LOAD, header, program_headers
 from warmboot.live.files import read, under
 from warmboot.memmap.ranges import Range
 from warmboot.numbers import number
 
 __all__ = ["kcore", "stext"]
 
-_PT_LOAD = 1
-_EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
-_PHDR = struct.Struct("<IIQQQQQQ")
+_ELF64 = b"\x7fELF\x02\x01\x01"
 _HINT = "run it as root on a kernel with CONFIG_PROC_KCORE, or let the kernel make the dump's headers itself (-s)"
 _END = 1 << 64
 
@@ -25,19 +23,20 @@ def kcore(root: str = "/") -> list[Range]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            ehdr = os.pread(fd, _EHDR.size, 0)
-            if len(ehdr) < _EHDR.size or ehdr[:6] != b"\x7fELF\x02\x01":
+            head = os.pread(fd, EHDR_SIZE, 0)
+            ehdr = header(head) if head.startswith(_ELF64) else None
+            if ehdr is None:
                 raise InputError(f"{path}: does not begin with an ELF64 header", hint=_HINT)
-            _, _, _, _, _, phoff, _, _, _, phentsize, phnum, *_ = _EHDR.unpack(ehdr)
-            table = os.pread(fd, phnum * _PHDR.size, phoff) if phoff < _END >> 1 else b""  # else no offset of a file
+            size = ehdr.phnum * PHDR_SIZE
+            table = os.pread(fd, size, ehdr.phoff) if ehdr.phoff < _END >> 1 else b""  # else no offset in a file
         finally:
             os.close(fd)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint=_HINT) from None
-    if phentsize != _PHDR.size or len(table) < phnum * _PHDR.size:
-        raise InputError(f"{path}: its {phnum} program headers from {phoff:#x} on cannot be read", hint=_HINT)
-    headers = _PHDR.iter_unpack(table)
-    loads = [(vaddr, vaddr + size) for kind, _, _, vaddr, _, _, size, _ in headers if kind == _PT_LOAD]
+    if ehdr.phentsize != PHDR_SIZE or len(table) < size:
+        raise InputError(f"{path}: its {ehdr.phnum} program headers from {ehdr.phoff:#x} on cannot be read", hint=_HINT)
+    headers = program_headers(table, 64)
+    loads = [(each.vaddr, each.vaddr + each.memsz) for each in headers if each.type == PT_LOAD]
     if any(end > _END for _, end in loads):
         raise InputError(f"{path}: a program header has more than 64 bits", hint=_HINT)
     return [Range(start, end) for start, end in loads]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from warmboot.errors import InputError
 from warmboot.live.arch.x86_64 import screen
 from warmboot.live.arch.x86_64.edd import read_edd
 from warmboot.live.efi import read_efi, systab
@@ -32,11 +31,8 @@ def read_firmware(
     """
     parameters = boot_params(root)
     fb = screen.read_fb(root)
-    try:
-        info = screen.screen_info(fb, parameters, reuse_video_type=reuse_video_type)
-        lost = screen.lost_screen(fb, info)
-    except InputError as error:  # the rest is worth loading
-        info, fb, lost = screen.NO_SCREEN, None, f"the screen is not handed on: {error}"
+    info = screen.screen_info(fb, parameters, reuse_video_type=reuse_video_type)
+    lost = screen.lost_screen(fb, info)
     if lost and tell is not None:
         tell(lost)
     edd, signatures = read_edd(parameters, root)

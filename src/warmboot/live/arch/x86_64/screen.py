@@ -6,7 +6,6 @@ import fcntl
 import os
 import struct
 
-from warmboot.errors import InputError
 from warmboot.live.files import under
 from warmboot.memmap.firmware import FrameBuffer
 from warmboot.visible import visible
@@ -53,7 +52,7 @@ def screen_info(fb: Fb | None, boot_params: bytes, *, reuse_video_type: bool = F
 
     So they are without a frame buffer. One whose driver is not firmware's cannot be used by the next kernel, which
     learns then that it has no screen; with `reuse_video_type` it tries, as whatever firmware had set up, where the
-    driver tells the frame buffer's address. Raises InputError where the driver's answers do not fit into the structure.
+    driver tells the frame buffer's address. A screen that the structure has no room for is none.
     """
     if fb is None:
         return b""
@@ -62,17 +61,12 @@ def screen_info(fb: Fb | None, boot_params: bytes, *, reuse_video_type: bool = F
         return b""
     if not kind and reuse_video_type and _address(fb):
         kind = boot_params[_ORIG_VIDEO_ISVGA] if boot_params else _VIDEO_TYPE_VGAC
+    if not _can_be_told(fb):
+        kind = 0
     info = bytearray(NO_SCREEN)
     info[_ORIG_VIDEO_ISVGA] = kind
     if kind:
-        try:
-            _put_geometry(info, fb, kind)
-        except struct.error:
-            width, height, depth = _mode(fb)
-            raise InputError(
-                f"/dev/fb0: {width} times {height} pixels of {depth} bits do not fit into struct screen_info",
-                hint="see what its driver is: /sys/class/graphics/fb0/name",
-            ) from None
+        _put_geometry(info, fb, kind)
     if kind and boot_params and boot_params[_ORIG_VIDEO_ISVGA] == kind:
         info[_CAPABILITIES] |= boot_params[_CAPABILITIES] & _VIDEO_CAPABILITY_SKIP_QUIRKS  # EFI's word is final
     return bytes(info)
@@ -83,7 +77,13 @@ def lost_screen(fb: Fb | None, info: bytes) -> str | None:
     if fb is None or not info or info[_ORIG_VIDEO_ISVGA]:
         return None
     name = visible(_name(fb).decode("ascii", "replace"))
-    return f"the screen is not handed on: the driver {name} has set it up anew; it stays dark until its next driver"
+    return f"the screen is not handed on: it is the driver {name}'s, and stays dark until its next driver"
+
+
+def _can_be_told(fb: Fb) -> bool:
+    """Whether struct screen_info has room for what the driver tells: 16 bits for each size, 8 for a colour's place."""
+    *_, pitch = _FIX.unpack_from(fb[0])
+    return max(pitch, *_mode(fb)) < 1 << 16 and max(max(each) for each in _colours(fb)) < 1 << 8
 
 
 def _put_geometry(info: bytearray, fb: Fb, kind: int) -> None:
