@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,14 @@ import warmboot.memmap
 
 ROOT = Path(__file__).parents[1]
 PATIENCE = 300.0  # seconds
+
+
+def pyright(*arguments: str | Path) -> dict[str, Any]:
+    """Its report."""
+    command = [sys.executable, "-m", "pyright", "--outputjson", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
 
 
 def test_dir_shows_the_api_and_tab_completes_it() -> None:
@@ -34,3 +44,25 @@ def test_every_name_of_the_api_is_there(package: Any) -> None:  # noqa: ANN401 -
     assert set(package.__all__) <= set(dir(package))
     for name in package.__all__:
         assert getattr(package, name) is not None
+
+
+def test_every_public_name_has_a_type() -> None:
+    report = pyright("--verifytypes", "warmboot", "--ignoreexternal")["typeCompleteness"]
+    incomplete = [
+        f"{each['name']}: {found['message'].splitlines()[0]}"
+        for each in report["symbols"]
+        if each["isExported"] and not (each["isTypeKnown"] and not each["isTypeAmbiguous"])
+        for found in each["diagnostics"]
+    ]
+    assert incomplete == []
+    assert report["completenessScore"] == 1
+
+
+def test_the_readmes_programs_pass_the_strictest_check(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
+    for number, block in enumerate(blocks):
+        (tmp_path / f"block{number}.py").write_text(block)
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps({"typeCheckingMode": "strict"}))
+    report = pyright("--project", tmp_path, "--pythonpath", sys.executable)
+    assert report["summary"]["filesAnalyzed"] == len(blocks) > 0
+    assert [each["message"] for each in report["generalDiagnostics"]] == []

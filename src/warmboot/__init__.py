@@ -69,4 +69,5 @@ __all__ = [
     "rehearse",
 ]
 
-__getattr__, __dir__ = lazy(globals(), _HOMES)
+if not TYPE_CHECKING:  # to a type checker, a name that is not above is a mistake
+    __getattr__, __dir__ = lazy(globals(), _HOMES)

@@ -28,7 +28,7 @@ class CommandLine:
         words, after = _words(line, 0)
         self._words = words
         self._dashes = after  # where the first `--` begins, the end of the line without one
-        self.parameters = tuple(
+        self.parameters: tuple[tuple[str, str | None], ...] = tuple(
             (_as_text(name), None if value is None else _as_text(value)) for _, _, name, value in words
         )
         self.init_arguments: tuple[str, ...] = ()

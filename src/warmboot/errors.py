@@ -1,4 +1,4 @@
-"""Every error that warmboot raises on purpose: one line that says what is wrong, one that says what helps."""
+"""The exceptions of warmboot: each has a message that says what is wrong and a hint that says what helps."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["ExitStatus", "InputError", "MissingToolError", "OutOfTimeError", "Re
 
 
 class ExitStatus(IntEnum):
-    """What the command line tells a script."""
+    """The exit status of a command."""
 
     DONE = 0
-    REFUSED = 1  # refused or failed: the input was understood, the answer is no
+    REFUSED = 1  # refused or failed: the input was understood, and the answer is no
     USAGE = 2  # wrong usage or unusable input
     NOT_TRIED = 3  # it could not be tried: QEMU or another program is missing, or there is no room
     TIMEOUT = 4  # it did not end in the time allowed
@@ -34,7 +34,7 @@ class InputError(WarmbootError):
 
 
 class RefusedError(WarmbootError):
-    """What was asked is understood and cannot be done: no room, wrong machine, a rule against it."""
+    """The request is understood and cannot be carried out: no room, wrong machine, a rule that forbids it."""
 
 
 class MissingToolError(RefusedError):

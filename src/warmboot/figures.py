@@ -1,4 +1,4 @@
-"""The figures of each stage, of which text and JSON are made: sizes in bytes, addresses physical, times in seconds."""
+"""The figures of each stage, the source of text and JSON: sizes in bytes, addresses physical, times in seconds."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ class LivePlaceFigures(PlaceFigures):
 class RehearsalPlaceFigures(PlaceFigures):
     """On the machine of a rehearsal.
 
-    `command_line_added` is what was added to follow the boot; `differs_from_facts` says, in words, where the machine
-    is not the one that the facts describe.
+    `command_line_added` is what was added to follow the boot; `differs_from_facts` describes where the machine differs
+    from the facts.
     """
 
     boot_params: int | None = None
@@ -93,8 +93,7 @@ class PermitFigures:
     """The checks that a request passed, by the names of their rules in the kernel's order.
 
     `profile` names the kernel's release as the model knows it; `fit` says how well that is known ("known", "near",
-    "unknown"), `why` it was chosen. `assumed` is what was taken for granted, `not_made` are checks that only the
-    kernel itself can make, both in words.
+    "unknown"), `why` it was chosen. `assumed` describes assumptions, `not_made` checks that only the kernel can make.
     """
 
     profile: str

@@ -1,4 +1,4 @@
-"""Stages: what a long command does, one after the other, each with its outcome and figures."""
+"""The stages of a long command, each with its outcome and figures."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Result:
         return next((each for each in self.stages if each.name == name), None)
 
     def stop(self, stage: Stage) -> None:
-        """This stage is the last one: it did not pass, and so says the verdict."""
+        """End with this stage, which did not pass."""
         self.verdict, self.hint = f"{stage.name} {stage.outcome}: {stage.problem}", stage.hint
         self.exit_status = ExitStatus.REFUSED if stage.exit_status is None else stage.exit_status
 
@@ -81,7 +81,7 @@ class Result:
 
 
 class Observer(Protocol):
-    """Whoever wants to see the stages as they happen."""
+    """Sees the stages as they happen."""
 
     def begins(self, name: str) -> None:
         """A stage begins."""
@@ -100,7 +100,7 @@ class Observer(Protocol):
 
 
 class Silent:
-    """An observer for --json: everything is in the result."""
+    """An observer that ignores everything: the result has it all."""
 
     def begins(self, name: str) -> None: ...
     def progress(self, name: str, done: int, total: int) -> None: ...
@@ -110,7 +110,7 @@ class Silent:
 
 
 class Stages:
-    """Runs stages, one at a time, and tells the observer of each.
+    """Runs stages, one at a time, and notifies the observer.
 
     `segments` are those of the request, once there is one: the kernel knows segments by number alone.
     """

@@ -42,7 +42,7 @@ def test_old_spellings_go_on_working_with_a_notice(old: str, new: str, capsys: p
     assert modernized(old.split()) == new.split()
     notice = capsys.readouterr().err
     assert len(notice.splitlines()) == 1
-    assert "--kernel FILE is now plain" in notice
+    assert "--kernel is not needed any more" in notice
     assert modernized(new.split()) == new.split()
     assert capsys.readouterr().err == ""
 
@@ -99,6 +99,7 @@ def test_foreign_names_are_shown_visibly(tmp_path: Path, capsys: pytest.CaptureF
         (OutOfTimeError("no end in time", hint="allow more"), 4),
         (OSError(errno.ENOSPC, "No space left on device"), 3),
         (OSError(errno.ENOMEM, "Cannot allocate memory"), 3),
+        (MemoryError(), 3),
         (OSError(errno.EIO, "Input/output error"), 1),
     ],
 )
@@ -135,7 +136,7 @@ COMMANDS: dict[str, Sequence[str]] = {
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_closed_streams(name: str, image: Path) -> None:
-    """Nobody wants to read it: the work is done, and the status says how it went."""
+    """The output is not wanted: the work is done, and the exit status is the answer."""
     words = [str(image) if each == "KERNEL" else each for each in COMMANDS[name]]
     for closing in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
         done = shell(closing, *words)

@@ -36,8 +36,8 @@ NOWHERE = "http://127.0.0.1:9/debian"  # the discard port: refused at once
 
 @pytest.fixture
 def no_apt(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A PATH with no programs at all."""
-    monkeypatch.setenv("PATH", str(tmp_path / "no-programs"))
+    """A system with no programs at all."""
+    monkeypatch.setattr("warmboot.programs.PATH", str(tmp_path / "no-programs"))
 
 
 @pytest.fixture
@@ -308,27 +308,26 @@ def test_mirror_that_does_not_answer(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 )
 def test_system_without_a_mirror(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, sources: str) -> None:
     (tmp_path / "sources.list").write_text(sources)
-    (tmp_path / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{tmp_path}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
-    )
-    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
     monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
     with pytest.raises(RefusedError, match="no Debian mirror") as caught:
-        Suite("sid", tmp_path / "cache").newest(SMALL)
+        system_mirrors(other_system(tmp_path))
     assert MIRROR_VARIABLE in caught.value.hint
+
+
+def other_system(folder: Path) -> list[str]:
+    """Options by which apt takes that folder's package sources for the system's."""
+    (folder / "lists" / "partial").mkdir(parents=True)
+    settings = {"Dir::Etc::sourcelist": folder / "sources.list", "Dir::Etc::sourceparts": "/dev/null"}
+    settings |= {"Dir::State::Lists": folder / "lists"}
+    return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
 def test_mirror_of_a_system_that_never_read_its_lists(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sources.list").write_text("deb http://localhost/mirror/debian bookworm main\n")
-    (tmp_path / "lists" / "partial").mkdir(parents=True)
-    (tmp_path / "apt.conf").write_text(
-        f'Dir::Etc::sourcelist "{tmp_path}/sources.list";\nDir::Etc::sourceparts "/dev/null";\n'
-        f'Dir::State::Lists "{tmp_path}/lists";\n'
-    )
-    monkeypatch.setenv("APT_CONFIG", str(tmp_path / "apt.conf"))
     monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
-    assert system_mirrors().main == "http://localhost/mirror/debian"
-    assert system_mirrors().security == "http://localhost/mirror/debian-security"
+    mirrors = system_mirrors(other_system(tmp_path))
+    assert mirrors.main == "http://localhost/mirror/debian"
+    assert mirrors.security == "http://localhost/mirror/debian-security"
 
 
 @pytest.mark.usefixtures("no_apt")

@@ -509,7 +509,8 @@ REFUSALS = [
 
 
 def test_every_rule_has_a_refusal() -> None:
-    every = {each.name for each in vars(rules).values() if isinstance(each, Rule)}
+    elsewhere = {rules.CONFIG_KEXEC, rules.CONFIG_KEXEC_FILE}  # test_missing_calls
+    every = {each.name for each in vars(rules).values() if isinstance(each, Rule) and each not in elsewhere}
     assert every == {each.rule.name for each in REFUSALS}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from support.kernels import MIB, alloc_frames, free_frames
 from warmboot.kernel import PageAllocator, Policy
 from warmboot.memmap import Range
+from warmboot.memmap.range_set import RangeSet
 from warmboot.uapi import PAGE_SIZE
 
 policies = st.sampled_from(list(Policy))
@@ -71,21 +72,21 @@ class Checked:
             assert len(frames) == min(number, len(self.all_frames) - len(self.used))
             self.take(frames)
         elif operation == "run":
-            borders = [number, number + 50, number + 70, number + 71]
-            run = self.pages.alloc_run(1 + number % 40, borders)
+            borders = [(number, number + 50), (number + 70, number + 71)]
+            run = self.pages.alloc_run(1 + number % 40, RangeSet(borders))
             assert bool(run) is (self.used != self.all_frames)
-            assert not any(each in run[1:] for each in borders)
+            assert not any(each in run[1:] for each in chain(*borders))
             self.take(list(run))
         elif operation == "outside":
-            borders = [number, number + 50, number + 70, number + 71]
-            run = self.pages.alloc_run_outside(1 + number % 40, borders)
+            borders = [(number, number + 50), (number + 70, number + 71)]
+            run = self.pages.alloc_run_outside(1 + number % 40, RangeSet(borders))
             avoided = {*range(number, number + 50), number + 70}
             assert bool(run) is bool(self.all_frames - self.used - avoided)
             assert not avoided & {*run}
             self.take(list(run))
         elif operation in ("block", "hole"):
             holes = [] if operation == "block" else [(3, 3), (4 + number, 54 + number)]
-            first = self.pages.alloc_pages(number % 4, [frame for each in holes for frame in each])
+            first = self.pages.alloc_pages(number % 4, RangeSet(holes))
             free = self.all_frames - self.used - {frame for each in holes for frame in range(*each)}
             count = 1 << number % 4
             possible = any(
@@ -188,7 +189,7 @@ def test_frames_put_back_were_never_handed_out() -> None:
 @pytest.mark.parametrize("policy", list(Policy))
 def test_ram_that_is_added(policy: Policy) -> None:
     later = Range(4 * MIB, 5 * MIB)
-    pages = PageAllocator([Range(MIB, 2 * MIB)], later=[later], policy=policy)
+    pages = PageAllocator([Range(MIB, 2 * MIB)], policy=policy)
     assert len(alloc_frames(pages, 1000)) == 256
     pages.add(later)
     assert pages.free == 256

@@ -6,7 +6,7 @@ import pytest
 
 from support.kernels import facts_of
 from warmboot.errors import InputError
-from warmboot.kernel import PROFILES, Profile, profile_for
+from warmboot.kernel import PROFILES, Fit, Profile, choose
 from warmboot.uapi import KexecFlags
 
 BOTH = KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT
@@ -34,7 +34,7 @@ BACKPORTED = {"5.10": {"rounds_crash_size_first"}, "6.1": {"rounds_crash_size_fi
 
 def profile_of(release: str) -> Profile:
     """The profile of a machine that runs this release."""
-    return profile_for(facts_of(release=release))
+    return choose(facts_of(release=release)).profile
 
 
 @pytest.mark.parametrize(("fact", "last", "before", "first", "after"), CHANGES)
@@ -75,6 +75,7 @@ def test_every_fact_has_its_release() -> None:
         ("6.15", "linux-7.2"),
         ("7.2.0", "linux-7.2"),
         ("10.0", "linux-7.2"),
+        ("4.4", "linux-5.10"),
     ],
 )
 def test_releases(release: str, name: str) -> None:
@@ -86,10 +87,50 @@ def test_profiles_go_from_new_to_old() -> None:
     assert len({each.name for each in PROFILES}) == len(PROFILES)
 
 
-@pytest.mark.parametrize("release", ["5.9.16", "4.19.0", "2.6.32"])
-def test_releases_that_are_too_old(release: str) -> None:
-    with pytest.raises(InputError, match=r"older than 5\.10"):
-        profile_of(release)
+# Whose kernel, the profile that is nearest, how well it fits, and a word of the reason.
+FITS = [
+    ("5.10.0-28-amd64", "linux-5.10", Fit.KNOWN, "Debian's 5.10.223"),
+    ("6.12.117+deb13-cloud-amd64", "linux-6.12", Fit.KNOWN, "Debian's 6.12.117"),
+    ("7.2.1+deb14-amd64", "linux-7.2", Fit.KNOWN, "Debian's 7.2"),
+    ("6.12.117", "linux-6.12", Fit.NEAR, "another build"),
+    ("6.13.5+deb13-amd64", "linux-6.12", Fit.NEAR, "Linux's history"),
+    ("6.18.44-cloud", "linux-7.2", Fit.NEAR, "Linux's history"),
+    ("4.18.0-553.16.1.el8_10.x86_64", "linux-5.10", Fit.NEAR, "Red Hat Enterprise Linux 8"),
+    ("5.14.0-427.13.1.el9_4.x86_64", "linux-6.3", Fit.NEAR, "load limits"),
+    ("5.14.0-611.el9.x86_64", "linux-6.3", Fit.NEAR, "Red Hat Enterprise Linux 9"),
+    ("6.12.0-55.9.1.el10_0.x86_64", "linux-6.12", Fit.NEAR, "Red Hat Enterprise Linux 10"),
+    ("6.1.90-1.el9.elrepo.x86_64", "linux-6.1", Fit.NEAR, "ELRepo's build"),
+    ("5.15.0-300.163.18.el9uek.x86_64", "linux-5.15", Fit.NEAR, "UEK"),
+    ("5.4.0-190-generic", "linux-5.10", Fit.NEAR, "Ubuntu"),
+    ("5.15.0-91-generic", "linux-5.15", Fit.NEAR, "Ubuntu's build"),
+    ("6.8.0-1009-aws", "linux-6.8", Fit.NEAR, "Ubuntu's build"),
+    ("5.14.21-150500.55.88-default", "linux-5.10", Fit.NEAR, "SUSE"),
+    ("6.4.0-150600.23.7-default", "linux-6.3", Fit.NEAR, "SUSE"),
+    ("6.1.141-155.222.amzn2023.x86_64", "linux-6.1", Fit.NEAR, "Amazon Linux's build"),
+    ("6.14.9-300.fc42.x86_64", "linux-6.14", Fit.NEAR, "Fedora's build"),
+    ("5.4.280", "linux-5.10", Fit.NEAR, "the oldest"),
+    ("4.19.0-27-amd64", "linux-5.10", Fit.UNKNOWN, "older than all"),
+    ("2.6.32", "linux-5.10", Fit.UNKNOWN, "--profile chooses another"),
+    ("9.1.0", "linux-7.2", Fit.UNKNOWN, "newer than all"),
+]
+
+
+@pytest.mark.parametrize(("release", "name", "fit", "why"), FITS)
+def test_what_is_chosen_and_why(release: str, name: str, fit: Fit, why: str) -> None:
+    choice = choose(facts_of(release=release))
+    assert (choice.profile.name, choice.fit) == (name, fit)
+    assert why in choice.why
+
+
+def test_a_profile_by_name() -> None:
+    facts = facts_of(release="6.12.117+deb13-amd64")
+    assert choose(facts, "linux-6.12") == choose(facts)
+    other = choose(facts, "linux-6.1")
+    assert (other.profile.name, other.fit) == ("linux-6.1", Fit.UNKNOWN)
+    assert other.why == "as asked for; for Linux 6.12.117+deb13-amd64 linux-6.12 is known"
+    with pytest.raises(InputError, match="there is none of that name") as caught:
+        choose(facts, "linux-6.99")
+    assert all(each.name in caught.value.hint for each in PROFILES)
 
 
 @pytest.mark.parametrize("release", ["", "linux", "6", "v6.1"])

@@ -21,7 +21,7 @@ from warmboot.errors import MissingToolError, RefusedError
 from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.machines.arch import Accel
 from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW, Pc
-from warmboot.machines.qemu import Outcome, QemuMachine, find_qemu
+from warmboot.machines.qemu import Ending, QemuMachine, find_qemu
 
 pytestmark = pytest.mark.needs_qemu
 
@@ -99,6 +99,12 @@ def running(
         yield machine
 
 
+def rsdp_of(memory_fd: int) -> int:
+    """What the stub was told: the physical address of the firmware's RSDP."""
+    address: int = struct.unpack("<Q", os.pread(memory_fd, 8, LOW - FIRMWARE_ROOM + 24))[0]
+    return address
+
+
 def gone(pid: int) -> bool:
     """Whether a process has ended; one that only waits to be reaped by a stranger has."""
     try:
@@ -132,7 +138,7 @@ def test_every_register_arrives(memory_fd: int) -> None:
     with QemuMachine(Pc(LOW), memory_fd=memory_fd) as machine:
         machine.start()
         machine.release(state)
-        assert machine.outcome(PATIENCE) == Outcome("guest-shutdown", panicked=False, status=0)
+        assert machine.outcome(PATIENCE) == Ending("guest-shutdown", panicked=False, status=0)
     sent = state.as_dict()
     expected = {name: sent[name] for name in payload.names if name in sent}
     assert payload.found(memory_fd) == {**expected, "cs": 0x10, "ds": 0x18, "ss": 0x18}
@@ -154,7 +160,7 @@ def test_the_rsdp_is_copied_even_into_read_only_memory(memory_fd: int, rsdp_copy
     payload = Payload()
     payload.peek("signature", rsdp_copy)
     with running(memory_fd, payload.code + POWER_OFF + HALT, rsdp_copy=rsdp_copy) as machine:
-        rsdp = machine.wait_ready(0)
+        rsdp = rsdp_of(memory_fd)
         assert machine.outcome(PATIENCE) is not None
     original = os.pread(memory_fd, 20, rsdp)
     assert original.startswith(b"RSD PTR ")
@@ -171,7 +177,8 @@ def test_the_firmware_describes_every_processor(memory_fd: int, cpus: int) -> No
 
     with QemuMachine(Pc(LOW, cpus=cpus), memory_fd=memory_fd) as machine:
         machine.start()
-        rsdp = machine.wait_ready(PATIENCE)
+        machine.wait_ready(PATIENCE)
+        rsdp = rsdp_of(memory_fd)
     rsdt = table(struct.unpack("<I", os.pread(memory_fd, 4, rsdp + 16))[0])
     (madt,) = [found for (at,) in struct.iter_unpack("<I", rsdt[36:]) if (found := table(at))[:4] == b"APIC"]
     processors, at = 0, 44
@@ -198,7 +205,7 @@ def test_console_lines_are_stamped_and_end_with_the_machine(memory_fd: int) -> N
     with running(memory_fd, say(b"one\r\n\xfftwo\nthree") + POWER_OFF + HALT, console=copy) as machine:
         lines = list(machine.lines(PATIENCE))
         assert not list(machine.lines(PATIENCE))
-        assert machine.outcome(1) == Outcome("guest-shutdown", panicked=False, status=0)
+        assert machine.outcome(1) == Ending("guest-shutdown", panicked=False, status=0)
     assert [line.text for line in lines if line.complete] == ["one", "\N{REPLACEMENT CHARACTER}two"]
     assert (lines[-1].text, lines[-1].complete) == ("three", False)
     assert before < lines[0].time <= lines[-1].time < time.monotonic()
@@ -221,13 +228,13 @@ def test_a_prompt_is_shown_after_a_quiet_moment(memory_fd: int) -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (POWER_OFF, Outcome("guest-shutdown", panicked=False, status=0)),
-        (TRIPLE_FAULT, Outcome("guest-reset", panicked=False, status=0)),
-        (PANIC, Outcome("guest-panic", panicked=True, status=0)),
+        (POWER_OFF, Ending("guest-shutdown", panicked=False, status=0)),
+        (TRIPLE_FAULT, Ending("guest-reset", panicked=False, status=0)),
+        (PANIC, Ending("guest-panic", panicked=True, status=0)),
     ],
     ids=["power off", "triple fault", "panic"],
 )
-def test_the_outcome_names_the_cause(memory_fd: int, code: bytes, expected: Outcome) -> None:
+def test_the_outcome_names_the_cause(memory_fd: int, code: bytes, expected: Ending) -> None:
     with running(memory_fd, code + HALT) as machine:
         assert machine.outcome(PATIENCE) == expected
     assert machine.outcome(0) == expected
@@ -237,7 +244,7 @@ def test_a_killed_qemu_is_lost(memory_fd: int) -> None:
     with running(memory_fd, HALT) as machine:
         os.kill(machine.pid, signal.SIGKILL)
         assert not list(machine.lines(PATIENCE))
-        assert machine.outcome(PATIENCE) == Outcome("lost", panicked=False, status=-signal.SIGKILL)
+        assert machine.outcome(PATIENCE) == Ending("lost", panicked=False, status=-signal.SIGKILL)
 
 
 def test_qemu_s_own_refusal_is_told(memory_fd: int) -> None:
@@ -351,7 +358,7 @@ def test_importing_the_machine_is_cheap() -> None:
 
 def test_a_missing_qemu_says_what_installs_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("WARMBOOT_QEMU", raising=False)
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("warmboot.programs.PATH", str(tmp_path))
     with pytest.raises(MissingToolError, match="not installed") as caught:
         find_qemu()
     assert caught.value.hint.startswith("apt-get install")

@@ -6,11 +6,13 @@ import hashlib
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import warmboot
 from warmboot.errors import InputError, RefusedError
 from warmboot.images import BzImage, XLoadFlags, parse_bzimage
 from warmboot.memmap import Facts, Range, subtract
@@ -21,6 +23,7 @@ from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE, Segment
 
 MIB, GIB = 1 << 20, 1 << 30
 IMAGE = parse_bzimage(memoryview(demo_kernel()), "demo")
+DEMO_KERNEL = str(Path(warmboot.__file__).parent / "rehearsal/arch/x86_64/demo_kernel.bin")
 SEED = bytes(range(32))
 
 
@@ -277,7 +280,7 @@ def test_the_command_lines_limit() -> None:
 def test_placing_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom warmboot.images.bzimage import parse_bzimage\n"
-        "from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel\n"
+        f"demo_kernel = open({DEMO_KERNEL!r}, 'rb').read\n"
         "from warmboot.memmap.ranges import Range; from warmboot.placement import place\n"
         "class Host: system_ram = [Range(1 << 20, 1 << 30)]; crash_kernel = e820 = []; la57 = False; rsdp = 0\n"
         "place(parse_bzimage(memoryview(demo_kernel()), 'demo'), Host, command_line='quiet')\n"

@@ -48,8 +48,8 @@ def test_a_host_with_5_level_page_tables_is_rehearsed_with_4() -> None:
     assert result.exit_status == 0, result.verdict
     assert differs(result) == [
         "4-level page tables, not 5",
-        "ACPI's root pointer is where QEMU's firmware puts it",
         "2 of 64 processors",
+        "ACPI's root pointer is where QEMU's firmware puts it",
     ]
 
 
@@ -89,7 +89,7 @@ def test_qemu_gets_the_purgatory_as_it_was_loaded(tmp_path: Path, monkeypatch: p
         purgatories.append((in_place, machine.memory.read(segment.mem, segment.bufsz), data))
         release(self, *arguments, **more)
 
-    monkeypatch.setattr("warmboot.rehearsal.rehearse.Machine", Remembered)
+    monkeypatch.setattr("warmboot.rehearsal.computer.Machine", Remembered)
     monkeypatch.setattr(QemuMachine, "release", checked)
     options = Options(image, Facts.of_pc(128 * MIB), [initrd], until="demo kernel: halted")
     result = rehearse(options, Silent())

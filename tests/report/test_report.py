@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from warmboot.errors import ExitStatus
 from warmboot.figures import BootFigures, BzImageFigures
-from warmboot.rehearsal.boot_watch import plain
+from warmboot.rehearsal.kernel_words import plain
 from warmboot.report.text.figures import figures_lines
 from warmboot.report.text.stages import TextReport
 from warmboot.report.text.terminal import Progress, Terminal
@@ -210,7 +210,7 @@ def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:
         "          QEMU by tcg, 1 processors, 1024 MiB",
         "          Linux 6.1.0, 1 processor brought up, ACPI seen",
         "          4.50 s from the hand-over to user space, /init started",
-        "          its first words: hello",
+        "          its first line: hello",
         "verdict   it loads, and it boots",
     ]
 

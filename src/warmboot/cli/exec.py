@@ -18,7 +18,7 @@ __all__ = ["add_parser", "run"]
 _WHEN = "Use it, as root, to start the kernel that is loaded, without firmware in between."
 _ABOUT = """\
 Where systemd runs, services are stopped and file systems unmounted first, by `systemctl kexec`; elsewhere, or with
---now, file systems are synced and the network is taken down, and whatever still runs is lost."""
+--now, file systems are synced, the network is taken down, and everything that still runs is killed."""
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -30,7 +30,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         when=_WHEN,
         about=_ABOUT,
         examples=("warmboot exec", "warmboot exec --yes --now"),
-        statuses={"0": "never: this system is gone, or services are being stopped"},
+        statuses={"0": "services are being stopped; with --now the command does not return"},
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--now", action="store_true", help="at once: services are not stopped")

@@ -15,7 +15,7 @@ from warmboot.cli.record import QEMU_VARIABLES, add_target, memory_of
 from warmboot.cli.replay import AGREE, description, disagreement, print_lines
 from warmboot.errors import ExitStatus, InputError
 from warmboot.memmap import Facts
-from warmboot.oracle.calls.fuzz import Target, compare, generated, shrink
+from warmboot.oracle.calls.fuzz import Target, compare_answers, generated, shrink
 from warmboot.oracle.calls.recorder import Recording
 from warmboot.oracle.calls.replay import Disagreement
 from warmboot.oracle.calls.trace import Answer, Operation, format_header, format_row
@@ -23,7 +23,7 @@ from warmboot.report.json.documents import CallCounts
 
 __all__ = ["add_parser", "run"]
 
-_WHEN = "Use it to look for kexec calls that the model answers otherwise than a real kernel in QEMU does."
+_WHEN = "Use it to find kexec calls that the model answers differently from a real kernel in QEMU."
 _ABOUT = """\
 The calls are generated, played on both, and compared. Of the first disagreement the smallest form that can be found is
 printed: operations that may be given to `record`. The same seed gives the same calls on the same machine."""
@@ -51,8 +51,8 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     parser.add_argument("--calls", type=whole_number, default=1000, metavar="N", help="how many (default: 1000)")
     parser.add_argument("--out", type=Path, metavar="TRACE", help="keep the trace in this file")
     add_profile(parser)
-    parser.add_argument("--64-bit-only", dest="only_64", action="store_true", help="leave out the 32-bit entry")
-    parser.add_argument("--no-shrink", action="store_true", help="show disagreements as they are")
+    parser.add_argument("--64-bit-only", dest="only_64", action="store_true", help="do not use the 32-bit entry")
+    parser.add_argument("--no-shrink", action="store_true", help="do not look for a smaller form of a disagreement")
     add_json(parser, "print each disagreement, and at the end the counts, as JSON Lines")
     parser.set_defaults(run=run)
 
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     target = Target(args.kernel, memory_of(args), args.append, profile_named(args.profile))
     operations = generated(target.facts(), args.seed, args.calls, target.profile, compat=not args.only_64)
     facts, answers = _recorded(target, operations, args.out)
-    results, _ = compare(facts, operations, answers, target.profile)
+    results, _ = compare_answers(facts, operations, answers, target.profile)
     found = [each for each in results if each is not None]
     status = ExitStatus.DONE if results and not found else ExitStatus.REFUSED
     counts = CallCounts(len(results), len(results) - len(found), len(found))
@@ -118,7 +118,7 @@ def _opened(path: Path | None) -> TextIO | None:
 
 
 def _show_smallest(target: Target, operations: list[Operation]) -> None:
-    print("making it small ...", file=sys.stderr)
+    print("looking for a smaller form ...", file=sys.stderr)
     print("the smallest form found:")
     for each in shrink(target, operations):
         print(f"  {format_row(each)}")

@@ -18,7 +18,6 @@ from warmboot.cli.options import (
     command_line_request,
 )
 from warmboot.cli.parser import Subparsers, add_command, section
-from warmboot.cli.profiles import profile_named
 from warmboot.errors import InputError
 from warmboot.kernel.call import Call
 from warmboot.live.cmdline import reused
@@ -30,10 +29,10 @@ from warmboot.stages import Silent
 
 __all__ = ["add_parser", "run"]
 
-_WHEN = "Use it, as root, to load a kernel on this computer and see everything on the way; 'warmboot exec' starts it."
+_WHEN = "Use it, as root, to load a kernel on this computer and see each step; 'warmboot exec' starts it."
 _ABOUT = """\
-Before the running kernel is asked, the model of it is asked with this computer's facts: each check is told, and a
-refusal has its reason. The drop-in `kexec` does the same in kexec-tools' words."""
+Before the system call is made, the model of the kernel makes the same checks with this computer's facts: each check is
+shown by name, and a refusal has its reason. The drop-in `kexec` prints kexec-tools' messages instead."""
 _STAGES = {
     "inspect": "what the file is and what it needs",
     "place": "where its parts go, with a picture of memory",
@@ -64,7 +63,11 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_initrd(parser)
     add_module(parser)
     add_replace(parser)
-    add("--reuse-command-line", action="store_true", help="take the running kernel's, but for its boot loader's part")
+    add(
+        "--reuse-command-line",
+        action="store_true",
+        help="the running kernel's, without the boot loader's BOOT_IMAGE",
+    )
     add_append(parser)
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it")
     add_call(parser, [each.value for each in Call])
@@ -83,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
         command_line=_command_line(args),
         panic=args.panic,
         call=Call(args.call),
-        profile=profile_named(args.profile),
+        profile=args.profile,
         dry_run=args.dry_run,
     )
     if args.json:

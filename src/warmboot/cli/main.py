@@ -1,4 +1,4 @@
-"""`warmboot`: the command line. Each command is a module; what it raises on purpose becomes two lines, or JSON."""
+"""`warmboot`: the command line. Each command is a module; a WarmbootError becomes two lines on stderr, or JSON."""
 
 from __future__ import annotations
 
@@ -60,10 +60,17 @@ def _status(run: _Run) -> int:
         return run.fails("interrupted", "", _INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has seen enough
         return ExitStatus.REFUSED
+    except MemoryError:
+        return run.fails("not enough memory", "free memory, or give less to do", ExitStatus.NOT_TRIED)
     except OSError as error:  # such as a full disk; what is read has its own errors
         if run.debug:
             raise
         return _system_failed(run, error)
+    except Exception as error:
+        if run.json:  # a fault of ours: the traceback is on standard error all the same
+            what = f"a fault in warmboot: {type(error).__name__}: {error}"
+            run.fails(what, "report it, with what is on standard error", ExitStatus.REFUSED)
+        raise
 
 
 class _Run:
@@ -71,7 +78,7 @@ class _Run:
 
     def __init__(self, given: list[str]) -> None:
         self._given = given
-        # Wrong usage must be answered before it is parsed.
+        # Needed also where the arguments cannot be parsed.
         before = given[: given.index("--")] if "--" in given else given
         self.json = "--json" in before
         self.debug = "--debug" in before
@@ -92,13 +99,13 @@ class _Run:
         return status
 
     def fails(self, problem: str, hint: str, status: int) -> int:
-        """Tell why there is no answer. An interrupted command says nothing to the person who interrupted it."""
+        """Report why there is no answer; an interrupted command prints nothing for a person."""
         try:
             if self.json:
                 print_json(error_document(problem, hint, status, uses_qemu=self._uses_qemu), one_line=True)
             elif status != _INTERRUPTED:
                 print("\n".join(_lines(problem, hint)), file=sys.stderr, flush=True)
-        except OSError:  # nobody can be told
+        except OSError:  # there is nowhere to report it
             pass
         return status
 
@@ -132,13 +139,13 @@ def _parser(given: list[str]) -> Parser:
 
 
 def _needed(arguments: Sequence[str]) -> Sequence[str]:
-    """The one command that is asked for, so that it need not wait for the others' imports; else all of them."""
+    """The command that is asked for, so that the others need not be imported; all of them where none is."""
     first = next((each for each in arguments if not each.startswith("-")), None)
     return [first] if first in COMMANDS else COMMANDS
 
 
 def _open_streams() -> None:
-    """Standard streams that are closed lead nowhere."""
+    """Open /dev/null for closed standard streams, so that no file opened later gets their descriptor."""
     occupy_standard_descriptors()
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - until the process ends
@@ -149,10 +156,10 @@ def _open_streams() -> None:
 
 
 def _system_failed(run: _Run, error: OSError) -> int:
-    """The system refused something that no command expects it to."""
+    """Report an OSError that no command expects."""
     try:
         print(flush=True)
-    except OSError:  # it is our output that cannot be written
+    except OSError:  # the output itself cannot be written
         run.json = False
         return run.fails(f"the output cannot be written: {error.strerror}", "make room there", ExitStatus.REFUSED)
     status = ExitStatus.NOT_TRIED if error.errno in _NO_ROOM else ExitStatus.REFUSED

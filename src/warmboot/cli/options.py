@@ -1,4 +1,4 @@
-"""Options that several commands have: one word for one thing, with one meaning."""
+"""Options that several commands share, each with the same name and meaning everywhere."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from warmboot.errors import InputError
-from warmboot.memmap import Facts, parse_size
-from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel
-from warmboot.placement.command_line import CommandLineRequest
 from warmboot.visible import visible
+
+if TYPE_CHECKING:  # loaded by the commands that need them: every other one starts sooner
+    from warmboot.memmap import Facts
+    from warmboot.placement.command_line import CommandLineRequest
 
 __all__ = [
     "add_append",
@@ -31,10 +32,11 @@ __all__ = [
     "command_line_request",
     "facts_asked_for",
     "modernized",
+    "size_of",
     "whole_number",
 ]
 
-_OLD_KERNEL = ("record", "fuzz", "witness")  # commands that took KERNEL by --kernel until 0.3
+_OLD_KERNEL = ("record", "fuzz", "witness")  # commands that took --kernel FILE before
 _MOST_CPUS = 255
 _MOST = (1 << 63) - 1
 
@@ -52,7 +54,7 @@ def add_initrd(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="an initial RAM disk; may be given several times: they are joined, as the kernel takes them",
+        help="an initial RAM disk; may be repeated: they are concatenated, as the kernel expects",
     )
 
 
@@ -63,7 +65,7 @@ def add_module(parser: argparse.ArgumentParser) -> None:
         metavar="'FILE WORDS'",
         action="append",
         default=[],
-        help="a module of a multiboot kernel such as Xen, with its own command line; may be given several times",
+        help="a module of a multiboot kernel such as Xen, with its own command line; may be repeated",
     )
 
 
@@ -75,7 +77,7 @@ def add_append(parser: argparse.ArgumentParser, whose: str = "the new kernel's")
 def add_replace(parser: argparse.ArgumentParser) -> None:
     """--command-line, which replaces."""
     parser.add_argument(
-        "--command-line", metavar="TEXT", help="the new kernel's command line, also in place of an image's own"
+        "--command-line", metavar="TEXT", help="the new kernel's command line, which also replaces an image's own"
     )
 
 
@@ -91,7 +93,7 @@ def add_call(parser: argparse.ArgumentParser, calls: Sequence[str]) -> None:
         choices=list(calls),
         default=calls[0],
         metavar="CALL",
-        help=f"the system call that loads: {', '.join(calls)} (default: auto, by what the running kernel allows)",
+        help=f"the system call: {', '.join(calls)} (default: auto, chosen by what the running kernel allows)",
     )
 
 
@@ -142,7 +144,7 @@ def add_crashkernel(parser: argparse.ArgumentParser) -> None:
 def add_like(parser: argparse.ArgumentParser) -> None:
     """--like."""
     parser.add_argument(
-        "--like", metavar="FACTS", type=Path, help="take the machine from a file that 'warmboot facts' wrote"
+        "--like", metavar="FACTS", type=Path, help="use the machine described by a file that 'warmboot facts' wrote"
     )
 
 
@@ -152,33 +154,48 @@ def add_json(parser: argparse.ArgumentParser, help_text: str = "print one JSON o
 
 
 def whole_number(text: str) -> int:
-    """A whole number, for argparse, which names the option."""
+    """An integer, for argparse, which adds the option's name to the error."""
     from warmboot.numbers import number  # noqa: PLC0415 - few commands have numbers
 
     value = number(text, least=-_MOST, most=_MOST)
     if value is None:
-        raise argparse.ArgumentTypeError(f"{visible(text, most=40)!r} is no whole number")
+        raise argparse.ArgumentTypeError(f"{visible(text, most=40)!r} is not an integer")
     return value
 
 
 def command_line_request(args: argparse.Namespace, *, reused: str | None = None) -> CommandLineRequest:
     """What --command-line and --append ask for; `reused` is a line that is taken over."""
+    from warmboot.placement.command_line import CommandLineRequest  # noqa: PLC0415
+
     return CommandLineRequest(args.append, args.command_line if reused is None else reused)
+
+
+def size_of(option: str, text: str) -> int:
+    """The bytes that an option asks for. Raises InputError, which names the option."""
+    from warmboot.memmap import parse_size  # noqa: PLC0415
+
+    try:
+        return parse_size(text)
+    except InputError as error:
+        raise InputError(f"{option}: {error}", hint=error.hint) from None
 
 
 def facts_asked_for(args: argparse.Namespace) -> Facts:
     """The machine of --like, or of --memory, --cpus and --crashkernel. Raises InputError."""
+    from warmboot.memmap import Facts  # noqa: PLC0415
+    from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel  # noqa: PLC0415
+
     if args.cpus is not None and not 1 <= args.cpus <= _MOST_CPUS:
         raise InputError(
-            f"--cpus {args.cpus}: not from 1 to {_MOST_CPUS}", hint="2 are enough to see secondary processors start"
+            f"--cpus {args.cpus}: not from 1 to {_MOST_CPUS}", hint="2 are enough to see a secondary processor start"
         )
     if args.like is None:
-        facts = Facts.of_pc(parse_size("1G" if args.memory is None else args.memory), cpus=args.cpus or 2)
+        facts = Facts.of_pc(size_of("--memory", "1G" if args.memory is None else args.memory), cpus=args.cpus or 2)
         return with_crash_kernel(facts, [parse_crashkernel(each) for each in args.crashkernel])
     if args.memory is not None or args.crashkernel:
         raise InputError(
-            "--like already says how much memory there is and what is reserved",
-            hint="leave out --memory and --crashkernel, or --like",
+            "--like already defines the memory and what is reserved",
+            hint="omit --memory and --crashkernel, or --like",
         )
     try:
         text = args.like.read_bytes()
@@ -188,7 +205,7 @@ def facts_asked_for(args: argparse.Namespace) -> Facts:
 
 
 def modernized(arguments: list[str]) -> list[str]:
-    """The arguments without old spellings, each of which is told in one line on standard error."""
+    """The arguments without old spellings, with a notice of one line on standard error for each."""
     command = next((each for each in arguments if not each.startswith("-")), None)
     if command not in _OLD_KERNEL:
         return arguments
@@ -200,6 +217,9 @@ def modernized(arguments: list[str]) -> list[str]:
         rest = arguments[:at] + arguments[at + (1 if equals else 2) :]
         place = rest.index(command) + 1
         if sys.stderr is not None:
-            print(f"warmboot: notice: --kernel FILE is now plain: warmboot {command} FILE", file=sys.stderr)
+            print(
+                f"warmboot: notice: --kernel is not needed any more: warmboot {command} FILE",
+                file=sys.stderr,
+            )
         return [*rest[:place], value if equals else arguments[at + 1], *rest[place:]]
     return arguments

@@ -40,7 +40,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class Formatter(argparse.HelpFormatter):
-    """Folds paragraphs and the rows of sections to the terminal's width; an example goes on behind a backslash."""
+    """Folds paragraphs and sections to the terminal's width; a long example is continued with a backslash."""
 
     def __init__(self, prog: str) -> None:
         width = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns)
@@ -52,7 +52,7 @@ class Formatter(argparse.HelpFormatter):
 
 
 def _block(lines: Sequence[str], width: int) -> str:
-    """A paragraph, or a section: a title, and rows that begin with two blanks and may have a tab behind their name."""
+    """A paragraph, or a section: a title and rows, indented by two spaces, with an optional tab after their name."""
     if not any(line.startswith("  ") for line in lines):
         return textwrap.fill(" ".join(lines), width, break_on_hyphens=False, break_long_words=False)
     names = [len(line.partition("\t")[0]) for line in lines if "\t" in line]
@@ -107,7 +107,7 @@ def add_command(
     environment: Sequence[str] = (),
     parents: Sequence[argparse.ArgumentParser] = (),
 ) -> argparse.ArgumentParser:
-    """Add a command. `when` is the sentence on when to use it, `statuses` what is special about an exit status."""
+    """Add a command. `when` says when to use it, `statuses` replaces the meaning of exit statuses."""
     parts = [
         *sections,
         examples_section(examples),

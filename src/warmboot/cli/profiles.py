@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from warmboot.errors import InputError
 from warmboot.kernel import PROFILES, Profile
+from warmboot.kernel import profile_named as named
 from warmboot.report.text.terminal import Terminal
 from warmboot.report.text.words import table
 
@@ -21,9 +21,4 @@ def print_profiles() -> None:
 
 def profile_named(name: str | None) -> Profile | None:
     """The profile of that name, or None where none is named. Raises InputError."""
-    if name is None:
-        return None
-    for profile in PROFILES:
-        if profile.name == name:
-            return profile
-    raise InputError(f"--profile {name}: there is none of that name", hint="--profile list")
+    return None if name is None else named(name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from warmboot.cli.options import add_append, add_json, add_kernel, add_memory
+from warmboot.cli.options import add_append, add_json, add_kernel, add_memory, size_of
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import ExitStatus, InputError
-from warmboot.memmap import Facts, parse_size
+from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.recorder import Recording
 from warmboot.oracle.calls.trace import format_header, format_row, read_operations
@@ -17,6 +17,7 @@ __all__ = ["QEMU_VARIABLES", "add_parser", "add_target", "memory_of", "run"]
 QEMU_VARIABLES = ("WARMBOOT_QEMU", "WARMBOOT_ACCEL", "WARMBOOT_CACHE")
 _MEMORY = "1G"
 _LEAST = 256 << 20  # bytes
+_MOST_BYTES = 64 << 20  # of operations: they are kept in memory, and go into the guest
 _WHEN = "Use it to see what a real kernel answers to kexec calls: each is played inside it, in QEMU."
 _ABOUT = """\
 It prints the trace: the operations with what the kernel answered. OPERATIONS has one JSON object a line; of a trace,
@@ -37,8 +38,8 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def memory_of(args: argparse.Namespace) -> int:
     """--memory in bytes. Raises InputError."""
-    text = args.memory or _MEMORY
-    memory = parse_size(text)
+    text = _MEMORY if args.memory is None else args.memory
+    memory = size_of("--memory", text)
     if memory < _LEAST or memory % (1 << 20):
         raise InputError(f"--memory {text}: too little, or no whole MiB", hint="give the guest 256M or more")
     return memory
@@ -63,7 +64,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record. Raises WarmbootError where the operations cannot be read, or the guest dies."""
-    rows = read_operations(read_lines(args.operations), args.operations)
+    rows = read_operations(read_lines(args.operations, most_bytes=_MOST_BYTES), args.operations)
     operations = [row.operation for row in rows]
     recording = Recording(args.kernel, operations, memory=memory_of(args), append=args.append)
     answered = 0

@@ -1,7 +1,7 @@
-"""JSON Schemas (draft 2020-12) of the answers, made of the dataclasses that the answers are made of.
+"""JSON Schemas (draft 2020-12) of the answers, generated from the dataclasses that define the answers.
 
-tools/schemas writes them to warmboot/schemas; a test compares. An answer may gain members under the same schema name:
-whoever reads it skips what is new. What breaks readers gets a new name.
+tools/schemas writes them to warmboot/schemas, and a test compares. New members may be added under the same schema name:
+readers must ignore members that they do not know. A change that breaks readers gets a new name.
 """
 
 from __future__ import annotations

@@ -16,10 +16,10 @@ from warmboot.report.text.words import size_text, table
 
 __all__ = ["add_parser", "run"]
 
-_WHEN = "Use it to see what is loaded on this computer, and whether more may be."
+_WHEN = "Use it to see what is loaded on this computer, and whether another kernel may be loaded."
 _ABOUT = """\
-It tells the kernel that a reboot by kexec would start, the one that a crash would start, the memory reserved for it,
-and whether loading is allowed. Scripts read --json, or ask `kexec -S`."""
+It prints which kernels a reboot by kexec and a crash would start, the memory reserved for crash kernels, and whether
+loading is allowed. Scripts read --json, or ask `kexec -S`."""
 _SYSCTL = "/proc/sys/kernel/kexec_load_"
 
 
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 def _answer() -> StatusAnswer:
     lockdown = text("/sys/kernel/security/lockdown") or ""
     try:
-        crash = tuple((start, end) for start, end in iomem.crash_kernel() if end > 1)  # none for who is not root
+        crash = tuple((start, end) for start, end in iomem.crash_kernel() if end > 1)  # only root sees addresses
     except OSError:
         crash = ()
     return StatusAnswer(

@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tell(done: int, total: int, disagree: int) -> None:
-    """How far it is: on one line of a terminal, now and then in a file."""
+    """Report progress: on one line of a terminal, every few layouts in a file."""
     again = sys.stderr.isatty() and done < total
     if again or done % _TOLD_EVERY == 0 or done == total:
         end = "\r" if again else "\n"
@@ -89,13 +89,13 @@ def _tell(done: int, total: int, disagree: int) -> None:
 
 
 def _verdicts(args: argparse.Namespace) -> Iterator[Verdict]:
-    """One machine after another, so that there is one guest at a time."""
-    wanted = [(each, False) for each in range(args.first, args.first + args.layouts)]
-    wanted += [(each, True) for each in range(args.first, args.first + args.crash)]
+    """One machine after another, so that only one guest runs at a time."""
+    layouts = [(each, False) for each in range(args.first, args.first + args.layouts)]
+    layouts += [(each, True) for each in range(args.first, args.first + args.crash)]
     profile = profile_named(args.profile)
     sizes = (_MEMORY, _LARGE_MEMORY) if args.memory is None else (memory_of(args),)
     for size in sizes:
-        here = [each for each in wanted if sizes[each[0] % _LARGE_EVERY == 0 and len(sizes) > 1] == size]
+        here = [each for each in layouts if sizes[each[0] % _LARGE_EVERY == 0 and len(sizes) > 1] == size]
         if not here:
             continue
         with Witness(args.kernel, memory=size) as witness:

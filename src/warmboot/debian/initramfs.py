@@ -20,7 +20,7 @@ from warmboot.debian.packages import Suite, unpack
 
 __all__ = ["DEFAULT_INIT", "PACKAGES", "guest_root"]
 
-log = logging.getLogger("warmboot.debian")
+log: logging.Logger = logging.getLogger("warmboot.debian")
 
 _SUITE = "bookworm"
 

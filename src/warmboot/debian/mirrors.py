@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from warmboot.errors import MissingToolError, RefusedError
+from warmboot.debian.tools import run_tool
+from warmboot.errors import RefusedError
 
-__all__ = ["MIRROR_VARIABLE", "Mirrors", "run_tool", "system_mirrors"]
+__all__ = ["MIRROR_VARIABLE", "Mirrors", "system_mirrors"]
 
 MIRROR_VARIABLE = "WARMBOOT_DEBIAN_MIRROR"
 
@@ -31,30 +29,9 @@ class Mirrors:
     security: str
 
 
-def run_tool(command: Sequence[str], *, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run one of Debian's package tools, in `folder` if given, and return what it printed, in English.
-
-    Raises MissingToolError if the tool is not installed.
-    """
-    if shutil.which(command[0]) is None:
-        raise MissingToolError(
-            f"{command[0]} is not installed: Debian's packages cannot be read",
-            hint="run this on Debian or a system made from it, or as root: apt-get install apt dpkg",
-        )
-    environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    return subprocess.run(
-        list(command),
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def system_mirrors() -> Mirrors:
-    """The mirrors of this system: $WARMBOOT_DEBIAN_MIRROR if set, else those of its package sources.
+def system_mirrors(options: Sequence[str] = ()) -> Mirrors:
+    """The mirrors of this system: $WARMBOOT_DEBIAN_MIRROR if set, else those of its package sources; `options` are
+    apt's, such as `-o Dir::Etc::sourcelist=FILE`.
 
     Raises RefusedError if it has none, MissingToolError if apt is not installed.
     """
@@ -63,7 +40,7 @@ def system_mirrors() -> Mirrors:
     for archives in (_known_archives, _configured_archives):
         main: str | None = None
         security: str | None = None
-        for uri, codename in archives():
+        for uri, codename in archives(options):
             if codename in _RELEASES:
                 main = main or uri
             elif re.sub(r"(-security|/updates)$", "", codename) in _RELEASES:
@@ -77,16 +54,16 @@ def system_mirrors() -> Mirrors:
     )
 
 
-def _known_archives() -> list[tuple[str, str]]:
+def _known_archives(options: Sequence[str]) -> list[tuple[str, str]]:
     """(address, codename) of what this system has lists of, and whose Release file says Debian."""
-    done = run_tool(["apt-get", "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(CODENAME)"])
+    done = run_tool(["apt-get", *options, "indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(CODENAME)"])
     rows = (line.split() for line in done.stdout.splitlines())
     return [(row[1].rstrip("/"), row[2]) for row in rows if len(row) == 3 and row[0] == "Debian"]
 
 
-def _configured_archives() -> list[tuple[str, str]]:
+def _configured_archives(options: Sequence[str]) -> list[tuple[str, str]]:
     """The same from the addresses that an update would read: also known where the lists were never fetched."""
-    done = run_tool(["apt-get", "--print-uris", "update"])
+    done = run_tool(["apt-get", *options, "--print-uris", "update"])
     return [(found["uri"], found["codename"]) for found in _ARCHIVE.finditer(done.stdout)]
 
 

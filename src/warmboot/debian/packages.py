@@ -1,7 +1,8 @@
 """One Debian suite seen through apt, with lists and downloads of its own in the cache folder.
 
-apt does what it is good at (mirrors, proxies, signatures, retries), but from a private configuration: it
-neither reads nor writes the system's lists, pins or installed packages, so any user may run it.
+apt does what it is good at (mirrors, proxies, retries), but from a private configuration: it neither reads nor
+writes the system's lists, pins or installed packages, so any user may run it. Whether what it has brought is Debian's
+is not its decision: see `lists`.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warmboot.debian.cache import cache_folder, locked, make_folder, sha256_of, write_whole
-from warmboot.debian.mirrors import MIRROR_VARIABLE, run_tool, system_mirrors
-from warmboot.errors import InputError, MissingToolError, RefusedError
+from warmboot.debian.lists import package_digests, signed_lists
+from warmboot.debian.mirrors import MIRROR_VARIABLE, system_mirrors
+from warmboot.debian.signatures import KEYRING
+from warmboot.debian.tools import complaint, run_tool
+from warmboot.errors import InputError, RefusedError
 
-__all__ = ["KEYRING", "SUITES", "Suite", "compare_versions", "unpack"]
+__all__ = ["SUITES", "Suite", "compare_versions", "unpack"]
 
-log = logging.getLogger("warmboot.debian")
-
-KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+log: logging.Logger = logging.getLogger("warmboot.debian")
 
 # The archives that make up a suite; the first one is needed, the others are taken if the mirror has them.
 SUITES: Mapping[str, tuple[str, ...]] = {
@@ -45,6 +47,10 @@ APT::Architectures {{ "amd64"; }};
 APT::Default-Release "";
 APT::Sandbox::User "root";
 APT::Update::Error-Mode "any";
+APT::Get::AllowUnauthenticated "false";
+Acquire::AllowInsecureRepositories "false";
+Acquire::AllowWeakRepositories "false";
+Acquire::AllowDowngradeToInsecureRepositories "false";
 Acquire::Check-Valid-Until "false";
 Acquire::Languages "none";
 Acquire::Retries "3";
@@ -80,11 +86,12 @@ class Suite:
         if name not in SUITES:
             raise InputError(f"{name!r} is not a suite that is used here", hint=f"one of: {', '.join(SUITES)}")
         self.name = name
-        self.folder = cache_folder(cache) / "apt" / name
-        self.archives = self.folder / "archives"
+        self.folder: Path = cache_folder(cache) / "apt" / name
+        self.archives: Path = self.folder / "archives"
         self._ready = False
         self._fresh = False  # whether the lists were read by this object
         self._warning = ""  # what the last reading of the lists lacked
+        self._signed: list[memoryview] | None = None  # the lists, once it is known that Debian has signed them
 
     def newest(self, *patterns: str) -> str:
         """The package whose whole name matches the regular expression, of the highest version.
@@ -137,11 +144,6 @@ class Suite:
             yield
 
     def _prepare(self) -> None:
-        if not KEYRING.exists():
-            raise MissingToolError(
-                f"{KEYRING} is missing: nothing can say that a package is Debian's",
-                hint="as root: apt-get install debian-archive-keyring",
-            )
         for folder in (self.archives / "partial", self.folder / "lists" / "partial"):
             make_folder(folder)
         sources = self._sources()
@@ -175,7 +177,7 @@ class Suite:
         log.info("reading the package lists of %s", self.name)
         done = self._apt("apt-get", "update")
         self._fresh = True
-        self._warning = "" if done.returncode == 0 else _complaint(done)
+        self._warning = "" if done.returncode == 0 else complaint(done)
         needed = f"*_dists_{SUITES[self.name][0]}_main_binary-amd64_Packages*"
         if done.returncode and not any((self.folder / "lists").glob(needed)):
             raise RefusedError(
@@ -183,6 +185,7 @@ class Suite:
                 hint="check the network and this system's package sources (as root: apt-get update), "
                 f"or set {MIRROR_VARIABLE} to another mirror's address",
             )
+        self._signed = None
         write_whole(self._marker, b"")
 
     def _highest(self, patterns: Sequence[str]) -> str | None:
@@ -214,7 +217,7 @@ class Suite:
             failed = [name for name in missing if not (self.archives / downloads[name].file).exists()]
             if done.returncode or failed:
                 raise RefusedError(
-                    f"{self.name}: {_listing(failed or missing)} cannot be downloaded: {_complaint(done)}",
+                    f"{self.name}: {_listing(failed or missing)} cannot be downloaded: {complaint(done)}",
                     hint="check the network and this system's package sources, then try again: "
                     "what has arrived is kept",
                 )
@@ -233,12 +236,25 @@ class Suite:
         done = self._apt("apt-get", "download", "--print-uris", *names)
         lines = re.findall(r"^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$", done.stdout, re.MULTILINE)
         located = {file.partition("_")[0]: _Download(file, digest) for file, digest in lines}
+        signed = self._digests(names)
+        for name, each in located.items():
+            if (name, each.sha256) not in signed:
+                raise RefusedError(
+                    f"{self.name}: {each.file} is in no list that Debian has signed",
+                    hint=f"use another mirror, by {MIRROR_VARIABLE} or in this system's package sources",
+                )
         if absent := [name for name in names if name not in located]:
             raise RefusedError(
-                f"{self.name}: {_listing(absent)} cannot be found: {_complaint(done)}",
+                f"{self.name}: {_listing(absent)} cannot be found: {complaint(done)}",
                 hint="a package of that name may have gone; `Suite.newest` finds one by a pattern",
             )
         return located
+
+    def _digests(self, names: Sequence[str]) -> set[tuple[str, str]]:
+        """Names and SHA-256 of package files, as Debian has signed them."""
+        if self._signed is None:
+            self._signed = signed_lists(self.folder / "lists", SUITES[self.name])
+        return {each for data in self._signed for each in package_digests(data, names)}
 
     def _apt(self, tool: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         return run_tool([tool, "-c", str(self.folder / "apt.conf"), *arguments], folder=folder or self.folder)
@@ -252,7 +268,7 @@ def unpack(deb: Path, folder: Path) -> None:
     done = run_tool(["dpkg-deb", "--extract", str(deb), str(make_folder(folder))])
     if done.returncode:
         raise InputError(
-            f"{deb}: cannot be unpacked: {_complaint(done)}",
+            f"{deb}: cannot be unpacked: {complaint(done)}",
             hint="remove the file: it is downloaded again when it is next needed",
         )
 
@@ -265,15 +281,6 @@ def compare_versions(one: str, other: str) -> int:
     if one == other:
         return 0
     return -1 if run_tool(["dpkg", "--compare-versions", one, "lt", other]).returncode == 0 else 1
-
-
-def _complaint(done: subprocess.CompletedProcess[str]) -> str:
-    """The last error that a package tool printed, without its letter, or how it ended."""
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    # apt's very last line often only says that something failed; the line with an address says what.
-    errors = [line for line in lines if line.startswith(("E: ", "Err:"))] or lines
-    telling = [line for line in errors if "Failed to fetch" in line] or errors
-    return telling[-1].removeprefix("E: ").rstrip(" :") if telling else f"exit status {done.returncode}"
 
 
 def _listing(names: Sequence[str], limit: int = 3) -> str:

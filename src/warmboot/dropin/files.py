@@ -20,7 +20,9 @@ class File:
     def __init__(self, path: str, fd: int) -> None:
         self.path = path
         self.fd = fd
-        self.data, self.mapped = _content(path, fd)
+        data, mapped = _content(path, fd)
+        self.data: memoryview = data
+        self.mapped: bool = mapped
 
 
 class Inputs:

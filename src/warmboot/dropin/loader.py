@@ -25,10 +25,10 @@ class LoaderOptions:
         if self.initrd is None and command.reuse_initrd:
             self.initrd = _RETAINED
         self.dtb = command.last("dtb")
-        self.modules = [argument for meaning, argument, _ in command.given if meaning == "module"]
-        self.entry_32bit = command.has("entry-32bit")
-        self.real_mode = command.has("real-mode")
-        self.elf_style = next((m[5:] for m, _, _ in reversed(command.given) if m.startswith("args-")), "elf")
+        self.modules: list[str] = [argument for meaning, argument, _ in command.given if meaning == "module"]
+        self.entry_32bit: bool = command.has("entry-32bit")
+        self.real_mode: bool = command.has("real-mode")
+        self.elf_style: str = next((m[5:] for m, _, _ in reversed(command.given) if m.startswith("args-")), "elf")
         self._ignore_what_is_not_taken()
 
     def _ignore_what_is_not_taken(self) -> None:

@@ -110,7 +110,7 @@ _ELF = _COMMAND_LINE | {"initrd", "args-elf", "args-linux", "args-none"}
 _BZIMAGE = _COMMAND_LINE | {"initrd", "real-mode", "dtb"}
 
 # In the order in which a file is probed.
-TAKEN_BY = {
+TAKEN_BY: dict[str, frozenset[str]] = {
     "multiboot2-x86": _COMMAND_LINE | {"module"},
     "elf-x86_64": _ELF,
     "multiboot-x86": _COMMAND_LINE | {"module"},

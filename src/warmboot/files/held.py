@@ -41,7 +41,7 @@ class Hold:
         self._buffer = _PyBuffer()
         _get_buffer(data, self._buffer, _PYBUF_SIMPLE)
         self.address: int = self._buffer.buf or 0
-        self.readonly = bool(self._buffer.readonly)
+        self.readonly: bool = bool(self._buffer.readonly)
 
     def release(self) -> None:
         """Give the bytes back to their owner; the address is void from then on."""

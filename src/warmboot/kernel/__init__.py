@@ -11,7 +11,7 @@ from warmboot.kernel.crash_core import crash_get_memory_size, crash_shrink_memor
 from warmboot.kernel.kimage import Ind, Kimage, KimageType
 from warmboot.kernel.memory import PhysicalMemory
 from warmboot.kernel.pages import PageAllocator, Policy
-from warmboot.kernel.profile import PROFILES, Profile, profile_for
+from warmboot.kernel.profile import PROFILES, Choice, Fit, Profile, choose, profile_named
 from warmboot.kernel.rules import KexecError, Rule
 from warmboot.kernel.security import Caller, Ima, Lockdown, LockdownMode, Security
 from warmboot.kernel.state import KernelState
@@ -22,8 +22,10 @@ from warmboot.uapi import KexecFlags, LoadRequest, SegmentTable
 __all__ = [
     "PROFILES",
     "Caller",
+    "Choice",
     "CpuState",
     "Facts",
+    "Fit",
     "Ima",
     "Ind",
     "Kernel",
@@ -39,7 +41,8 @@ __all__ = [
     "Rule",
     "Security",
     "Status",
-    "profile_for",
+    "choose",
+    "profile_named",
 ]
 
 _ROOT = Caller()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["CrashReservation", "crash_get_memory_size", "crash_shrink_memory", "kimage_crash_copy_vmcoreinfo"]
 
 
+_CRASH = KimageType.CRASH  # looked up once: members of enums are slow
 _ULONG_MAX = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -33,12 +34,12 @@ class CrashReservation:
         self._shrinks_low = shrinks_low
         self.crashk_low_res: Range | None = reserved[0] if len(reserved) > 1 else None
         self._set(reserved[-1] if reserved else None)
-        self.protected = False
+        self.protected: bool = False
 
     def _set(self, crashk_res: Range | None) -> None:
         self.crashk_res = crashk_res
-        self.start = crashk_res.start if crashk_res else 0
-        self.last = crashk_res.end - 1 if crashk_res else 0
+        self.start: int = crashk_res.start if crashk_res else 0
+        self.last: int = crashk_res.end - 1 if crashk_res else 0
 
     @property
     def size(self) -> int:
@@ -112,7 +113,7 @@ def crash_shrink_memory(kernel: KernelState, new_size: int) -> None:
 
 def kimage_crash_copy_vmcoreinfo(kernel: KernelState, image: Kimage, caller: Caller) -> None:
     """Keep a copy of vmcoreinfo where a crash cannot harm it. Raises KexecError: ENOMEM."""
-    if image.type is not KimageType.CRASH:
+    if image.type is not _CRASH:
         return
     page = kimage_alloc_control_pages(kernel, image, 0, caller)
     if page is None:

@@ -43,14 +43,17 @@ __all__ = [
 _U32 = 0xFFFF_FFFF
 # ~KEXEC_ARCH_MASK in C: the mask is an unsigned int, so what is above 32 bits is never looked at.
 _FLAGS_MASK = ~KEXEC_ARCH_MASK & _U32
-# Plain numbers: operations of flags are slow.
+# Looked up once, and plain numbers: members of enums, and operations of flags, are slow.
+_CRASH = KimageType.CRASH
+_ARCHITECTURES = int(KexecArch.X86_64), int(KexecArch.DEFAULT)
 _ON_CRASH, _PRESERVE_CONTEXT = int(KexecFlags.ON_CRASH), int(KexecFlags.PRESERVE_CONTEXT)
 _HOTPLUG = int(KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT)
 
 
 def kexec_load_check(kernel: KernelState, nr_segments: int, flags: int, caller: Caller) -> None:
     """Who may load, and whether flags and count are legal: the errno depends on this order. Raises KexecError."""
-    kernel.check_call(kernel.facts.kexec_load, rules.CONFIG_KEXEC, "kexec_load")
+    if kernel.facts.kexec_load is not None:
+        kernel.check_call(rules.CONFIG_KEXEC, "kexec_load", there=kernel.facts.kexec_load == "yes")
     kexec_load_permitted(kernel, flags, caller)
 
     refusal = kernel.security.kernel_load_data(caller)
@@ -107,7 +110,7 @@ def kexec_load(
     """The 64-bit entry; `entry` is a physical address. Raises KexecError."""
     kexec_load_check(kernel, nr_segments, flags, caller)
     architecture = flags & KEXEC_ARCH_MASK
-    if architecture not in (KexecArch.X86_64, KexecArch.DEFAULT):
+    if architecture not in _ARCHITECTURES:
         raise _wrong_architecture(architecture)
     kernel.passed(rules.ARCHITECTURE)
 
@@ -196,8 +199,7 @@ def do_kexec_load(
                 kernel.passed(rules.VMCOREINFO)
             for number in range(image.nr_segments):
                 kimage_load_segment(kernel, image, number, caller)
-            kernel.passed(rules.SOURCE_PAGES)
-            kernel.passed(rules.SOURCE_FAULT)
+            kernel.passed(rules.SOURCE_PAGES, rules.SOURCE_FAULT)
             kimage_terminate(kernel, image)
             machine_kexec_post_load(kernel, image)
             unused = _exchange(kernel, image, on_crash=on_crash)
@@ -234,7 +236,7 @@ def _kimage_alloc_init(
     image.preserve_context = bool(flags & _PRESERVE_CONTEXT)
     if on_crash:
         image.control_page = kernel.crash.start
-        image.type = KimageType.CRASH
+        image.type = _CRASH
         image.hotplug_support = bool(flags & _HOTPLUG)
     sanity_check_segment_list(kernel, image)
     kernel.pages.aim_at(image.destinations())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 from warmboot.kernel import rules
 from warmboot.kernel.kimage import ENTRIES_PER_PAGE, Ind, Kimage, KimageType
 from warmboot.kernel.security import Caller
+from warmboot.memmap.range_set import RangeSet
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ __all__ = [
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 _NOTHING = range(0)
 _NO_DEST = -1  # KIMAGE_NO_DEST: contents that stay where they are
-# Plain numbers: operations of flags are slow.
+# Looked up once: members of enums, and operations of flags, are slow.
+_CRASH = KimageType.CRASH
 _DESTINATION, _INDIRECTION, _DONE, _SOURCE = map(int, Ind)
 
 
@@ -41,7 +42,7 @@ def sanity_check_segment_list(kernel: KernelState, image: Kimage) -> None:
     _check_addresses(kernel, image)
     _check_overlap(kernel, image)
     _check_sizes(kernel, image)
-    if image.type is KimageType.CRASH:
+    if image.type is _CRASH:
         _check_crash_range(kernel, image)
     image.find_borders(kernel.memory_limit_frames - 1)  # the last one is no control page to Linux either
 
@@ -66,8 +67,7 @@ def _check_addresses(kernel: KernelState, image: Kimage) -> None:
             raise rules.DESTINATION_LIMIT.refuse(
                 f"segment {number} ends at {end:#x}, the limit is {limit:#x}", segment=number, addresses=(mem, memsz)
             )
-    for rule in (rules.SEGMENT_WRAPS, rules.PAGE_ALIGNMENT, rules.DESTINATION_LIMIT):
-        kernel.passed(rule)
+    kernel.passed(rules.SEGMENT_WRAPS, rules.PAGE_ALIGNMENT, rules.DESTINATION_LIMIT)
 
 
 def _check_overlap(kernel: KernelState, image: Kimage) -> None:
@@ -128,7 +128,7 @@ def kimage_alloc_control_pages(kernel: KernelState, image: Kimage, order: int, c
 
     Linux takes blocks until one is no destination and gives the others back; here they are passed over.
     """
-    if image.type is KimageType.CRASH:
+    if image.type is _CRASH:
         return _kimage_alloc_crash_control_pages(kernel, image, order)
     first = None if caller.fatal_signal_pending() else kernel.pages.alloc_pages(order, image.borders)
     if first is not None:
@@ -140,7 +140,7 @@ def kimage_alloc_control_pages(kernel: KernelState, image: Kimage, order: int, c
 
 def kimage_alloc_table_pages(kernel: KernelState, image: Kimage, count: int, caller: Caller) -> list[range]:
     """`count` times kimage_alloc_control_pages of order 0; fewer frames where memory runs out."""
-    if image.type is KimageType.CRASH:
+    if image.type is _CRASH:
         holes = [_kimage_alloc_crash_control_pages(kernel, image, 0) for _ in range(count)]
         return [range(first, first + 1) for first in holes if first is not None]
     found: list[range] = []
@@ -175,12 +175,12 @@ def _kimage_alloc_pages(kernel: KernelState, image: Kimage, dest: int, count: in
     """
     wanted = count
     while count:
-        if image.dest_pages:
-            number = bisect_right(image.dest_pages, dest)
-            if number & 1:
-                return _take_kept(image, range(dest, min(image.dest_pages[number], dest + count)))
-            if number < len(image.dest_pages):
-                count = min(count, image.dest_pages[number] - dest)
+        if image.dest_pages is not None:
+            kept, border = image.dest_pages.look(dest)
+            count = min(count, border - dest)
+            if kept:
+                image.dest_pages.remove(dest, dest + count)
+                return range(dest, dest + count)
         if image.spare_pages:
             frames = image.spare_pages.pop()
             if len(frames) > count:
@@ -188,34 +188,19 @@ def _kimage_alloc_pages(kernel: KernelState, image: Kimage, dest: int, count: in
             return frames[:count]
         if caller.fatal_signal_pending() or not (frames := kernel.pages.alloc_run(wanted, image.borders)):
             return _NOTHING
-        number = bisect_right(image.borders, frames.start)
-        if not number & 1:
+        is_destination, border = image.borders.look(frames.start)
+        if not is_destination:
             if len(frames) > count:
                 kernel.pages.put_back(frames[count:])
                 frames = frames[:count]
             image.taken.append(frames)
             return frames
         image.taken.append(frames)
-        wanted = max(wanted, image.borders[number] - frames.stop)  # destinations come in runs
+        wanted = max(wanted, border - frames.stop)  # destinations come in runs
         for number, each in enumerate(image.destinations()):
             if frames.start in each and frames.start < kernel.memory_limit_frames:
                 _keep_destinations(kernel, image, number, frames)
     return _NOTHING
-
-
-def _take_kept(image: Kimage, frames: range) -> range:
-    _exchange_border(image.dest_pages, frames.start)
-    _exchange_border(image.dest_pages, frames.stop)
-    return frames
-
-
-def _exchange_border(borders: list[int], frame: int) -> None:
-    """Put a border where there is none, or take it away: both ends of frames that come or go, and may join others."""
-    number = bisect_left(borders, frame)
-    if borders[number : number + 1] == [frame]:
-        del borders[number]
-    else:
-        borders.insert(number, frame)
 
 
 def _keep_destinations(kernel: KernelState, image: Kimage, number: int, frames: range) -> None:
@@ -235,8 +220,9 @@ def _keep_destinations(kernel: KernelState, image: Kimage, number: int, frames: 
         image.spare_pages.append(range(old, old + count))
         at, frames = at + count, frames[count:]
     if frames:
-        _exchange_border(image.dest_pages, frames.start)
-        _exchange_border(image.dest_pages, frames.stop)
+        if image.dest_pages is None:
+            image.dest_pages = RangeSet()
+        image.dest_pages.insert(frames.start, frames.stop)
 
 
 def _entries(frames: range) -> range:
@@ -293,7 +279,7 @@ def kimage_load_segment(kernel: KernelState, image: Kimage, number: int, caller:
     The rest of memsz is zero. Raises KexecError: ENOMEM, or EFAULT where the source cannot be read, whichever page
     comes first.
     """
-    if image.type is KimageType.CRASH:
+    if image.type is _CRASH:
         _kimage_load_crash_segment(kernel, image, number)
     else:
         _kimage_load_normal_segment(kernel, image, number, caller)

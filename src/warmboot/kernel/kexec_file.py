@@ -71,7 +71,8 @@ def kexec_file_load_check(
     `sig_enforce` is CONFIG_KEXEC_SIG_FORCE, which no file of a running kernel tells. Whether a signature is one
     that the kernel trusts is not known here: one that is there counts.
     """
-    kernel.check_call(kernel.facts.kexec_file_load, rules.CONFIG_KEXEC_FILE, "kexec_file_load")
+    if kernel.facts.kexec_file_load is not None:
+        kernel.check_call(rules.CONFIG_KEXEC_FILE, "kexec_file_load", there=kernel.facts.kexec_file_load == "yes")
     on_crash = bool(request.flags & KexecFileFlags.ON_CRASH)
     kexec_load_permitted(kernel, int(KexecFlags.ON_CRASH) if on_crash else 0, caller)
     _check_flags(kernel, request.flags)

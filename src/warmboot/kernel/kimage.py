@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from itertools import islice
 
+from warmboot.memmap.range_set import RangeSet
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
 __all__ = ["ENTRIES_PER_PAGE", "Ind", "Kimage", "KimageType"]
 
 ENTRIES_PER_PAGE = PAGE_SIZE // 8 - 1  # of an indirection page; its last word points to the next one
 _ALL_FRAMES = 1 << 52  # behind every frame of 64-bit addresses
+_NO_BORDERS = RangeSet()
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -62,21 +64,19 @@ class Kimage:
     transition_pages: list[range] = field(default_factory=list)  # of the mapping of the relocation code's old address
     taken: list[range] = field(default_factory=list)  # all frames that came from the page allocator, in order
     spare_pages: list[range] = field(default_factory=list)  # sources of pages that have become their own
-    # Sets of frames, as the frames where they begin, end, begin again, and so on: destinations that were allocated
-    # before their turn, and all that is no good as a control page.
-    dest_pages: list[int] = field(default_factory=list)
-    borders: list[int] = field(default_factory=list)
+    dest_pages: RangeSet | None = None  # destinations that were allocated before their turn
+    borders: RangeSet = _NO_BORDERS  # frames that are no good as a control page
 
     def find_borders(self, limit: int) -> None:
-        """Fill in the borders: of destinations, which do not overlap, and of what is from frame `limit` on."""
-        borders = [address >> PAGE_SHIFT for each in self.segment for address in (each.mem, each.mem + each.memsz)]
-        borders.sort()
-        if self.end_is_inclusive and borders[:2] == [0, 0]:
-            borders, limit = [], 0  # to Linux since 6.8 a segment of no bytes at 0 is everywhere
-        elif borders and borders[-1] > limit:
-            borders = [min(frame, limit) for frame in borders]
-        borders += limit, _ALL_FRAMES
-        self.borders = borders
+        """Fill in the borders: destinations, which do not overlap, and what is from frame `limit` on."""
+        runs = [(mem >> PAGE_SHIFT, mem + memsz >> PAGE_SHIFT) for _, _, mem, memsz, _ in self.segment]
+        runs.sort()
+        if self.end_is_inclusive and runs[:1] == [(0, 0)]:
+            runs, limit = [], 0  # to Linux since 6.8 a segment of no bytes at 0 is everywhere
+        elif runs and runs[-1][1] > limit:
+            runs = [(min(start, limit), min(stop, limit)) for start, stop in runs]
+        runs.append((limit, _ALL_FRAMES))
+        self.borders = RangeSet(runs)
 
     def destinations(self) -> Iterator[range]:
         """The frames of each segment."""

@@ -48,7 +48,7 @@ class PhysicalMemory(Closing):
     """
 
     def __init__(self, banks: Sequence[Range]) -> None:
-        self.fd = new_file("warmboot-memory")
+        self.fd: int = new_file("warmboot-memory")
         self.banks: list[Bank] = []
         self._spans: list[tuple[int, int, int, mmap.mmap]] = []  # what banks hold, for quick access
         offset = 0

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from warmboot.errors import InputError
+from warmboot.kernel.distributions import DEBIAN, Distribution, distribution_of
 from warmboot.memmap import Facts
 from warmboot.uapi import KexecFlags
+from warmboot.visible import visible
 
-__all__ = ["PROFILES", "Profile", "profile_for"]
+__all__ = ["PROFILES", "Choice", "Fit", "Profile", "choose", "profile_named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +98,79 @@ def _profiles() -> list[Profile]:
 PROFILES = _profiles()
 
 
-def profile_for(facts: Facts) -> Profile:
-    """The profile of the newest releases that are not newer than the machine's kernel.
+class Fit(StrEnum):
+    """How well a profile is known to be that of a kernel."""
 
-    Raises InputError where `facts.release` is no release, or one before 5.10.
+    KNOWN = "known"  # the model was compared with such kernels, call for call
+    NEAR = "near"  # read in Linux's history, or in a distribution's source; not compared
+    UNKNOWN = "unknown"  # nobody has looked
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The profile that the model follows for a machine's kernel, how well it fits, and why it was chosen."""
+
+    profile: Profile
+    fit: Fit
+    why: str
+
+
+# The releases that the model was compared with, in Debian's builds of them.
+_COMPARED = {(5, 10): "5.10.223", (6, 1): "6.1.192", (6, 12): "6.12.117", (7, 2): "7.2"}
+_NEWEST = (7, 2)
+_OLDEST_READ = (5, 4)  # the first with lockdown, which the order of the checks has
+_CHOOSE = "--profile chooses another"
+
+
+def choose(facts: Facts, name: str | None = None) -> Choice:
+    """The profile called `name`, or else the one that fits the machine's kernel best. There is always one.
+
+    Raises InputError where there is none of that name, or where `facts.release` is no release.
     """
+    best = _best(facts)
+    if name is None or name == best.profile.name:
+        return best
+    profile = profile_named(name)
+    return Choice(profile, Fit.UNKNOWN, f"as asked for; for Linux {_shown(facts)} {best.profile.name} is {best.fit}")
+
+
+def profile_named(name: str) -> Profile:
+    """The profile of that name. Raises InputError."""
     for profile in PROFILES:
-        if profile.since <= facts.release_number:
+        if profile.name == name:
             return profile
-    raise InputError(
-        f"facts: Linux {facts.release} is older than 5.10, the oldest release that is modelled",
-        hint="rehearse as on a newer running kernel",
-    )
+    known = ", ".join(each.name for each in PROFILES)
+    raise InputError(f"--profile {visible(name, most=40)}: there is none of that name", hint=f"--profile list: {known}")
+
+
+def _best(facts: Facts) -> Choice:
+    release = facts.release_number
+    distribution = distribution_of(facts.release)
+    if distribution is not None and release in distribution.nearest:
+        nearest, why = distribution.nearest[release]
+        return Choice(profile_named(nearest), Fit.NEAR, f"{distribution.name}'s {_number(release)}: {why}")
+    profile = next((each for each in PROFILES if each.since <= release), PROFILES[-1])
+    if release > _NEWEST:
+        return Choice(profile, Fit.UNKNOWN, f"{_number(release)} is newer than all that is modelled; {_CHOOSE}")
+    if release < profile.since:
+        if release < _OLDEST_READ:
+            return Choice(profile, Fit.UNKNOWN, f"{_number(release)} is older than all that is modelled; {_CHOOSE}")
+        return Choice(profile, Fit.NEAR, f"the oldest there is; {_number(release)} checks as it does")
+    if release in _COMPARED:
+        compared = f"compared call for call with Debian's {_COMPARED[release]}"
+        if distribution is DEBIAN:
+            return Choice(profile, Fit.KNOWN, compared)
+        return Choice(profile, Fit.NEAR, f"{compared}, and this is {_whose(distribution)} build")
+    return Choice(profile, Fit.NEAR, f"as Linux's history has it for {_number(release)}; {_whose(distribution)} build")
+
+
+def _whose(distribution: Distribution | None) -> str:
+    return f"{distribution.name}'s" if distribution is not None else "another"
+
+
+def _number(release: tuple[int, int]) -> str:
+    return f"{release[0]}.{release[1]}"
+
+
+def _shown(facts: Facts) -> str:
+    return visible(facts.release, most=60)

@@ -24,7 +24,7 @@ class KexecError(RefusedError):
     ) -> None:
         super().__init__(message, hint=rule.hint)
         self.rule = rule
-        self.errno = number or rule.errno
+        self.errno: int = number or rule.errno
         self.segment = segment
         self.addresses = addresses
 

@@ -28,6 +28,8 @@ class LockdownMode(StrEnum):
     CONFIDENTIALITY = "confidentiality"
 
 
+_NONE = LockdownMode.NONE  # looked up once: members of enums are slow
+
 # A hook of security_kernel_load_data(LOADING_KEXEC_IMAGE): 0 to allow, or a positive errno.
 SecurityHook = Callable[[Caller], int]
 
@@ -40,7 +42,7 @@ class Lockdown:
 
     def locked_down_kexec(self) -> int:
         """0 where loading is allowed, else EPERM."""
-        return 0 if self.mode is LockdownMode.NONE else errno.EPERM
+        return 0 if self.mode is _NONE else errno.EPERM
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from warmboot.kernel.crash_core import CrashReservation
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.memory import PhysicalMemory
 from warmboot.kernel.pages import PageAllocator, Policy
-from warmboot.kernel.profile import Profile, profile_for
+from warmboot.kernel.profile import Profile, choose
 from warmboot.kernel.security import Lockdown, LockdownMode, Security
 from warmboot.memmap import Facts
 from warmboot.memmap.ranges import intersect
@@ -43,13 +43,15 @@ class KernelState:
     ) -> None:
         self.facts = facts
         self.memory = memory
-        self.profile = profile or profile_for(facts)
+        self.profile: Profile = profile or choose(facts).profile
         ram = intersect(facts.allocatable, [each.range for each in memory.banks])
-        self.pages = PageAllocator(ram, later=facts.crash_kernel, policy=policy, seed=seed, below=below)
-        self.totalram_pages = facts.totalram_pages
-        self.crash = CrashReservation(facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation)
-        self.security = Security(Lockdown(LockdownMode(facts.lockdown_mode)))
-        self.vmcoreinfo = f"OSRELEASE={facts.release}\nPAGESIZE={facts.page_size}\n".encode()
+        self.pages: PageAllocator = PageAllocator(ram, policy=policy, seed=seed, below=below)
+        self.totalram_pages: int = facts.totalram_pages
+        self.crash: CrashReservation = CrashReservation(
+            facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation
+        )
+        self.security: Security = Security(Lockdown(LockdownMode(facts.lockdown_mode)))
+        self.vmcoreinfo: bytes = f"OSRELEASE={facts.release}\nPAGESIZE={facts.page_size}\n".encode()
 
         maxmem = 1 << (_PHYSMEM_BITS_LA57 if facts.la57 else _PHYSMEM_BITS)
         self.destination_memory_limit = maxmem - 1  # KEXEC_DESTINATION_MEMORY_LIMIT, a physical address
@@ -58,27 +60,27 @@ class KernelState:
         self.identity_mapping: IdentityMapping | None = None  # of RAM, made at the first load
         self.kexec_image: Kimage | None = None
         self.kexec_crash_image: Kimage | None = None
-        self.kexec_load_disabled = facts.kexec_load_disabled
-        self.kexec_load_limit_reboot = facts.kexec_load_limit_reboot
-        self.kexec_load_limit_panic = facts.kexec_load_limit_panic
+        self.kexec_load_disabled: bool = facts.kexec_load_disabled
+        self.kexec_load_limit_reboot: int = facts.kexec_load_limit_reboot
+        self.kexec_load_limit_panic: int = facts.kexec_load_limit_panic
         self._lock = threading.Lock()
-        self.kexec_flags = int(self.profile.legal_flags(kexec_jump=facts.kexec_jump))  # KEXEC_FLAGS
+        self.kexec_flags: int = int(self.profile.legal_flags(kexec_jump=facts.kexec_jump))  # KEXEC_FLAGS
 
         self.on_check: Callable[[rules.Rule], None] | None = None
         self.on_progress: Callable[[int], None] | None = None
 
-    def passed(self, rule: rules.Rule) -> None:
-        """A request has passed `rule`."""
+    def passed(self, *passed: rules.Rule) -> None:
+        """A request has passed these rules."""
         if self.on_check is not None:
-            self.on_check(rule)
+            for each in passed:
+                self.on_check(each)
 
-    def check_call(self, there: str | None, rule: rules.Rule, name: str) -> None:
-        """Refuse a system call that the kernel was built without; `there` is None where that is not known."""
-        if there == "no":
+    def check_call(self, rule: rules.Rule, name: str, *, there: bool) -> None:
+        """Refuse a system call that the kernel was built without. Raises KexecError: ENOSYS."""
+        if not there:
             known = f" ({self.facts.kexec_known_by})" if self.facts.kexec_known_by else ""
             raise rule.refuse(f"the kernel has no {name}{known}")
-        if there is not None:
-            self.passed(rule)
+        self.passed(rule)
 
     def progress(self, size: int) -> None:
         """`size` more bytes are loaded."""

@@ -1,4 +1,4 @@
-"""Loading a kernel on this computer for a person: every stage is seen, and the model is asked before Linux is."""
+"""Loading a kernel on this computer in stages; the model makes the kernel's checks before the system call."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from warmboot.files.steady import changed_files
 from warmboot.images import BzImage, Image, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.images.unwrap import unwrapped
-from warmboot.kernel import Profile, Rule
+from warmboot.kernel import Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
@@ -47,7 +47,7 @@ class LoadOptions:
     command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     panic: bool = False
     call: Call = Call.AUTO
-    profile: Profile | None = None  # the release whose rules the model follows, None for the running kernel's
+    profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
 
 
@@ -63,7 +63,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
             result.stop(last)
             return result
     if options.dry_run:
-        result.verdict = "it would load; nothing was loaded, as --dry-run asks"
+        result.verdict = "it would load; nothing was loaded (--dry-run)"
     elif options.panic:
         result.verdict = "loaded: a crash of this kernel starts it"
     else:
@@ -82,6 +82,7 @@ class _Run:
         self._given: Image
         self._image: Image  # the kernel itself, in a unified image too
         self._placement: Placement | None = None
+        self._choice = choose(self._facts, options.profile)
         self._call, self._why = chosen(options.call, self._facts)
         self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._line = ""
@@ -128,7 +129,8 @@ class _Run:
 
     def permit(self) -> None:
         passed: list[str] = []
-        with self._stages.stage("permit") as stage, Machine(self._facts, profile=self._options.profile) as machine:
+        choice = self._choice
+        with self._stages.stage("permit") as stage, Machine(self._facts, profile=choice.profile) as machine:
             kernel = machine.kernel
 
             def on_check(rule: Rule) -> None:
@@ -139,7 +141,7 @@ class _Run:
             try:
                 permit(kernel, self._request(), _caller())
             finally:
-                stage.figures = PermitFigures(kernel.profile.name, tuple(passed))
+                stage.figures = PermitFigures(choice.profile.name, tuple(passed), fit=choice.fit, why=choice.why)
 
     def load(self) -> None:
         with self._stages.stage("load") as stage:

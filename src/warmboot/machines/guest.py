@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,7 +13,8 @@ from typing import Self
 from warmboot.errors import InputError
 from warmboot.files.anonymous import anonymous_file
 from warmboot.machines.accel import Accel, choose, cpu_model
-from warmboot.machines.console import Console
+from warmboot.machines.console import ConsoleReader
+from warmboot.machines.lifeline import spawn
 from warmboot.machines.qemu import console_pipe, find_qemu
 from warmboot.visible import visible
 
@@ -26,6 +24,8 @@ _COMMAND_LINE = "console=ttyS0 quiet panic=-1 nokaslr"
 _LAST_WORDS = 40  # lines
 _PANIC = "Kernel panic"
 _PATIENCE = 2.0  # seconds that QEMU gets to end
+_LONGEST_ANSWER = 1 << 20  # bytes of a line on the second port: /proc/iomem in hexadecimal is one
+_LONGEST_WORDS = 500  # characters of a line of the console, in an error
 
 
 class GuestError(InputError):
@@ -33,7 +33,7 @@ class GuestError(InputError):
 
     def __init__(self, message: str, last_words: list[str]) -> None:
         told = (
-            "".join(f"\n  | {visible(line, most=400, keep_tab=True)}" for line in last_words)
+            "".join(f"\n  | {visible(line, most=_LONGEST_WORDS, keep_tab=True)}" for line in last_words)
             or "\n  | (nothing on the console)"
         )
         super().__init__(
@@ -63,7 +63,6 @@ class Guest:
     ) -> None:
         self._held = ExitStack()
         self._options, self._fds = options, fds
-        self._silent_since = time.monotonic()
         try:
             with ExitStack() as passed:
                 self._start(kernel, initrds, memory, f"{_COMMAND_LINE} {append}".strip(), passed)
@@ -87,9 +86,15 @@ class Guest:
         self._held.close()
 
     def lines(self, timeout: float) -> Iterator[str]:
-        """What comes over the second port, until it is closed. Raises GuestError after `timeout` silent seconds."""
+        """What comes over the second port, until it is closed.
+
+        It is a stranger's text. Raises GuestError after `timeout` seconds without a whole line, and where one is longer
+        than 1 MiB.
+        """
         while True:
             for line in self._port.lines(timeout):
+                if line.cut:
+                    raise GuestError(f"the guest sent a line of more than {_LONGEST_ANSWER} bytes", self.last_words())
                 if line.complete:
                     yield line.text
                     break
@@ -110,17 +115,17 @@ class Guest:
             raise GuestError("the guest has gone", self.last_words()) from None
 
     def console(self, timeout: float) -> Iterator[str]:
-        """Whole lines of the console, until it is closed or `timeout` seconds are over."""
+        """Whole lines of the console, a stranger's text, until it is closed or `timeout` seconds are over."""
         return (line.text for line in self._console.lines(timeout) if line.complete)
 
     def last_words(self) -> list[str]:
-        """The last lines of the console, or those of its panic, and of QEMU where it complained."""
+        """The last lines of the console, or those of its panic, and of QEMU where it complained; a stranger's text."""
         self._process.kill()
         words = [line.text for line in self._console.lines(_PATIENCE) if line.text.strip()]
         start = max(0, len(words) - _LAST_WORDS)
         start = next((number for number, text in enumerate(words[:start]) if _PANIC in text), start)
         complaints = os.pread(self._stderr, 1 << 16, 0).decode("utf-8", "replace").splitlines()
-        return words[start : start + _LAST_WORDS] + complaints
+        return words[start : start + _LAST_WORDS] + complaints[-_LAST_WORDS:]
 
     def _start(self, kernel: Path, initrds: list[bytes], memory: int, command_line: str, passed: ExitStack) -> None:
         """Start QEMU; `passed` closes our copies of what only QEMU shall hold."""
@@ -129,18 +134,13 @@ class Guest:
         try:
             kernel_fd = os.open(kernel, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
-            raise InputError(f"{kernel}: cannot be read: {error.strerror}", hint="give a kernel's vmlinuz") from None
+            raise InputError(
+                f"{visible(str(kernel))}: cannot be read: {error.strerror}", hint="give a kernel's vmlinuz"
+            ) from None
         self._held.callback(os.close, kernel_fd)
         initrd_fd = self._memory_file("initrd", b"".join(initrds))
         self._stderr = self._memory_file("stderr", b"")
         ports = [console_pipe(self._held, passed) for _ in range(2)]
-
-        # QEMU is killed by its inherited end of this pipe when we are gone: see machines/qemu.py.
-        lifeline, writer = os.pipe()
-        passed.callback(os.close, lifeline)
-        self._held.callback(os.close, writer)
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
         command = [str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         # Emulated, `rep stosb` goes byte by byte: a kernel that is told it is fast clears memory by it.
@@ -151,20 +151,19 @@ class Guest:
         (_, console), (_, port) = ports
         command += ["-chardev", f"file,id=s0,path=/proc/self/fd/{console}", "-serial", "chardev:s0"]
         command += ["-chardev", "stdio,id=s1,signal=off", "-serial", "chardev:s1", *self._options]
-        self._process = subprocess.Popen(
+        self._process = spawn(
             command,
-            bufsize=0,
+            self._held,
+            pass_fds=[kernel_fd, initrd_fd, console, *self._fds],
             stdin=subprocess.PIPE,
             stdout=port,
             stderr=self._stderr,
-            pass_fds=[kernel_fd, initrd_fd, lifeline, console, *self._fds],
-            start_new_session=True,
         )
         assert self._process.stdin is not None
         self._held.callback(self._process.stdin.close)
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
         passed.close()  # before the readers start: they see the end when QEMU's copies are the only ones
-        self._console, self._port = (Console(ours, None) for ours, _ in ports)
+        self._console = ConsoleReader(ports[0][0])
+        self._port = ConsoleReader(ports[1][0], longest=_LONGEST_ANSWER)
         self._held.callback(self._console.close)
         self._held.callback(self._port.close)
 

@@ -21,8 +21,9 @@ _JOINED = 64 << 20  # bytes: over holes up to this, memory goes on in one piece
 class Machine(Closing):
     """A machine like the one that `facts` describe. It is gone when it is closed, or its `with` block ends.
 
-    Its memory is the RAM of the facts, or `banks`: physical ranges, in whole pages. The kernel knows all RAM of the
-    facts, and hands out pages where there is memory, those below the physical address `below` first.
+    Its memory is the RAM of the facts, or `banks`: physical ranges, in whole pages; or `memory`, which is closed with
+    the machine. The kernel knows all RAM of the facts, and hands out pages where there is memory, those below the
+    physical address `below` first.
     """
 
     def __init__(
@@ -30,15 +31,16 @@ class Machine(Closing):
         facts: Facts,
         *,
         banks: Sequence[Range] | None = None,
+        memory: PhysicalMemory | None = None,
         below: int = _NEAR,
         profile: Profile | None = None,
         policy: Policy = Policy.CONTIGUOUS,
         seed: int = 0,
     ) -> None:
         self.facts = facts
-        self.memory = PhysicalMemory(_banks(facts) if banks is None else banks)
+        self.memory: PhysicalMemory = memory or PhysicalMemory(_banks(facts) if banks is None else banks)
         try:
-            self.kernel = Kernel(facts, self.memory, profile=profile, policy=policy, seed=seed, below=below)
+            self.kernel: Kernel = Kernel(facts, self.memory, profile=profile, policy=policy, seed=seed, below=below)
         except BaseException:
             self.memory.close()
             raise

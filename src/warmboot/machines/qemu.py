@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -21,29 +20,32 @@ from typing import BinaryIO
 from warmboot.closing import Closing
 from warmboot.errors import MissingToolError, RefusedError
 from warmboot.files.anonymous import anonymous_file
-from warmboot.kernel import CpuState
+from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.accel import choose
-from warmboot.machines.arch import DEFAULT, Accel, Computer, Mailbox, of
-from warmboot.machines.console import Console, ConsoleLine
-from warmboot.machines.qmp import Events, Outcome
+from warmboot.machines.arch import DEFAULT, Accel, Computer, FirmwareTold, Mailbox, of
+from warmboot.machines.console import ConsoleLine, ConsoleReader
+from warmboot.machines.console_copy import ConsoleCopy
+from warmboot.machines.lifeline import spawn
+from warmboot.machines.qmp import Ending, Events
+from warmboot.programs import find_program
 
-__all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]
+__all__ = ["ConsoleLine", "Ending", "QemuMachine", "console_pipe", "find_qemu"]
 
 _QEMU_VARIABLE = "WARMBOOT_QEMU"
 
 _POLL = 0.001  # seconds between looks at the mailbox
 _PIPE_SIZE = 1 << 20  # bytes: what an unprivileged user may have (pipe-max-size)
-_LONGEST_LINE = 64 << 10  # bytes of a console's line
 _PATIENCE = 2.0  # seconds that QEMU gets to follow each request to end
 
 
 def find_qemu(machine: str = DEFAULT) -> Path:
-    """The QEMU to run: what the environment's WARMBOOT_QEMU names, else the architecture's on the PATH.
+    """The QEMU to run: what the environment's WARMBOOT_QEMU names, else the architecture's in the system's own
+    folders, whatever the caller's PATH is.
 
     Raises MissingToolError.
     """
     arch, named = of(machine), os.environ.get(_QEMU_VARIABLE)
-    found = shutil.which(named or arch.qemu)
+    found = shutil.which(named) if named else find_program(arch.qemu)
     if found is None:
         if named:
             raise MissingToolError(
@@ -60,7 +62,8 @@ class QemuMachine(Closing):
 
     `memory_fd` is the memory file (a memfd, open for reading and writing) with at least the bytes of the computer's
     banks; its `firmware_room` must not be used. Everything that comes over the serial port is also written to
-    `console` as it comes. A context manager; `close` ends it, whatever state it is in.
+    `console` as it comes, up to `console_copy.console_limit`. A context manager; `close` ends it, whatever state it is
+    in.
 
     If this process is killed, the kernel kills QEMU.
     """
@@ -71,14 +74,14 @@ class QemuMachine(Closing):
         self._computer = computer
         self._memory_fd = memory_fd
         self._accel = accel
-        self._copy = console
+        self._copy = None if console is None else ConsoleCopy(console)
         self._held = ExitStack()  # what close() lets go of once QEMU is gone
         self._mailbox: Mailbox  # these four from start() on
         self._stderr: int
-        self._console: Console
+        self._console: ConsoleReader
         self._events: Events | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._outcome: Outcome | None = None
+        self._outcome: Ending | None = None
 
     @property
     def pid(self) -> int:
@@ -106,8 +109,8 @@ class QemuMachine(Closing):
             self.close()
             raise
 
-    def wait_ready(self, timeout: float) -> int:
-        """Wait up to `timeout` seconds for the stub; the physical address of the firmware's RSDP.
+    def wait_ready(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for the stub.
 
         Raises RefusedError where QEMU ended instead, with its own words, or the time is up.
         """
@@ -122,7 +125,11 @@ class QemuMachine(Closing):
                     hint="allow more time, or set WARMBOOT_ACCEL=tcg if KVM was used",
                 )
             time.sleep(_POLL)
-        return self._mailbox.rsdp()
+
+    def firmware(self, memory: PhysicalMemory, timeout: float) -> FirmwareTold:
+        """What the firmware leaves in the computer's memory, when it is done. Raises as `wait_ready`."""
+        self.wait_ready(timeout)
+        return self._mailbox.told(memory)
 
     def release(self, state: CpuState, *, rsdp_copy: int = 0, timeout: float = 30.0) -> None:
         """Hand the boot processor to `state`, after waiting up to `timeout` seconds for the stub.
@@ -143,15 +150,11 @@ class QemuMachine(Closing):
         return self._console.lines(timeout)
 
     def console_notes(self) -> tuple[str, ...]:
-        """What of the console was not kept, in words."""
-        found = []
-        if self._console.dropped:
-            found.append(f"{self._console.dropped} lines of the console came too fast and were not looked at")
-        if self._console.copy_is_cut:
-            found.append(f"the console's file ends after {self._console.copy_limit} bytes")
-        return tuple(found)
+        """What of the console was not kept, in words; empty where nothing was lost."""
+        self._running()
+        return self._console.notes()
 
-    def outcome(self, timeout: float) -> Outcome | None:
+    def outcome(self, timeout: float) -> Ending | None:
         """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.
 
         To be asked before `close`, after which it only repeats itself, and not from an asyncio event loop.
@@ -198,29 +201,11 @@ class QemuMachine(Closing):
         ours, serial = console_pipe(self._held, passed)
         self._events = Events(self._held)
 
-        # QEMU outlives a parent that is killed: end of file on a character device means nothing to it. So
-        # it inherits a pipe's reading end whose readiness is signalled (O_ASYNC) to QEMU itself, as SIGKILL.
-        # Only the end of the last writer, this process, makes it ready. PR_SET_PDEATHSIG would need code in
-        # the child, and is about the thread that started it. The signal's owner is set once the child has its
-        # process id: to be killed in the microseconds before that is the one way to leave a QEMU behind.
-        lifeline, writer = os.pipe()
-        passed.callback(os.close, lifeline)
-        self._held.callback(os.close, writer)
-        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
-        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
-
         command = [str(qemu), *self._options(accel, files, serial, self._events.theirs.fileno())]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._stderr,
-            pass_fds=[self._memory_fd, *files.values(), serial, self._events.theirs.fileno(), lifeline],
-            start_new_session=True,  # the terminal's Ctrl-C is for us, and we close QEMU
-        )
-        fcntl.fcntl(lifeline, fcntl.F_SETOWN, self._process.pid)
+        fds = [self._memory_fd, *files.values(), serial, self._events.theirs.fileno()]
+        self._process = spawn(command, self._held, pass_fds=fds, stderr=self._stderr)
         passed.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
-        self._console = Console(ours, self._copy, longest_line=_LONGEST_LINE)
+        self._console = ConsoleReader(ours, self._copy)
         self._held.callback(self._console.close)
 
     def _options(self, accel: Accel, files: Mapping[str, int], serial: int, qmp: int) -> list[str]:

@@ -1,17 +1,22 @@
-"""QMP, mostly as a letter box: QEMU writes what happens to a machine, and it is read when QEMU is gone."""
+"""QMP: the events of a machine, read when QEMU is gone, and commands, one at a time."""
 
 from __future__ import annotations
 
+import json
 import socket
+import time
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Events", "Outcome", "connected"]
+__all__ = ["Ending", "Events", "Monitor", "MonitorError", "connected"]
+
+_PATIENCE = 60.0  # seconds until QEMU must have answered or migrated
+_POLL = 0.02  # seconds between looks at a migration
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Ending:
     """How a machine ended.
 
     `reason` is the word of QMP's ShutdownCause: guest-shutdown, guest-reset (a reboot or a triple fault),
@@ -34,7 +39,8 @@ class Events:
 
     def __init__(self, held: ExitStack) -> None:
         # QEMU's end stays open here as well: the library takes a hang-up while it connects badly.
-        self._ours, self.theirs = connected(held, held)
+        self._ours, theirs = connected(held, held)
+        self.theirs: socket.socket = theirs
         self._send("qmp_capabilities")
 
     def quit(self) -> None:
@@ -42,7 +48,7 @@ class Events:
         with suppress(OSError):
             self._send("quit")
 
-    def outcome(self, status: int) -> Outcome:
+    def outcome(self, status: int) -> Ending:
         """The end as the events of an ended QEMU tell it, with its exit `status`."""
         import asyncio  # noqa: PLC0415  (with the library, most of the time that all other imports take)
 
@@ -51,7 +57,7 @@ class Events:
     def _send(self, command: str) -> None:
         self._ours.sendall(b'{"execute": "%s"}\n' % command.encode())
 
-    async def _read(self, status: int) -> Outcome:
+    async def _read(self, status: int) -> Ending:
         import logging  # noqa: PLC0415
 
         from qemu.qmp import QMPClient, Runstate  # noqa: PLC0415
@@ -67,7 +73,43 @@ class Events:
             await client.disconnect()
         events: dict[str, Any] = {str(event["event"]): event.get("data") for event in client.events.history}
         reason = events["SHUTDOWN"]["reason"] if "SHUTDOWN" in events else "lost"
-        return Outcome(reason, "GUEST_PANICKED" in events, status)
+        return Ending(reason, "GUEST_PANICKED" in events, status)
+
+
+class MonitorError(Exception):
+    """QEMU refuses a command, is silent, or gone; says which."""
+
+
+class Monitor:
+    """Commands to one QEMU over `channel`, one at a time; what it tells of its own accord is passed over."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        channel.settimeout(_PATIENCE)
+        self._channel = channel
+        self._stream = channel.makefile("r", encoding="utf-8")
+        self.ask("qmp_capabilities")
+
+    def ask(self, command: str, **arguments: object) -> Any:  # noqa: ANN401 - JSON
+        """What QEMU returns. Raises MonitorError."""
+        try:
+            self._channel.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+            for line in self._stream:
+                answer = json.loads(line)
+                if "return" in answer:
+                    return answer["return"]
+                if "error" in answer:
+                    raise MonitorError(f"QEMU refuses {command}: {answer['error']['desc']}")
+        except OSError as error:
+            raise MonitorError(f"QEMU does not answer {command}: {error}") from None
+        raise MonitorError(f"QEMU has ended before {command}")
+
+    def wait_for_migration(self) -> None:
+        """Until it is complete. Raises MonitorError where it fails."""
+        deadline = time.monotonic() + _PATIENCE
+        while (found := self.ask("query-migrate").get("status")) != "completed":
+            if found == "failed" or time.monotonic() > deadline:
+                raise MonitorError(f"the guest cannot be copied: its migration is {found}")
+            time.sleep(_POLL)
 
 
 def connected(ours: ExitStack, theirs: ExitStack) -> tuple[socket.socket, socket.socket]:

@@ -80,8 +80,9 @@ class _Running:
     """One run, in a thread of its own, so that an interrupt (Ctrl-C) is noticed at once and progress can be told.
 
     To stop the emulator for that, and start it again, is no way: stopped from outside, by its time limit too, it
-    does not keep rip, and would go on with an address that is some blocks old. A fault does keep it. So where the
-    machine has memory that the emulator's own address translation does not reach, a fault is tried once more with ours.
+    does not keep the program counter, and would go on with an address that is some blocks old. A fault does keep
+    it. So where the machine has memory that the emulator's own address translation does not reach, a fault is tried
+    once more with ours.
     """
 
     def __init__(

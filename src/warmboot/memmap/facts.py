@@ -145,6 +145,7 @@ class Facts:
             kexec_crash_size=str(crashkernel),
             la57=False,
             cpus=cpus,
+            efi=False,
         )
 
     @cached_property
@@ -152,19 +153,31 @@ class Facts:
         """The lines of /proc/iomem."""
         return parse_iomem(self.iomem)
 
-    @cached_property
+    @property
     def e820(self) -> list[E820Entry]:
         """The memory map, physical, sorted."""
+        return self._e820
+
+    @cached_property
+    def _e820(self) -> list[E820Entry]:
         return e820_of_iomem(self.resources)
 
-    @cached_property
+    @property
     def system_ram(self) -> list[Range]:
         """Physical ranges of RAM."""
-        return [entry.range for entry in self.e820 if entry.type is E820Type.RAM]
+        return self._system_ram
 
     @cached_property
+    def _system_ram(self) -> list[Range]:
+        return [entry.range for entry in self.e820 if entry.type is E820Type.RAM]
+
+    @property
     def crash_kernel(self) -> list[Range]:
         """The crash reservations, lowest first: none, one, or a low and a high one."""
+        return self._crash_kernel
+
+    @cached_property
+    def _crash_kernel(self) -> list[Range]:
         return sorted(each.range for each in self.resources if each.name == "Crash kernel")
 
     @cached_property

@@ -41,7 +41,8 @@ class EfiMemoryDescriptor:
 
 @dataclass(frozen=True, slots=True)
 class Efi:
-    """EFI firmware after ExitBootServices and SetVirtualAddressMap, which nobody can call a second time."""
+    """EFI firmware after ExitBootServices, and where it is `mapped` after SetVirtualAddressMap: nobody can call either
+    a second time."""
 
     loader_signature: bytes  # efi_loader_signature: b"EL64" or b"EL32"
     systab: int  # the EFI system table
@@ -51,6 +52,7 @@ class Efi:
     config_table: int
     smbios: int = 0
     memdesc_version: int = EFI_DESCRIPTOR_VERSION
+    mapped: bool = True  # else the next kernel calls SetVirtualAddressMap, as the first on this firmware
 
 
 @dataclass(frozen=True, slots=True)

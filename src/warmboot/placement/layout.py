@@ -89,7 +89,7 @@ class Layout:
         avoid = [*avoid, *(each.range for each in efi.memmap)] if efi else avoid
         limits = [Range(0, mem_min), Range(min(mem_max, _EVERYWHERE - 1) + 1, _EVERYWHERE)]
         if crash is None:
-            self.space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
+            self.space: Space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
         else:
             self.space = Space([crash.load_range], [*avoid, *limits], _RESERVE_MORE)
         self._crash = crash

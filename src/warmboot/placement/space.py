@@ -18,7 +18,7 @@ class Space:
 
     def __init__(self, ram: Iterable[Range], taken: Iterable[Range] = (), hint: str = "") -> None:
         self._hint = hint
-        self.free = subtract(ram, taken)
+        self.free: list[Range] = subtract(ram, taken)
 
     @property
     def end(self) -> int:

@@ -1,88 +1,69 @@
-"""Following a boot on its console: until user space, a text that is waited for, a panic, or the time is up."""
+"""Following a boot on its console: until user space, a text that is waited for, a panic, or the time is up.
+
+When is user space reached? The kernel says which program it starts as the first one, and nothing more. So that moment
+counts once the program has written a line of its own, or has run for a while, and the kernel has not gone down. It does
+not count where the program makes the machine restart at once, as initrds do that cannot go on, nor where it ends it
+without a word.
+"""
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from warmboot.figures import BootFigures
 from warmboot.machines.console import ConsoleLine
-from warmboot.machines.qemu import QemuMachine
-from warmboot.numbers import number
+from warmboot.machines.qmp import Ending
+from warmboot.rehearsal.kernel_words import KernelWords, complaint_hint, plain
 from warmboot.visible import visible
 
-__all__ = ["BootWatch", "plain"]
-
-_USER_SPACE = re.compile(r"Run (?P<program>/\S+) as init process")
-_RELEASE = re.compile(r"Linux version (\S+)")
-_ACPI = re.compile(r"ACPI: RSDP 0x")
-_CPUS = re.compile(r"Brought up \d+ nodes?, (\d+) CPUs?")
-_KERNEL_LINE = re.compile(r"\s*\[ *\d+\.\d+\]")
-_PANIC = re.compile(r"Kernel panic - not syncing: .*")
-_PURGATORY = re.compile(r"warmboot purgatory: .*")
-# What a kernel says of an init or an initrd that it cannot use, before it tries another or panics (init/main.c,
-# init/initramfs.c).
-_COMPLAINT = re.compile(
-    r"Failed to execute \S+ \(error -\d+\)"
-    r"|Starting init: \S+ exists but couldn't execute it \(error -\d+\)"
-    r"|check access for rdinit=\S+ failed: -\d+"
-    r"|Initramfs unpacking failed: .*"
-)
-_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-~])")
-_RESTART = re.compile(r"reboot: Restarting system")
-_MOST_PROCESSORS = 8192  # CONFIG_NR_CPUS of x86
-
-# What helps, where the kernel has said such a thing: it knows more than the panic that follows.
-_COMPLAINT_HINTS = [
-    (
-        re.compile(r"check access for rdinit="),
-        "the initrd has no such program: correct rdinit= on the command line, or leave it out (/init is started)",
-    ),
-    (re.compile(r"Initramfs unpacking failed"), "the initrd is damaged, cut off, or packed in a way this kernel lacks"),
-    (re.compile(r"\(error -2\)"), "the program, or the interpreter that it names, is not in the initrd"),
-    (re.compile(r"\(error -(8|13)\)"), "the program is for another architecture, or may not be executed"),
-]
+__all__ = ["BootWatch", "Watched"]
 
 _SETTLE = 3.0  # seconds in which a started init that is silent must not fail before it counts
 _LINGER = 0.3  # seconds in which an init that has spoken must not bring the kernel down before it counts
 _LAST_WORDS = 0.5  # seconds in which a kernel that panicked may still say something
 _LAST_LINES = 60  # of the console, kept for the figures of a boot that failed
+_LONGEST = 400  # characters of each that are kept
+_SHOWN = 120  # characters of a line in a message
 
-# Hints for a panic, by what it says; the last one is for all others.
-_PANICS = [
-    (re.compile(r"Attempted to kill init"), "the first program ended: look at its last words on the console"),
-    (re.compile(r"[Oo]ut of memory|deadlocked on memory"), "give the machine more memory by --memory"),
-    (re.compile(r"root fs|No working init|[Ii]nit \S+ failed"), "give an --initrd, or root= or init= by --append"),
-    (re.compile(""), "look at the whole console by --console FILE"),
-]
+_LOOK = "look at the whole console by --console FILE"
+_ENDED = {"guest-reset": "reset itself", "guest-shutdown": "powered off"}
 
 
-def plain(text: str) -> str:
-    """A console's text without the colours and cursor movements in it; other control characters are made visible."""
-    return visible(_ESCAPE.sub("", text).replace("\r", ""), keep_tab=True)
+class Watched(Protocol):
+    """What is asked of the machine: its console, and how it ended."""
+
+    def lines(self, timeout: float) -> Iterator[ConsoleLine]: ...
+    def outcome(self, timeout: float) -> Ending | None: ...
+    def console_notes(self) -> tuple[str, ...]: ...
 
 
 class BootWatch:
-    """Reads a console and decides. After `run`, `passed` tells whether the boot came as far as was asked."""
+    """Reads a console and decides. After `run`, `passed` tells whether the boot came as far as was asked.
 
-    def __init__(self, machine: QemuMachine, *, until: str | None = None) -> None:
+    `initrd` is whether the kernel was given one, for the hint where it finds no init.
+    """
+
+    def __init__(self, machine: Watched, *, until: str | None = None, initrd: bool = False) -> None:
         self._machine = machine
         self._until = until
+        self._initrd = initrd
         self._last_line = ""
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         self._complaint = ""
+        self._rdinit = ""
         self._timestamps = False  # whether this kernel's lines begin with the time, which tells them from others
         self._started_at: float | None = None  # when an init was started
         self._spoke_at: float | None = None  # when the first line came that is not the kernel's, after that
         self._decided = False
-        self.passed = False
-        self.out_of_time = False
-        self.problem = ""
-        self.hint = ""
-        self.ended = 0.0  # when it was decided, in seconds of time.monotonic()
-        self.reached = ""
+        self.passed: bool = False
+        self.out_of_time: bool = False
+        self.problem: str = ""
+        self.hint: str = ""
+        self.ended: float = 0.0  # when it was decided, in seconds of time.monotonic()
+        self.reached: str = ""
         self._release: str | None = None
         self._acpi = False
         self._processors: int | None = None
@@ -113,14 +94,16 @@ class BootWatch:
             if line is not None:
                 self._look_at(line, show)
             # A console that never falls silent must not put off the end.
-            over = time.monotonic() >= self._patience(deadline)
+            now = time.monotonic()
+            over = now >= self._patience(deadline)
             if not self._decided and (line is None or over):
-                self._no_more(gone=not over)
+                self._no_more(gone=not over, in_time=now < deadline)
         if not self.passed:
             for line in self._machine.lines(_LAST_WORDS):
                 if line.complete:
-                    self._last_lines.append(plain(line.text))
-                    show(plain(line.text))
+                    self._show(plain(line.text), show)
+            for note in self._machine.console_notes():
+                show(f"[warmboot: {note}]")
 
     def _patience(self, deadline: float) -> float:
         """Until when a line is waited for."""
@@ -130,90 +113,121 @@ class BootWatch:
             return min(deadline, self._spoke_at + _LINGER)
         return min(deadline, self._started_at + _SETTLE)
 
+    def _show(self, text: str, show: Callable[[str], None]) -> None:
+        self._last_lines.append(text[:_LONGEST])
+        show(text)
+
     def _look_at(self, line: ConsoleLine, show: Callable[[str], None]) -> None:
         text = plain(line.text)
         if line.complete:
-            self._last_lines.append(text)
-            show(text)
+            self._show(text, show)
         if text.strip():
-            self._last_line = visible(text.strip(), most=200)
+            self._last_line = visible(text.strip(), most=_SHOWN)
         if self._until is not None and self._until in text:
             self._passes(f"{self._until!r} on the console", line.time)
         elif line.complete:
-            self._note(text)
-            self._judge(text, line.time)
+            words = KernelWords.of(text)
+            self._note(words)
+            self._judge(words, line.time)
 
-    def _note(self, text: str) -> None:
+    def _note(self, words: KernelWords) -> None:
         """Keep what a line tells of the booting kernel."""
-        release, cpus, complaint = _RELEASE.search(text), _CPUS.search(text), _COMPLAINT.search(text)
-        if release is not None and self._release is None:
-            self._release = release[1]
-        if cpus is not None:
-            self._processors = number(cpus[1], most=_MOST_PROCESSORS)
-        if _ACPI.search(text):
-            self._acpi = True
-        if complaint is not None and not self._complaint:
-            self._complaint = complaint[0].strip()
+        self._release = self._release or words.release
+        self._processors = words.processors or self._processors
+        self._acpi = self._acpi or words.acpi
+        self._rdinit = self._rdinit or words.rdinit or ""
+        self._complaint = self._complaint or words.complaint or ""
 
-    def _judge(self, text: str, when: float) -> None:
-        panic, purgatory, started = _PANIC.search(text), _PURGATORY.search(text), _USER_SPACE.search(text)
-        of_kernel = _KERNEL_LINE.match(text) is not None
-        if panic is not None:
-            hint = next(hint for pattern, hint in _PANICS if pattern.search(panic[0]))
-            self._fails(panic[0].strip(), hint, when)
-        elif purgatory is not None:
-            self._fails(purgatory[0].strip(), "the image changed between loading and starting: load it again", when)
-        elif self._started_at is not None and _RESTART.search(text) is not None:
-            self._restarts(when)
-        elif started is not None:
-            self._timestamps = of_kernel
+    def _judge(self, words: KernelWords, when: float) -> None:
+        if words.panic is not None:
+            self._fails(words.panic, self._panic_hint(words.panic), when)
+        elif words.purgatory is not None:
+            self._fails(words.purgatory, "the image changed between loading and starting: load it again", when)
+        elif words.init is not None:
+            self._timestamps = words.timed
             self._started_at, self._spoke_at = when, None  # one that was started before has failed
-            self._init = started["program"]
-        elif self._started_at is not None and _COMPLAINT.search(text) is not None:
-            self._started_at = None
-        elif self._started_at is not None and self._timestamps and not of_kernel and text.strip():
-            self._spoke_at = self._spoke_at or when
-            self._first_words = self._first_words or text.strip()
+            self._init = words.init
+        elif self._started_at is not None:
+            self._judge_init(words, self._started_at, when)
 
-    def _no_more(self, *, gone: bool) -> None:
+    def _judge_init(self, words: KernelWords, started_at: float, when: float) -> None:
+        """A line after an init was started."""
+        kernels = words.timed == self._timestamps
+        if words.complaint is not None:
+            self._started_at = None
+        elif self._until is None and kernels and (words.restart or words.off):
+            self._goes_down(started_at, when, restart=words.restart)
+        elif self._timestamps and not words.timed and words.text:
+            self._spoke_at = self._spoke_at or when
+            self._first_words = self._first_words or words.text
+
+    def _goes_down(self, started_at: float, when: float, *, restart: bool) -> None:
+        """The first program has asked the kernel to end, before it counted as user space."""
+        after = f"{max(0.0, when - started_at):.1f} s after it was started"
+        if restart:
+            said = f"; its last words: {self._last_words()}" if self._spoke_at is not None else ", without a word"
+            self._fails(
+                f"{self._init} restarted the machine {after}{said}",
+                "look at its words on the console: an initrd that finds no root file system restarts, see root=",
+                when,
+            )
+        elif self._spoke_at is None:
+            self._fails(
+                f"{self._init} ended the machine {after}, without a word",
+                "let it print a line, and wait for that by --until TEXT",
+                when,
+            )
+        else:
+            self._passes("user space", started_at)
+
+    def _last_words(self) -> str:
+        """The last line that is not the kernel's."""
+        words = map(KernelWords.of, reversed(self._last_lines))
+        return next((each.text for each in words if each.text and not each.timed), "none")
+
+    def _panic_hint(self, panic: str) -> str:
+        if "Attempted to kill init" in panic:
+            return "the first program ended: look at its last words on the console"
+        if "deadlocked on memory" in panic or "ut of memory" in panic:
+            return "give the machine more memory by --memory"
+        if any(each in panic for each in ("root fs", "No working init", "Requested init")):
+            if self._complaint:
+                return complaint_hint(self._complaint)
+            if "Requested init" in panic:
+                return "init= in --append names a program that is not there, or cannot run"
+            if self._initrd and self._rdinit:
+                return f"the initrd has no {self._rdinit}: name one that it holds, or leave rdinit= out of --append"
+            if self._initrd:
+                return "the initrd holds no /init: look into it, or name its program by rdinit= in --append"
+            return "give an --initrd, or root= or init= by --append"
+        return _LOOK
+
+    def _no_more(self, *, gone: bool, in_time: bool) -> None:
         """Nothing more is waited for: the guest is gone, or it had its time."""
         now = time.monotonic()
-        if self._started_at is not None and self._until is None:
-            outcome = self._machine.outcome(_SETTLE) if gone else None
-            if outcome is not None and outcome.reason == "guest-reset":
-                self._restarts(now)
-            else:
-                self._passes("user space", self._started_at)
+        started_at = self._started_at if self._until is None else None
+        if not gone and started_at is not None and (in_time or self._spoke_at is not None):
+            self._passes("user space", started_at)
             return
         waited_for = f"{self._until!r}" if self._until is not None else "user space"
         last = f"last on the console: {self._last_line or 'nothing'}"
         if not gone:
             self.out_of_time = True
-            self._fails(
-                f"no {waited_for} in time; {last}",
-                "allow more by --timeout, or look at the whole console by --console FILE",
-                now,
-            )
+            started = f", {self._init} was started {now - started_at:.1f} s ago" if started_at is not None else ""
+            self._fails(f"no {waited_for} in time{started}; {last}", f"allow more by --timeout, or {_LOOK}", now)
             return
         outcome = self._machine.outcome(_SETTLE)
-        how = {"guest-reset": "reset itself", "guest-shutdown": "powered off"}.get(
-            outcome.reason if outcome else "", "ended"
-        )
+        reason = outcome.reason if outcome else ""
+        if started_at is not None and reason in _ENDED:
+            self._goes_down(started_at, now, restart=reason == "guest-reset")
+            return
+        how = _ENDED.get(reason, "ended")
         self._fails(
             f"the machine {how} before {waited_for}; {last}",
             "a reset without a message is a triple fault: try earlyprintk=ttyS0 on the command line"
             if how == "reset itself"
-            else "look at the whole console by --console FILE",
+            else _LOOK,
             now,
-        )
-
-    def _restarts(self, when: float) -> None:
-        """The first program was started, and restarts the machine: nobody calls that booted."""
-        after = when - (self._started_at or when)
-        self._fails(
-            f"{self._init or 'init'} restarted the machine {after:.1f} s after it was started",
-            "look at its last words on the console; an init that restarts has often not found its root file system",
-            when,
         )
 
     def _passes(self, reached: str, when: float) -> None:
@@ -223,5 +237,4 @@ class BootWatch:
     def _fails(self, problem: str, hint: str, when: float) -> None:
         if self._complaint:
             problem += f" (before it: {self._complaint})"
-            hint = next((better for pattern, better in _COMPLAINT_HINTS if pattern.search(self._complaint)), hint)
         self._decided, self.problem, self.hint, self.ended = True, problem, hint, when

@@ -6,9 +6,8 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
-from warmboot.errors import ExitStatus, MissingToolError, RefusedError, WarmbootError
+from warmboot.errors import ExitStatus, RefusedError, WarmbootError
 from warmboot.figures import (
     BootFigures,
     HandOverFigures,
@@ -22,23 +21,19 @@ from warmboot.files.steady import check_unchanged
 from warmboot.images import Image, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.images.unwrap import image_files, unwrapped
-from warmboot.kernel import Kernel, KexecError, Rule
+from warmboot.kernel import Kernel, KexecError, Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
-from warmboot.machines.arch import Board, of
-from warmboot.machines.fit import ram_that_fits
 from warmboot.machines.machine import Machine
-from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts
 from warmboot.placement import Placement, linux_command_line, place
 from warmboot.placement.modules import read_module
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
-from warmboot.rehearsal.computer import power_on, release
+from warmboot.rehearsal.computer import Machines
 from warmboot.rehearsal.crash import crash_dump
 from warmboot.rehearsal.handover import HandOver, hand_over
 from warmboot.rehearsal.options import Options
-from warmboot.rehearsal.profile import profile_named
 from warmboot.stages import Observer, Outcome, Result, Silent, Stages
 from warmboot.uapi import KexecFileFlags, KexecFileRequest, LoadRequest
 
@@ -52,7 +47,6 @@ _DIGEST_LIMIT = 96 << 20
 _ASSUMED = ("the caller is root", "no security module or IMA policy forbids it")
 _PLACED_HERE = "the kernel would place the image by itself: here it lies where our own loader puts it"
 _NOT_MADE = ("whether the running kernel trusts the file's signature",)
-_CPUS = 2  # enough to see that a second one starts
 _SILENT = Silent()
 
 
@@ -95,21 +89,18 @@ class _Run:
         self._observer = observer
         self._stages = Stages(result, observer)
         self._stack = stack
-        self._profile = profile_named(options.profile, options.facts)
+        self._choice = choose(options.facts, options.profile)
+        self._profile = self._choice.profile
         self._call, self._why = chosen(options.call, options.facts)
         if self._call is Call.FILE:
             self._why += f"; {_PLACED_HERE}"
         self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._modules = [read_module(each) for each in options.modules]
-        self._not_tried = RefusedError("--no-boot", hint="")  # why there is no boot, where there is none
-        self._board = self._board_for(options) if options.boot and not options.panic else None
-        self._machine = stack.enter_context(self._new_machine())
+        self._machines = Machines(options, self._profile, stack)
         self._image: Image
         self._image_files: tuple[str, ...]
         self._line = ""  # the command line, without what is added to see the boot
         self._placement: Placement
-        self._qemu: QemuMachine | None = None
-        self._released = 0.0  # when the computer in QEMU was handed over, in seconds of time.monotonic()
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
@@ -120,8 +111,7 @@ class _Run:
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
-            if self._board is not None:
-                self._power_on(self._board)
+            self._machines.power_on()
             line, added, placement = self._place()
             self._placement = placement
             self._stages.segments = placement.request.segments
@@ -135,7 +125,7 @@ class _Run:
                 boot_params=placement.boot_params,
                 digests=digest_figures(placement),
                 command_line_added=added,
-                differs_from_facts=self._board.differs if self._board else (),
+                differs_from_facts=self._machines.differs,
             )
 
     def permit(self) -> None:
@@ -153,7 +143,12 @@ class _Run:
                 permit(kernel, self._file_request() if by_file else self._placement.request)
             finally:
                 stage.figures = PermitFigures(
-                    kernel.profile.name, tuple(passed), assumed=_ASSUMED, not_made=_NOT_MADE if by_file else ()
+                    kernel.profile.name,
+                    tuple(passed),
+                    fit=self._choice.fit,
+                    why=self._choice.why,
+                    assumed=_ASSUMED,
+                    not_made=_NOT_MADE if by_file else (),
                 )
 
     def load(self) -> None:
@@ -179,76 +174,51 @@ class _Run:
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
         with self._stages.stage("hand over") as stage:
-            booting = self._qemu is not None
+            machines = self._machines
             with ExitStack() as stack:
-                machine = self._machine
-                if booting and memsz <= _TWIN_LIMIT:
+                machine = machines.machine
+                if machines.qemu is not None and memsz <= _TWIN_LIMIT:
                     # QEMU goes on with the machine itself, and does the whole hand-over once more.
-                    self._release()
-                    machine = stack.enter_context(self._new_machine())
+                    machines.release()
+                    machine = stack.enter_context(machines.new())
                     machine.kernel.kexec_load(self._placement.request)
                 done = hand_over(
                     machine,
                     self._placement,
-                    check_digest=not booting or digest <= _DIGEST_LIMIT,
+                    check_digest=machines.qemu is None or digest <= _DIGEST_LIMIT,
                     progress=lambda done: self._observer.progress("hand over", done, memsz),
                 )
                 stage.figures = _figures(done, self._placement)
             if not done.reached:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
-            elif booting and not self._released:
+            elif machines.qemu is not None and not machines.released:
                 self._restore_purgatory()
-                self._release()
+                machines.release()
 
     def boot(self) -> None:
         with self._stages.stage("boot") as stage:
-            if self._qemu is None:
+            machines = self._machines
+            if machines.qemu is None:
                 stage.outcome = Outcome.NOT_TRIED
-                stage.problem, stage.hint = str(self._not_tried), self._not_tried.hint
+                stage.problem, stage.hint = str(machines.not_tried), machines.not_tried.hint
                 return
-            watch = BootWatch(self._qemu, until=self._options.until)
+            initrd = any(each.name == "initrd" for each in self._placement.request.segments)
+            watch = BootWatch(machines.qemu, until=self._options.until, initrd=initrd)
             watch.run(self._options.timeout, self._observer.console)
-            stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
+            stage.figures = watch.figures(machines.qemu.description, watch.ended - machines.released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
                 stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
 
-    def _board_for(self, options: Options) -> Board | None:
-        cpus = options.cpus or min(options.facts.cpus, _CPUS)
-        try:
-            return of(options.facts.machine).board(options.facts, cpus, ram_that_fits())
-        except RefusedError as error:
-            self._not_tried = error
-            return None
-
-    def _new_machine(self) -> Machine:
-        """The machine that the image is loaded on; whether it may be, `permit` has said."""
-        facts = self._board.facts if self._board else self._options.facts
-        facts = replace(
-            facts,
-            totalram_pages=self._options.facts.totalram_pages,
-            lockdown="",
-            kexec_load_disabled=False,
-            kexec_load_limit_reboot=-1,
-            kexec_load_limit_panic=-1,
-        )
-        return Machine(facts, banks=self._board.computer.banks if self._board else None, profile=self._profile)
-
-    def _power_on(self, board: Board) -> None:
-        try:
-            self._qemu = power_on(board.computer, self._machine, self._options.console, self._stack)
-        except MissingToolError as error:
-            self._not_tried = error
-
     def _place(self) -> tuple[str, str, Placement]:
         """Place the image where it can boot; where only QEMU's RAM is too small for it, without a boot."""
-        if self._board is None:
-            return self._placed_on(self._options.facts)
         try:
-            return self._placed_on(self._board.host)
+            return self._placed_on(self._machines.host)
         except RefusedError as error:
-            self._give_up_boot(error)
-        return self._placed_on(self._options.facts)
+            if not self._machines.to_boot:
+                raise
+            self._machines.give_up(_no_room_in_qemu(error))
+        return self._placed_on(self._machines.host)
 
     def _loaded(self) -> Kernel:
         """The kernel with the image loaded; where only QEMU's RAM is too small for it, one that is not booted.
@@ -258,34 +228,23 @@ class _Run:
         try:
             self._load()
         except KexecError as error:
-            if self._board is None:
+            if not self._machines.to_boot:
                 raise
-            self._give_up_boot(error)
+            self._machines.give_up(_no_room_in_qemu(error))
             self._load()
-        return self._machine.kernel
+        return self._machines.machine.kernel
 
     def _load(self) -> None:
-        kernel, request = self._machine.kernel, self._placement.request
+        kernel, request = self._machines.machine.kernel, self._placement.request
         kernel.on_progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
         kernel.kexec_load(request)
         kernel.on_progress = None
-
-    def _give_up_boot(self, problem: WarmbootError) -> None:
-        """The machine of the facts has room for the image, or so it may be; the one in QEMU has not."""
-        if self._qemu is not None:
-            self._qemu.close()
-        self._not_tried = RefusedError(
-            f"the image does not fit the RAM that QEMU can have here: {problem}",
-            hint="free memory on this computer, or rehearse a smaller initrd",
-        )
-        self._qemu = self._board = None
-        self._machine = self._stack.enter_context(self._new_machine())
 
     def _placed_on(self, host: Facts) -> tuple[str, str, Placement]:
         """The command line, what of it was added to see the boot, and the placement. Raises RefusedError."""
         line, added = self._line, ""
         linux = linux_command_line(self._image, line)
-        if self._board is not None and linux is not None:
+        if self._machines.to_boot and linux is not None:
             line, added = seen_on_serial(*linux)
         placement = place(
             self._image,
@@ -293,6 +252,7 @@ class _Run:
             initrds=self._initrds,
             modules=self._modules,
             command_line=line,
+            firmware=self._machines.firmware,
             crash=crash_dump(host) if self._options.panic else None,
             progress=lambda done, total: self._observer.progress("place", done, total),
         )
@@ -311,11 +271,14 @@ class _Run:
         request: LoadRequest = self._placement.request
         for each in request.segments:
             if each.mem == request.entry:
-                self._machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
+                self._machines.machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
 
-    def _release(self) -> None:
-        assert self._qemu is not None
-        self._released = release(self._qemu, self._machine)
+
+def _no_room_in_qemu(problem: WarmbootError) -> RefusedError:
+    return RefusedError(
+        f"the image does not fit the RAM that QEMU can have here: {problem}",
+        hint="free memory on this computer, or rehearse a smaller initrd",
+    )
 
 
 class _Sum:

@@ -1,1 +1,1 @@
-"""What a person looks at: results as text."""
+"""Results as text and as JSON."""

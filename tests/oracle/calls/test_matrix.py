@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from warmboot.debian import KERNELS
-from warmboot.kernel import profile_for
+from warmboot.kernel import choose
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.coverage import Kind
 from warmboot.oracle.calls.files import read_lines
-from warmboot.oracle.calls.fuzz import compare, generated
+from warmboot.oracle.calls.fuzz import compare_answers, generated
 from warmboot.oracle.calls.matrix import CELLS, Cell
 from warmboot.oracle.calls.replay import Player
 from warmboot.oracle.calls.trace import Answer, Operation, read_header, read_rows
@@ -52,10 +52,10 @@ def test_trace(path: Path) -> None:
     assert facts.cmdline.endswith(cell.append)
     assert cell.memory * 0.7 < facts.totalram_pages * facts.page_size < cell.memory
     operations, answers = read_whole(lines, path.name)
-    results, coverage = compare(facts, operations, answers)
+    results, coverage = compare_answers(facts, operations, answers)
     assert [each for each in results if each is not None] == []
     assert len(results) == len(lines) >= FEWEST
-    assert cell.promises(profile_for(facts)) - coverage.kinds.keys() == set()
+    assert cell.promises(choose(facts).profile) - coverage.kinds.keys() == set()
 
 
 def read_whole(lines: Sequence[str], name: str) -> tuple[list[Operation], list[Answer]]:
@@ -70,20 +70,20 @@ def test_a_promise_that_is_not_kept_is_seen() -> None:
     operations = generated(facts, 1, 600)
     with Player(facts) as player:
         answers = [player.play(each) for each in operations]
-    _, coverage = compare(facts, operations, answers)
-    assert MAIN.promises(profile_for(facts)) - coverage.kinds.keys() == set()
-    assert NO_RESERVATION.promises(profile_for(facts)) <= coverage.kinds.keys()
+    _, coverage = compare_answers(facts, operations, answers)
+    assert MAIN.promises(choose(facts).profile) - coverage.kinds.keys() == set()
+    assert NO_RESERVATION.promises(choose(facts).profile) <= coverage.kinds.keys()
 
     wrong = [each._replace(ret=each.ret - 1) for each in answers]
-    results, coverage = compare(facts, operations, wrong)
+    results, coverage = compare_answers(facts, operations, wrong)
     assert None not in results
     assert not coverage.kinds
-    _, coverage = compare(facts, operations[:20], answers[:20])
+    _, coverage = compare_answers(facts, operations[:20], answers[:20])
     assert Kind.DISABLED not in coverage.kinds
 
 
 @pytest.mark.parametrize(("release", "gone"), [("6.1.0", Kind.LIMIT_REACHED), ("6.3.0", Kind.NO_LIMITS)])
 def test_a_promise_is_that_of_the_release(release: str, gone: Kind) -> None:
     both = {Kind.LIMIT_REACHED, Kind.NO_LIMITS}
-    profile = profile_for(Facts.of_pc(1 << 30, release=release))
+    profile = choose(Facts.of_pc(1 << 30, release=release)).profile
     assert MAIN.promises(profile) & both == both - {gone}

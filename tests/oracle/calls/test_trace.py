@@ -6,6 +6,8 @@ import argparse
 import gzip
 import json
 import lzma
+import tracemalloc
+import zlib
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,7 @@ from warmboot.oracle.calls.trace import (
     read_operations,
     read_rows,
 )
+from warmboot.visible import visible
 
 FACTS = Facts.of_pc(1 << 30)
 NUMBERS = st.integers(0, (1 << 64) - 1)
@@ -104,6 +107,12 @@ BROKEN = {
     '"after" is null': json.dumps({**GOOD, "after": None}),
     '"kexec_loaded" is 1': json.dumps({**GOOD, "after": {"kexec_loaded": 1, "kexec_crash_loaded": "0"}}),
     "dotted name": json.dumps({"do": "sysctl", "name": "../x", "value": "1"}),
+    "sysctl's dotted name": json.dumps({"do": "sysctl", "name": "kernel.x 31\nc 30", "value": "1"}),
+    "lone surrogate": '{"do": "crash_size", "value": "\\udc80"}',
+    "half a character": '{"do": "sysctl", "name": "kernel.x", "value": ["\\uD800"]}',
+    "not JSON: Exceeds the limit": json.dumps(GOOD).replace('"entry": 0', f'"entry": {"9" * 4301}'),
+    "not a number of 64 bits": json.dumps({**GOOD, "ret": 1 << 63}),
+    "an object of 1": json.dumps({**GOOD, "entry": {"x": [1] * 1000}}),
     '"value" is 1': json.dumps({"do": "crash_size", "value": 1}),
 }
 
@@ -154,6 +163,70 @@ def test_compressed(compress: type[bytes], tmp_path: Path) -> None:
     path = tmp_path / "trace"
     path.write_bytes(compress(b"one\ntwo"))
     assert list(read_lines(str(path))) == ["one", "two"]
+
+
+def bomb(kind: str) -> bytes:
+    """A small file that unpacks to far more than any trace has, packed piece by piece."""
+    piece = {"zeros": bytes(1 << 20), "lines": b"\n" * (1 << 20)}[kind.split(maxsplit=1)[0]]
+    packer = lzma.LZMACompressor() if kind.endswith("xz") else zlib.compressobj(9, wbits=31)
+    return b"".join([*(packer.compress(piece) for _ in range(24)), packer.flush()])
+
+
+@pytest.mark.parametrize("kind", ["zeros xz", "zeros gzip", "lines xz", "lines gzip"])
+def test_a_small_file_that_unpacks_to_a_large_one(kind: str, tmp_path: Path) -> None:
+    """Refused where the first limit is passed; no more than some pieces of it are ever in memory."""
+    path = tmp_path / "bomb"
+    path.write_bytes(bomb(kind))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"bomb: (a line of )?more than"):
+            for _ in read_lines(str(path)):
+                pass
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 << 20
+
+
+def test_all_bytes_count(tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(gzip.compress(b"0123456\n" * 100_000))
+    lines = read_lines(str(path), most_bytes=700_000)
+    assert next(lines) == "0123456"
+    with pytest.raises(InputError, match="more than 700000 bytes when unpacked"):
+        list(lines)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, lzma.compress])
+def test_several_packed_files_in_one(compress: type[bytes], tmp_path: Path) -> None:
+    path = tmp_path / "trace"
+    path.write_bytes(compress(b"one\ntw") + bytes(64) + compress(b"o\nthree\n") + bytes(8))
+    assert list(read_lines(str(path))) == ["one", "two", "three"]
+    path.write_bytes(compress(b"one\ntwo") + b"something else")
+    with pytest.raises(InputError, match="trace: cannot be read"):
+        list(read_lines(str(path)))
+    path.write_bytes(compress(b"one\ntwo" * 100)[:-9])
+    with pytest.raises(InputError, match="trace: cannot be read"):
+        list(read_lines(str(path)))
+
+
+def test_too_many_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warmboot.oracle.calls.trace.MOST_OPERATIONS", 3)
+    assert len(read_operations([format_row(LOAD)] * 3, "operations")) == 3
+    with pytest.raises(InputError, match="more than 3 operations"):
+        read_operations([format_row(LOAD)] * 4, "operations")
+
+
+def test_what_a_trace_says_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "trace\x1b[31m"
+    answer = Answer(0, "\x1b]0;owned\x07", "\u202e0")
+    (tmp_path / name).write_text(f"{format_header(FACTS)}\n{format_row(LOAD, answer)}\n\x9b\n")
+    with pytest.raises(InputError) as caught:
+        _replay(tmp_path / name)
+    assert str(caught.value) == visible(str(caught.value))
+    said = capsys.readouterr().out
+    assert all(line == visible(line) for line in said.split("\n"))
+    assert "kexec_loaded=\\x1b]0;owned\\x07" in said
 
 
 def test_operations_of_a_trace() -> None:

@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.kernels import MIB
+from warmboot.figures import LivePlaceFigures, SegmentFigures
 from warmboot.memmap import Range
+from warmboot.report.text.loading import live_place_lines
 from warmboot.report.text.memory import memory_picture
 
 GIB = 1024 * MIB
@@ -40,3 +42,20 @@ def test_every_part_is_seen(pages: list[int], width: int) -> None:
         letter = next(each.split()[0] for each in legend.split("   ") if each.strip().endswith(name))
         assert cells[where.start * width // (2 * GIB)] in (letter, "*")
     assert ("* several" in legend) == ("*" in cells)
+
+
+def test_a_narrow_terminal_gets_a_narrow_picture() -> None:
+    ram = (Range(0, 2 << 30), Range(4 << 30, 9 << 30))
+    figures = LivePlaceFigures(
+        call="kexec_load",
+        why="asked for",
+        command_line="",
+        segments=(SegmentFigures("kernel", 0x1000000, 64 << 20, 16 << 20),),
+        entry=0x1000000,
+        kernel_entry=0x1000000,
+        ram=ram,
+    )
+    strips = [line for line in live_place_lines(figures, 50) if "[" in line]
+    assert len(strips) == 2
+    assert all(len(line) <= 50 for line in strips)
+    assert max(len(line) for line in live_place_lines(figures) if "[" in line) > 60

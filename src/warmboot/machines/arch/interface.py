@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from warmboot.kernel import CpuState, PhysicalMemory
-from warmboot.memmap import Facts, Range
+from warmboot.memmap import Efi, Facts, Range, merge
 
 if TYPE_CHECKING:
     import unicorn
 
-__all__ = ["Accel", "Board", "Computer", "Emulation", "MachineArch", "Mailbox", "Probe", "Translate"]
+__all__ = ["Accel", "Board", "Computer", "Emulation", "FirmwareTold", "MachineArch", "Mailbox", "Probe", "Translate"]
 
 
 class Accel(StrEnum):
@@ -61,6 +61,15 @@ class Emulation(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class FirmwareTold:
+    """What a computer's firmware leaves when it is done. Addresses are physical."""
+
+    rsdp: int  # ACPI's root pointer
+    kept: tuple[Range, ...] = ()  # memory that stays firmware's, sorted
+    efi: Efi | None = None
+
+
 class Mailbox(Protocol):
     """What a computer's parked boot processor shares with us."""
 
@@ -68,8 +77,8 @@ class Mailbox(Protocol):
         """Whether the firmware is done and the processor waits. Raises RefusedError where it cannot go on."""
         ...
 
-    def rsdp(self) -> int:
-        """The physical address of the firmware's ACPI root pointer, once it is ready."""
+    def told(self, memory: PhysicalMemory) -> FirmwareTold:
+        """What the firmware left in the computer's memory, once it is ready. Raises RefusedError for what is none."""
         ...
 
     def release(self, state: CpuState, *, rsdp_copy: int = 0) -> None:
@@ -109,6 +118,11 @@ class Computer(Protocol):
         """Its parts in few words, such as "2 processors, 1024 MiB"."""
         ...
 
+    @property
+    def loads_late(self) -> bool:
+        """Whether firmware may use all RAM until it is done, so that nothing must be loaded before."""
+        ...
+
     def files(self) -> Mapping[str, bytes]:
         """Files that QEMU reads while it starts, by a name of our own."""
         ...
@@ -134,6 +148,15 @@ class Board:
     facts: Facts
     host: Facts
     differs: tuple[str, ...]
+
+    def with_firmware(self, told: FirmwareTold) -> Board:
+        """The same when its firmware is done, and has kept some RAM."""
+        facts, host = self.facts, self.host
+        for each in merge(told.kept):
+            facts, host = facts.reserve(each), host.reserve(each)
+        lost = sum(each.size for each in self.facts.system_ram) - sum(each.size for each in facts.system_ram)
+        differs = (*self.differs, f"{lost >> 10} KiB of RAM are the firmware's") if lost else self.differs
+        return Board(self.computer, replace(facts, rsdp=told.rsdp), replace(host, rsdp=told.rsdp), differs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +195,10 @@ class MachineArch(Protocol):
         """The guest that shows whether an accelerator works."""
         ...
 
-    def board(self, facts: Facts, cpus: int, most: int) -> Board:
-        """The computer that is most like the facts, with `cpus` processors and at most `most` bytes of RAM.
+    def board(self, facts: Facts, cpus: int | None, most: int) -> Board:
+        """The computer that is most like the facts, with at most `most` bytes of RAM.
+
+        It has `cpus` processors, by default so many that a second one is seen to start, and one on each NUMA node.
 
         Raises RefusedError where QEMU cannot be anything like it.
         """

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from warmboot.kernel import Profile, profile_for
+from warmboot.kernel import Profile, choose
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.coverage import Coverage, Kind
 from warmboot.oracle.calls.deliberate import Schedule
-from warmboot.oracle.calls.fuzz import Target, compare, generated
+from warmboot.oracle.calls.fuzz import Target, compare_answers, generated
 from warmboot.oracle.calls.recorder import record
 from warmboot.oracle.calls.replay import Disagreement
 from warmboot.oracle.calls.trace import Answer, Operation
@@ -76,8 +76,8 @@ class Cell:
         target = Target(kernel, self.memory, self.append)
         operations = generated(target.facts(), seed, calls or self.calls, schedule=self.schedule)
         facts, answers = record(kernel, operations, memory=self.memory, append=self.append)
-        results, coverage = compare(facts, operations, answers)
-        promised = self.promises(profile_for(facts))
+        results, coverage = compare_answers(facts, operations, answers)
+        promised = self.promises(choose(facts).profile)
         return Compared(facts, operations, answers, results, coverage, sorted(promised - coverage.kinds.keys()))
 
 

@@ -14,6 +14,7 @@ from warmboot.memmap import Facts
 from warmboot.oracle.calls.trace import Answer, CrashSize, KexecLoad, Operation, Sysctl
 from warmboot.oracle.guest.root import agent_layer, operations_layer, root_layer
 from warmboot.oracle.guest.told import AgentError, AnswerTold, Done, FailureTold, FileTold, parse
+from warmboot.visible import visible
 
 __all__ = ["Hold", "Playable", "Reboot", "Recording", "Release", "agent_line", "facts_told", "record"]
 
@@ -82,6 +83,8 @@ class Recording:
                             raise AgentError(f"only {asked} answers were asked for", line)
                         yield Answer(ret, loaded, crash_loaded, size)
                     case Done():
+                        if answered < asked:
+                            raise AgentError(f"{asked} answers were asked for, and {answered} came", line)
                         if not answered:
                             yield facts_told(files)
                         return
@@ -90,7 +93,7 @@ class Recording:
             raise GuestError("the guest died", guest.last_words())
         except GuestError as error:
             where = f"in operation {answered + 1}" if files else "before the agent could speak"
-            raise GuestError(f"{self._kernel.name}: {error.what} {where}", error.last_words) from None
+            raise GuestError(f"{visible(self._kernel.name)}: {error.what} {where}", error.last_words) from None
 
 
 def record(

@@ -65,7 +65,7 @@ class Player:
             **{Buffer(at): Unreadable() for at in ("null", "unmapped", "kernel")},
         }
         try:
-            self.kernel = Kernel(facts, self._memory, profile=profile)
+            self.kernel: Kernel = Kernel(facts, self._memory, profile=profile)
         except BaseException:
             self._memory.close()
             raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, NamedTuple, TypeAlias
 
 from warmboot.errors import InputError
@@ -16,6 +17,7 @@ __all__ = [
     "BUFFER_PLACES",
     "EDGE_LIMIT",
     "MAPPED_LIMIT",
+    "MOST_OPERATIONS",
     "TABLE_PLACES",
     "Answer",
     "Buffer",
@@ -39,8 +41,12 @@ BUFFER_PLACES = ("mapped", "edge", "null", "unmapped", "kernel")
 TABLE_PLACES = ("mapped", "null", "unmapped", "kernel", "edge")
 MAPPED_LIMIT = 64 << 20  # bytes behind a "mapped" buffer
 EDGE_LIMIT = 4 << 20  # bytes before the fault of an "edge" buffer
+MOST_OPERATIONS = 100_000  # in a file that is recorded
 _MOST_SEGMENTS = 1000  # in one table; the kernel takes 16
 _U64 = 0xFFFF_FFFF_FFFF_FFFF
+_S63 = 1 << 63
+_SYSCTL = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.IGNORECASE | re.ASCII)
+_SHOWN = 40  # characters of a wrong value
 _ABIS = ("x86_64", "i386")
 _HINT = "the format is in docs/traces.md: one JSON object a line"
 
@@ -115,6 +121,7 @@ class _Wrong(Exception):  # noqa: N818
 
 def read_header(text: str, name: str) -> Facts:
     """The facts of a trace's first line. Raises InputError."""
+    name = visible(name)
     try:
         first = _object(text)
         version = first.get("trace")
@@ -129,6 +136,7 @@ def read_header(text: str, name: str) -> Facts:
 
 def read_rows(lines: Iterable[str], name: str, first: int = 2) -> Iterator[Row]:
     """The operations in `lines`, the first of which is line `first`; empty lines are skipped. Raises InputError."""
+    name = visible(name)
     for number, text in enumerate(lines, first):
         if not text.strip():
             continue
@@ -141,13 +149,20 @@ def read_rows(lines: Iterable[str], name: str, first: int = 2) -> Iterator[Row]:
 
 
 def read_operations(lines: Iterable[str], name: str) -> list[Row]:
-    """A list of operations, or a trace of which only the operations are of interest. Raises InputError."""
-    rest = iter(lines)
-    first = next(rest, "")
-    if '"trace"' in first and isinstance(_object_or_none(first), dict):
+    """A list of operations, or a trace of which only the operations are of interest.
+
+    Raises InputError, also for more than MOST_OPERATIONS.
+    """
+    texts = iter(lines)
+    first = next(texts, "")
+    header = '"trace"' in first and _is_object(first)
+    if header:
         read_header(first, name)
-        return list(read_rows(rest, name, 2))
-    return list(read_rows(chain([first], rest), name, 1))
+    rows = read_rows(texts, name, 2) if header else read_rows(chain([first], texts), name, 1)
+    found = list(islice(rows, MOST_OPERATIONS + 1))
+    if len(found) > MOST_OPERATIONS:
+        raise InputError(f"{visible(name)}: more than {MOST_OPERATIONS} operations", hint="give them in several files")
+    return found
 
 
 def rows_with_answers(operations: Iterable[Operation], answers: Iterable[Answer]) -> list[Row]:
@@ -155,11 +170,11 @@ def rows_with_answers(operations: Iterable[Operation], answers: Iterable[Answer]
     return [Row(number, *both) for number, both in enumerate(zip(operations, answers, strict=False), 2)]
 
 
-def _object_or_none(text: str) -> object:
+def _is_object(text: str) -> bool:
     try:
-        return json.loads(text)
+        return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
-        return None
+        return False
 
 
 _decode = json.JSONDecoder().decode  # as json.loads, with less ado
@@ -168,8 +183,12 @@ _decode = json.JSONDecoder().decode  # as json.loads, with less ado
 def _object(text: str) -> dict[str, Any]:
     try:
         found = _decode(text)
+        if "\\ud" in text or "\\uD" in text:  # \ud800 to \udfff: two in a row are a character, one alone is none
+            json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise _Wrong("half a character (a lone surrogate)") from None
     except (ValueError, RecursionError) as error:
-        raise _Wrong(f"not JSON: {visible(str(error), most=200)}") from None
+        raise _Wrong(f"not JSON: {visible(str(error), most=_SHOWN)}") from None
     if not isinstance(found, dict):
         raise _Wrong(f"{_shown(found)} is no JSON object")
     return found
@@ -250,8 +269,8 @@ def _answer(members: dict[str, Any], operation: Operation) -> Answer | None:
     if "ret" not in members and "after" not in members:
         return None
     ret, after = members.get("ret"), members.get("after")
-    if type(ret) is not int:
-        raise _Wrong(f'"ret" is {_shown(ret)}, not a number')
+    if type(ret) is not int or not -_S63 <= ret < _S63:
+        raise _Wrong(f'"ret" is {_shown(ret)}, not a number of 64 bits')
     if not isinstance(after, dict):
         raise _Wrong(f'"after" is {_shown(after)}, not an object')
     size = _text(after, "kexec_crash_size") if isinstance(operation, CrashSize) else None
@@ -286,13 +305,15 @@ def _one_of(members: Mapping[str, Any], name: str, known: tuple[str, ...]) -> st
 
 def _sysctl_name(members: Mapping[str, Any]) -> str:
     name = _text(members, "name")
-    if not name or not {"", "."}.isdisjoint(name.split(".")) or "/" in name or "\0" in name:
+    if not _SYSCTL.fullmatch(name):
         raise _Wrong(f'"name" is {_shown(name)}, not a sysctl\'s dotted name')
     return name
 
 
 def _shown(value: object) -> str:
-    return visible(json.dumps(value, default=str), most=40)
+    if isinstance(value, dict | list):
+        return f"{'an object' if isinstance(value, dict) else 'a list'} of {len(value)}"
+    return visible(json.dumps(value), most=_SHOWN)
 
 
 # ---------------------------------------------------------------- writing

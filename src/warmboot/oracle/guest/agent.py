@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     Call: TypeAlias = Callable[[int, int, int, int], int]
     Tell: TypeAlias = Callable[[str], None]
 
-libc = ctypes.CDLL(None, use_errno=True)
+libc: ctypes.CDLL = ctypes.CDLL(None, use_errno=True)
 
 
 def mount_all() -> None:
@@ -155,8 +155,10 @@ class Helper:
     """A process without capabilities that plays calls for us."""
 
     def __init__(self, calls: tuple[Call, Call]) -> None:
-        here, self.to_helper = os.pipe()
-        self.from_helper, there = os.pipe()
+        here, to_helper = os.pipe()
+        from_helper, there = os.pipe()
+        self.to_helper: int = to_helper
+        self.from_helper: int = from_helper
         if os.fork() == 0:
             os.close(self.to_helper)
             os.setgroups([])
@@ -180,14 +182,14 @@ class Held:
 
     def __init__(self, calls: tuple[Call, Call]) -> None:
         self.calls = calls
-        self.descriptor = libc.syscall(NR_USERFAULTFD, os.O_CLOEXEC)
+        self.descriptor: int = libc.syscall(NR_USERFAULTFD, os.O_CLOEXEC)
         if self.descriptor < 0:
             raise OSError(ctypes.get_errno(), "userfaultfd")
         fcntl.ioctl(self.descriptor, UFFDIO_API, struct.pack("3Q", UFFD_API, 0, 0))
         mapped(HELD, PAGE, PROT_READ | PROT_WRITE)
         fcntl.ioctl(self.descriptor, UFFDIO_REGISTER, struct.pack("4Q", HELD, PAGE, MODE_MISSING, 0))
-        self.done = _thread.allocate_lock()
-        self.ret = 0
+        self.done: _thread.LockType = _thread.allocate_lock()
+        self.ret: int = 0
 
     def begin(self, words: list[str]) -> None:
         """Start the call, and wait until it stands still."""

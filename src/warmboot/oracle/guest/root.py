@@ -18,7 +18,7 @@ from warmboot.debian.cache import is_stored, locked, store
 
 __all__ = ["agent_layer", "operations_layer", "root_layer", "witness_layer"]
 
-log = logging.getLogger("warmboot.debian")
+log: logging.Logger = logging.getLogger("warmboot.debian")
 
 _SUITE = "bookworm"
 _PYTHON = "usr/lib/python3.11"

@@ -98,7 +98,10 @@ def _file(path: str, text: str, line: str) -> FileTold:
 def _size(text: str, line: str) -> str:
     if text.startswith("-"):
         return _errno(text[1:], line)
-    return _bytes(text, line).decode("utf-8", "replace").strip()
+    size = _bytes(text, line).decode("ascii", "replace").strip()
+    if number(size) is None:
+        raise AgentError("the size of the reservation is no 64-bit number", line)
+    return size
 
 
 def _errno(name: str, line: str) -> str:

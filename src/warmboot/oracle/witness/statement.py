@@ -27,8 +27,9 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from warmboot.errors import RefusedError
+from warmboot.visible import visible
 
-__all__ = ["REGISTERS", "Difference", "Mapped", "Statement", "StatementError", "compare"]
+__all__ = ["REGISTERS", "Difference", "Mapped", "Statement", "StatementError", "differences"]
 
 REGISTERS = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}" for number in range(8, 16))),
@@ -41,6 +42,7 @@ _LOST = re.compile(r"lost ([0-9a-f]{16})")
 _STACK = re.compile(r"stack ([0-9a-f]{16})")
 _RANGE = re.compile(r"range ([0-9a-f]{16})-([0-9a-f]{16}) ([0-9a-f]{64})")
 
+_SHOWN = 100  # characters of a wrong line
 _IN_PAGE = 0xFFF
 _CR4_LA57 = 1 << 12
 _NOT_COMPARED = {
@@ -106,7 +108,7 @@ class Statement:
         for name in REGISTERS:
             match = re.fullmatch(rf"{name} ([0-9a-f]{{16}})", line)
             if match is None:
-                raise StatementError(f"the witness's report has {line!r} for the register {name}")
+                raise StatementError(f"the witness's report has {_shown(line)} for the register {name}")
             registers[name] = int(match[1], 16)
             line = next(rest, "")
         la57 = bool(registers["cr4"] & _CR4_LA57)
@@ -122,7 +124,7 @@ class Statement:
             line = next(rest, "")
         match = _STACK.fullmatch(line)
         if match is None:
-            raise StatementError(f"the witness's report has {line!r} for the top of the stack")
+            raise StatementError(f"the witness's report has {_shown(line)} for the top of the stack")
         stack = int(match[1], 16)
         line = next(rest, "")
         digests = []
@@ -130,7 +132,7 @@ class Statement:
             digests.append((int(match[1], 16), int(match[2], 16), match[3]))
             line = next(rest, "")
         if line != _END:
-            raise StatementError(f"the witness's report has {line!r} behind {len(digests)} ranges")
+            raise StatementError(f"the witness's report has {_shown(line)} after {len(digests)} ranges")
         return cls(registers, tuple(mapping), tuple(lost), stack, tuple(digests))
 
     @property
@@ -170,7 +172,7 @@ class Difference:
         return f"{self.what}: Linux {self.linux}, model {self.model}"
 
 
-def compare(
+def differences(
     linux: Statement, model: Statement, *, crash: bool, expected: Sequence[tuple[int, int, str]]
 ) -> list[Difference]:
     """Every difference; `expected` are the digests that the sources give. None means agreement."""
@@ -216,6 +218,10 @@ def _pairs(what: str, linux: Sequence[object], model: Sequence[object]) -> Itera
 
 def _range(digest: tuple[int, int, str] | None) -> str:
     return f"{digest[0]:#x}-{digest[1]:#x} {digest[2]}" if digest else "nothing"
+
+
+def _shown(line: str) -> str:
+    return f"'{visible(line, most=_SHOWN)}'"
 
 
 def _canonical(address: int, *, la57: bool) -> int:

@@ -1,4 +1,4 @@
-"""The answers of the commands that have no stages: what --json prints beside schema and versions."""
+"""The answers of commands without stages: what --json prints besides schema and versions."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class DemoDigest:
 
 @dataclass(frozen=True)
 class DemoAnswer:
-    """What the demo saw: instructions executed, pages allocated, the registers at the kernel's entry, its words."""
+    """What the demo saw: instructions executed, pages allocated, the registers at the kernel's entry, its output."""
 
     verdict: str
     exit_status: int
@@ -90,7 +90,7 @@ class DebianAnswer:
 
 @dataclass(frozen=True)
 class ReplayDisagreement:
-    """A call that the model answers otherwise.
+    """A call that the model answers differently.
 
     `recorded` is the trace's line, `model` the model's answer; `rule` and `reason` say why the model refuses.
     """

@@ -20,13 +20,13 @@ from warmboot.report.text.rehearsal import boot_lines, hand_over_lines, model_lo
 __all__ = ["figures_lines"]
 
 
-def figures_lines(figures: Figures) -> list[str]:
-    """What a stage that passed shows."""
+def figures_lines(figures: Figures, width: int = 0) -> list[str]:
+    """What a stage that passed shows, in `width` columns where it can; 0 is any number."""
     match figures:
         case LivePlaceFigures():
-            return live_place_lines(figures)
+            return live_place_lines(figures, width)
         case RehearsalPlaceFigures():
-            return rehearsal_place_lines(figures)
+            return rehearsal_place_lines(figures, width)
         case PermitFigures():
             return permit_lines(figures)
         case ModelLoadFigures():
@@ -34,7 +34,7 @@ def figures_lines(figures: Figures) -> list[str]:
         case LoadFigures():
             return load_lines(figures)
         case HandOverFigures():
-            return hand_over_lines(figures)
+            return hand_over_lines(figures, width)
         case BootFigures():
             return boot_lines(figures)
         case image:

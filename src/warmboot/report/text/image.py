@@ -1,4 +1,4 @@
-"""A kernel file for a person: what it is and what it needs, in a few lines."""
+"""A kernel file as text: what it is and what it needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages of a load on this computer show."""
+"""The stages of a load on this computer as text."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from warmboot.report.text.words import size_text
 
 __all__ = ["live_place_lines", "load_lines"]
 
+_CELLS = 60  # characters for all RAM
+_BESIDE = 24  # columns for an address, brackets and a size
 
-def live_place_lines(figures: LivePlaceFigures) -> list[str]:
+
+def live_place_lines(figures: LivePlaceFigures, width: int = 0) -> list[str]:
     """The system call, where everything goes, and a picture of memory."""
-    lines = [f"by {figures.call}: {figures.why}", *segment_lines(figures)]
+    lines = [f"by {figures.call}: {figures.why}", *segment_lines(figures, width)]
     if figures.segments is not None:
         parts = {"crash kernel": list(figures.crash_kernel)} if figures.crash_kernel else {}
         parts |= {each.name: [Range(each.mem, each.mem + each.memsz)] for each in figures.segments}
-        lines += memory_picture(figures.ram, parts)
+        lines += memory_picture(figures.ram, parts, width=_cells(width))
     return [*lines, f"command line: {figures.command_line or '(empty)'}"]
 
 
@@ -27,3 +30,7 @@ def load_lines(figures: LoadFigures) -> list[str]:
         f"{size_text(figures.bytes)} for {size_text(figures.memory)} loaded by {figures.call}"
         f" in {figures.seconds:.2f} s"
     ]
+
+
+def _cells(width: int) -> int:
+    return _CELLS if not width else max(8, min(_CELLS, width - _BESIDE))

@@ -1,4 +1,4 @@
-"""A picture of physical memory: one strip of characters for each range of RAM, and what lies where."""
+"""A picture of physical memory: a strip of characters for each range of RAM, with letters for what it holds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from warmboot.report.text.words import size_text
 __all__ = ["memory_picture"]
 
 _FREE, _SEVERAL = ".", "*"
-_JOIN = 2 << 20  # bytes: ranges of RAM that lie this close are one strip
+_JOIN = 2 << 20  # bytes: ranges of RAM that are this close form one strip
 
 
 def memory_picture(ram: Sequence[Range], parts: Mapping[str, Sequence[Range]], *, width: int = 60) -> list[str]:
-    """Lines that show where `parts` (physical ranges by name) lie in `ram`.
+    """Lines that show where `parts` (physical ranges by name) are in `ram`.
 
-    A strip is as long as its share of all RAM, a character at least. Every part is seen: where several fall on
-    one character it is a star. A part's letter is the first of its name that is not taken.
+    The length of a strip is its share of all RAM, at least one character. Every part is visible: where several
+    share a character, it is a star. A part's letter is the first of its name that is not used yet.
     """
     strips = _strips(ram)
     letters = _letters(parts)

@@ -1,4 +1,4 @@
-"""The kernel's checks, in words."""
+"""The kernel's checks, as text."""
 
 from __future__ import annotations
 

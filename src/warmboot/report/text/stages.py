@@ -1,4 +1,4 @@
-"""Stages as they happen, for a person: each with its figures, then the verdict."""
+"""Stages as text, printed as they happen: each with its figures, then the verdict."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ class TextReport:
     def ends(self, stage: Stage) -> None:
         self._progress.clear()
         if stage.outcome is Outcome.PASSED:
-            for line in figures_lines(stage.figures) if stage.figures is not None else ["passed"]:
+            width = self._terminal.width
+            room = width - (2 if width < _NARROW else _NAME) if width else 0
+            for line in figures_lines(stage.figures, room) if stage.figures is not None else ["passed"]:
                 self._show(line)
             return
         colour = self._terminal.faint if stage.outcome is Outcome.NOT_TRIED else self._terminal.bad
@@ -51,7 +53,7 @@ class TextReport:
         self._show(colour(stage.outcome), f"{errno}: {stage.problem}")
 
     def verdict(self, result: Result) -> None:
-        """The last line, and what helps where it is not good."""
+        """Print the verdict, and the hint if there is one."""
         self._progress.clear()
         passed = result.exit_status is ExitStatus.DONE
         self._name = "verdict"
@@ -60,7 +62,7 @@ class TextReport:
             self._show(f"try: {result.hint}")
 
     def close(self) -> None:
-        """Leave no unfinished line on the terminal."""
+        """Erase an unfinished progress line."""
         self._progress.clear()
 
     def _show(self, *parts: str | Span) -> None:

@@ -1,6 +1,6 @@
-"""A terminal, as what is printed finds it: its width, its colours, a progress line, and nothing that steers it.
+"""Output to a terminal: width, colours, a progress line, and no control characters from outside.
 
-NO_COLOR (https://no-color.org) and TERM=dumb switch colours off; TERM=dumb the progress line, too.
+NO_COLOR (https://no-color.org) and TERM=dumb disable colours; TERM=dumb disables the progress line, too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from warmboot.visible import visible
 
 __all__ = ["Progress", "Span", "Terminal"]
 
-_NARROWEST = 40  # columns: what is narrower is left to the terminal
+_NARROWEST = 40  # columns: on a narrower terminal lines are not folded
 
 
 class Span(NamedTuple):
@@ -28,16 +28,16 @@ class Span(NamedTuple):
 
 
 class Terminal:
-    """Standard output. Every text is made visible; lines are folded where there is a terminal that is too narrow."""
+    """Standard output. Control characters are escaped; lines too long for a terminal are folded."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stdout
         watched = self._stream.isatty()
         self._colour = watched and not os.environ.get("NO_COLOR") and _moves()
-        self.width = shutil.get_terminal_size().columns if watched else 0  # columns, 0 for any number
+        self.width: int = shutil.get_terminal_size().columns if watched else 0  # columns, 0 for any number
 
     def line(self, *parts: str | Span, indent: int = 0) -> None:
-        """Print one line at once, made of these parts; what does not fit goes on in the next, after `indent` blanks."""
+        """Print one line made of these parts and flush it; what does not fit is continued after `indent` spaces."""
         spans = [_visible(each) for each in parts]
         lines = self._folded(spans, indent) if self._too_wide(spans) else [spans]
         self._stream.write("".join("".join(map(self._shown, each)) + "\n" for each in lines))
@@ -52,18 +52,18 @@ class Terminal:
         return Span(text, "1;31")
 
     def faint(self, text: str) -> Span:
-        """Text in the background."""
+        """Secondary text."""
         return Span(text, "2")
 
     def bold(self, text: str) -> Span:
-        """Text that leads."""
+        """The name of a stage."""
         return Span(text, "1")
 
     def _too_wide(self, spans: list[Span]) -> bool:
         return self.width >= _NARROWEST and sum(len(each.text) for each in spans) > self.width
 
     def _folded(self, spans: list[Span], indent: int) -> list[list[Span]]:
-        """Lines of whole words, each with the colour of the span in which its line begins or goes on."""
+        """Lines of whole words, each part in the colour of its span."""
         text = "".join(each.text for each in spans)
         ends, at = [], 0
         for each in spans:
@@ -100,12 +100,12 @@ def _visible(part: str | Span) -> Span:
 
 
 def _moves() -> bool:
-    """Whether the terminal knows more than lines of text."""
+    """Whether the terminal understands escape sequences."""
     return os.environ.get("TERM") != "dumb"
 
 
 class Progress:
-    """One line on a terminal that is rewritten while something takes long; nothing where nobody watches.
+    """A line on a terminal that is updated during a long operation; nothing where stderr is no terminal.
 
     It appears after `patience` seconds, and not more often than ten times a second.
     """
@@ -119,7 +119,7 @@ class Progress:
         self._shown = False
 
     def begin(self) -> None:
-        """Something new begins."""
+        """A new operation begins."""
         self.clear()
         self._began = time.monotonic()
         self._next = self._began + self._patience
@@ -140,7 +140,7 @@ class Progress:
         self._shown = True
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Erase the line."""
         if self._shown:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

@@ -47,8 +47,8 @@ class Ports:
 @pytest.fixture
 def ports(monkeypatch: pytest.MonkeyPatch) -> Ports:
     found = Ports()
-    monkeypatch.setattr("warmboot.machines.unicorn._port_out", found.out)
-    monkeypatch.setattr("warmboot.machines.unicorn._port_in", lambda *_: 0x60)
+    monkeypatch.setattr("warmboot.machines.arch.x86_64.processor._port_out", found.out)
+    monkeypatch.setattr("warmboot.machines.arch.x86_64.processor._port_in", lambda *_: 0x60)
     return found
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import struct
-from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from warmboot.kernel.memory import PhysicalMemory
-from warmboot.memmap import Range, merge
+from warmboot.memmap.range_set import RangeSet
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE
 
 __all__ = ["IdentityMapping"]
@@ -28,7 +27,7 @@ class IdentityMapping:
 
     def __init__(self, *, la57: bool, gbpages: bool, only_full: bool) -> None:
         self._top_shift = 48 if la57 else 39
-        self.nr_tables = 1  # frames that the tables take
+        self.nr_tables: int = 1  # frames that the tables take
         self.nr_page_tables = 4 if la57 else 3  # frames that the tables take which map one 4 KiB page besides
         self._gbpages = gbpages
         self._only_full = only_full
@@ -36,18 +35,14 @@ class IdentityMapping:
         self._links: list[tuple[int, int]] = []  # where in them such an entry is, in bytes, and the table's number
         self._tables: dict[tuple[int, int], int] = {}  # (shift, address of what it maps): number
         self._gigabytes: set[int] = set()  # addresses, in units of 1 GiB, that one entry maps
-        self._added: list[Range] = []
-        self._borders: list[int] = []  # of what was added: start, end, start, and so on
-
-    def covers(self, start: int, end: int) -> bool:
-        """Whether physical bytes `start` up to `end` are in one range that was added."""
-        number = bisect_right(self._borders, start)
-        return number & 1 == 1 and end <= self._borders[number]
+        self._added = RangeSet()
+        # Whether physical bytes from one up to another are in one range that was added.
+        self.covers: Callable[[int, int], bool] = self._added.covers
 
     def add(self, start: int, end: int) -> None:
         """Map physical bytes `start` up to `end`; what is mapped already stays."""
-        self._added = merge([*self._added, Range(start, end)])
-        self._borders = [border for each in self._added for border in (each.start, each.end)]
+        if start < end:
+            self._added.add(start, end)
         address = start
         while address < end:
             behind = min(end, ((address >> _PUD_SHIFT) + 1) << _PUD_SHIFT)

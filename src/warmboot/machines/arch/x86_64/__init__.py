@@ -33,7 +33,7 @@ class _X86:
 
         return probe()
 
-    def board(self, facts: Facts, cpus: int, most: int) -> Board:
+    def board(self, facts: Facts, cpus: int | None, most: int) -> Board:
         from warmboot.machines.arch.x86_64.board import board  # noqa: PLC0415
 
         return board(facts, cpus, most)

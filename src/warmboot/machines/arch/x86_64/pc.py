@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from warmboot.errors import RefusedError
 from warmboot.machines.arch.interface import Accel, Mailbox
 from warmboot.machines.arch.x86_64 import pvh
-from warmboot.memmap import Range
+from warmboot.machines.arch.x86_64.efi import EfiMailbox, efi_application
+from warmboot.machines.arch.x86_64.mailbox import PAGE
+from warmboot.machines.arch.x86_64.mailbox import Mailbox as ParkedMailbox
+from warmboot.machines.arch.x86_64.numa import srat
+from warmboot.memmap import NumaNode, Range
 
 __all__ = ["FIRMWARE_ROOM", "FOUR_GIB", "MAX_LOW", "Pc"]
 
@@ -18,6 +23,7 @@ FOUR_GIB = 1 << 32
 
 _PCI_HOLE = 4 << 30  # bytes of address space that QEMU wants above the last RAM, and more than that
 _TCG_BITS = 40  # physical address bits of an emulated processor, unless told otherwise
+_MOST_BITS = 52
 # From 1012 to 1024 GiB AMD's processors have something else, for which QEMU 7.1 and later move all RAM above 4 GiB.
 _AMD_HOLE = 0xFD_0000_0000
 
@@ -26,17 +32,21 @@ _AMD_HOLE = 0xFD_0000_0000
 class Pc:
     """See Computer. `low` bytes of memory from 0 on and `high` bytes from 4 GiB on, whole pages.
 
-    The last FIRMWARE_ROOM bytes of low memory are firmware's and not RAM.
+    The last FIRMWARE_ROOM bytes of low memory are firmware's and not RAM. `efi` is the EFI firmware's image, None for
+    legacy firmware (SeaBIOS); `nodes` are NUMA nodes, `bits` those of a physical address, 0 for as many as are needed.
     """
 
     low: int
     high: int = 0
     cpus: int = 2
+    efi: Path | None = None
+    nodes: tuple[NumaNode, ...] = ()
+    bits: int = 0
 
     machine = "x86_64"
 
     def __post_init__(self) -> None:
-        if self.low % pvh.PAGE or self.high % pvh.PAGE or self.low > MAX_LOW:
+        if self.low % PAGE or self.high % PAGE or self.low > MAX_LOW:
             raise ValueError(f"low {self.low:#x}, high {self.high:#x}: whole pages, and low at most {MAX_LOW:#x}")
         if self.low < 2 * FIRMWARE_ROOM:
             raise RefusedError(
@@ -56,10 +66,18 @@ class Pc:
     @property
     def description(self) -> str:
         ram = self.low + self.high - FIRMWARE_ROOM
-        return f"{self.cpus} processor{'s' if self.cpus > 1 else ''}, {ram >> 20} MiB"
+        parts = [f"{self.cpus} processor{'s' if self.cpus > 1 else ''}", f"{ram >> 20} MiB"]
+        parts += [f"{len(self.nodes)} NUMA nodes"] if self.nodes else []
+        parts += [f"EFI firmware {self.efi}"] if self.efi else []
+        return ", ".join(parts)
+
+    @property
+    def loads_late(self) -> bool:
+        return self.efi is not None
 
     def files(self) -> dict[str, bytes]:
-        return {"stub": pvh.elf(self.firmware_room.start)}
+        files = {"stub": efi_application() if self.efi else pvh.elf(self.firmware_room.start)}
+        return files | {"srat": srat(self.nodes)} if self.nodes else files
 
     def options(self, accel: Accel, memory: str, files: Mapping[str, str]) -> list[str]:
         size = self.low + self.high
@@ -69,16 +87,18 @@ class Pc:
         options = ["-object", backend, "-m", f"{size}B", "-machine", machine]
         options += ["-cpu", self._processor(accel), "-smp", str(self.cpus)]
         options += ["-kernel", files["stub"], "-device", "pvpanic"]
+        options += ["-bios", str(self.efi)] if self.efi else []
+        options += ["-acpitable", f"file={files['srat']}"] if self.nodes else []
         return options
 
     def mailbox(self, memory_fd: int) -> Mailbox:
-        return pvh.Mailbox(memory_fd, self.firmware_room.start)
+        return EfiMailbox(memory_fd) if self.efi else ParkedMailbox(memory_fd, self.firmware_room.start)
 
     def _processor(self, accel: Accel) -> str:
-        """QEMU's -cpu: one that has an address bit for everything."""
+        """QEMU's -cpu: one that has an address bit for everything, and where it may be as many as asked for."""
         if accel is Accel.KVM:
-            return "host,host-phys-bits=on"
+            return f"host,host-phys-bits=on,host-phys-bits-limit={self.bits}" if self.bits else "host,host-phys-bits=on"
         end = FOUR_GIB + self.high + _PCI_HOLE
-        if end <= _AMD_HOLE:
-            return "max"
-        return f"max,vendor=GenuineIntel,phys-bits={max(_TCG_BITS, end.bit_length())}"
+        bits = min(_MOST_BITS, max(self.bits or _TCG_BITS, end.bit_length()))
+        model = "max" if bits == _TCG_BITS else f"max,phys-bits={bits}"
+        return model if end <= _AMD_HOLE else f"{model},vendor=GenuineIntel"
