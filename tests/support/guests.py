@@ -58,7 +58,7 @@ def busybox() -> bytes:
     return _system()[1].read_bytes()
 
 
-def shell(init: bytes, more: Iterable[cpio.Entry] = ()) -> bytes:
+def shell(init: bytes, more: Iterable[cpio.CpioEntry] = ()) -> bytes:
     """An initial RAM disk of 2 MiB: busybox, whose shell runs the script `init`, and `more`."""
     entries = [cpio.directory(each) for each in ("proc", "sys", "dev", "tmp")]
     entries += [cpio.device("dev/console", 5, 1), cpio.file("bin/busybox", busybox(), 0o755)]
