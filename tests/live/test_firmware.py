@@ -331,6 +331,16 @@ def test_the_structures_are_as_long_as_the_kernels() -> None:
     assert [len(each) for each in fb(b"")] == [80, 160]
 
 
+@pytest.mark.parametrize("at", [(0, 48), (1, 0), (1, 24), (1, 32)])
+def test_a_screen_of_absurd_sizes_is_none(at: tuple[int, int]) -> None:
+    """What struct screen_info has no room for (its pitch, width, depth, the place of red) is not handed on."""
+    part, offset = at
+    told = [bytearray(each) for each in fb(b"EFI VGA")]
+    struct.pack_into("<I", told[part], offset, 1 << 20)
+    info = screen.screen_info((bytes(told[0]), bytes(told[1])), bytes(PARAMETERS))
+    assert (info[15], word(info, 0x18)) == (0, 0)
+
+
 @pytest.mark.parametrize(("name", "kind", "size"), [(b"VESA VGA", 0x23, 48), (b"EFI VGA", 0x70, 3 << 20)])
 def test_firmwares_frame_buffer(name: bytes, kind: int, size: int) -> None:
     """lfb_size is in 64 KiB for VESA, in bytes for EFI (drivers/firmware/sysfb.c)."""

@@ -59,10 +59,12 @@ class Ran:
         return str(self.result["verdict"])
 
 
-def run(folder: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> Ran:
+def run(
+    folder: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None, program: Sequence[str] = PROGRAM
+) -> Ran:
     console = folder / "console.txt"
     done = subprocess.run(
-        [*PROGRAM, *map(str, arguments), "--json", "--console", str(console)],
+        [*program, *map(str, arguments), "--json", "--console", str(console)],
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -299,8 +301,10 @@ def test_time_that_is_too_short(image: Path, root: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("broken", ["absent", "wrong name"])
 def test_without_qemu_all_but_the_boot_is_tried(broken: str, image: Path, root: Path, tmp_path: Path) -> None:
-    environment = {"PATH": str(tmp_path), "WARMBOOT_QEMU": "" if broken == "absent" else "/nowhere/qemu"}
-    ran = run(tmp_path, image, "--initrd", root, environment=environment)
+    environment = {"WARMBOOT_QEMU": "" if broken == "absent" else "/nowhere/qemu"}
+    nowhere = "import sys, warmboot.programs; warmboot.programs.PATH = ''; from warmboot.cli.main import main"
+    program = [sys.executable, "-c", f"{nowhere}; sys.exit(main())", "rehearse"]
+    ran = run(tmp_path, image, "--initrd", root, environment=environment, program=program)
     assert ran.status == 3
     assert ran.result["qemu_version"] is None
     assert [each["outcome"] for each in ran.result["stages"]] == ["passed"] * 5 + ["not tried"]

@@ -25,10 +25,10 @@ from warmboot.machines.arch import DEFAULT, Accel, Computer, FirmwareTold, Mailb
 from warmboot.machines.console import ConsoleLine, ConsoleReader
 from warmboot.machines.console_copy import ConsoleCopy
 from warmboot.machines.lifeline import spawn
-from warmboot.machines.qmp import Events, Outcome
+from warmboot.machines.qmp import Ending, Events
 from warmboot.programs import find_program
 
-__all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]
+__all__ = ["ConsoleLine", "Ending", "QemuMachine", "console_pipe", "find_qemu"]
 
 _QEMU_VARIABLE = "WARMBOOT_QEMU"
 
@@ -80,7 +80,7 @@ class QemuMachine(Closing):
         self._console: ConsoleReader
         self._events: Events | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._outcome: Outcome | None = None
+        self._outcome: Ending | None = None
 
     @property
     def pid(self) -> int:
@@ -153,7 +153,7 @@ class QemuMachine(Closing):
         self._running()
         return self._console.notes()
 
-    def outcome(self, timeout: float) -> Outcome | None:
+    def outcome(self, timeout: float) -> Ending | None:
         """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.
 
         To be asked before `close`, after which it only repeats itself, and not from an asyncio event loop.

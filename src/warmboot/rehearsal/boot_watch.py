@@ -15,7 +15,7 @@ from typing import Protocol
 
 from warmboot.figures import BootFigures
 from warmboot.machines.console import ConsoleLine
-from warmboot.machines.qmp import Outcome
+from warmboot.machines.qmp import Ending
 from warmboot.rehearsal.kernel_words import KernelWords, complaint_hint, plain
 from warmboot.visible import visible
 
@@ -36,7 +36,7 @@ class Watched(Protocol):
     """What is asked of the machine: its console, and how it ended."""
 
     def lines(self, timeout: float) -> Iterator[ConsoleLine]: ...
-    def outcome(self, timeout: float) -> Outcome | None: ...
+    def outcome(self, timeout: float) -> Ending | None: ...
     def console_notes(self) -> tuple[str, ...]: ...
 
 

@@ -6,10 +6,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
+from fuzz.targets.debian import mirror
 from fuzz.targets.guests import boot, guest_answer, line_splitter, statement, trace, trace_file
 from fuzz.targets.images import decompress, images, kinds, placing
 from fuzz.targets.machines import facts, iomem, live
-from fuzz.targets.words import numbers, options, sizes, visible_text
+from fuzz.targets.words import command_line, crashkernel, numbers, options, sizes, visible_text
 
 __all__ = ["TARGETS", "Target"]
 
@@ -17,6 +18,8 @@ Target: TypeAlias = Callable[[bytes], None]
 
 TARGETS: Mapping[str, Target] = {
     "boot": boot,
+    "command_line": command_line,
+    "crashkernel": crashkernel,
     "decompress": decompress,
     "facts": facts,
     "guest_answer": guest_answer,
@@ -25,6 +28,7 @@ TARGETS: Mapping[str, Target] = {
     "kinds": kinds,
     "line_splitter": line_splitter,
     "live": live,
+    "mirror": mirror,
     "numbers": numbers,
     "options": options,
     "placing": placing,

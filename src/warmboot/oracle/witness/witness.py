@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from warmboot.errors import RefusedError
-from warmboot.kernel import Kernel, Policy, Profile
-from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.kernel import CpuState, Kernel, Policy, Profile
+from warmboot.machines.arch import DEFAULT
 from warmboot.machines.guest import GuestError
 from warmboot.machines.snapshot import Snapshot
 from warmboot.machines.unicorn import execute
@@ -21,9 +21,9 @@ from warmboot.oracle.calls.recorder import facts_told
 from warmboot.oracle.calls.replay import memory_of
 from warmboot.oracle.guest.root import root_layer, witness_layer
 from warmboot.oracle.guest.told import FileTold, parse
-from warmboot.oracle.witness.arch.x86_64.payload import witness_code
+from warmboot.oracle.witness.arch import of
 from warmboot.oracle.witness.layouts import Layout, pattern
-from warmboot.oracle.witness.statement import Difference, Statement, StatementError, compare
+from warmboot.oracle.witness.statement import Difference, Statement, StatementError, differences
 from warmboot.visible import visible
 
 __all__ = ["Verdict", "Witness", "ask_model"]
@@ -52,7 +52,7 @@ class Witness:
 
     def __init__(self, kernel: Path, *, memory: int = 512 << 20) -> None:
         with ExitStack() as held:
-            initrds = [root_layer(), witness_layer(witness_code(), pattern())]
+            initrds = [root_layer(), witness_layer(of(DEFAULT).code, pattern())]
             self._snapshot = held.enter_context(Snapshot(kernel, initrds, memory=memory, append=_CRASHKERNEL))
             self.facts: Facts = _facts(kernel, self._snapshot.words)
             self._held = held.pop_all()
@@ -77,7 +77,7 @@ class Witness:
                 (start, start + size, digest)
                 for (start, size), digest in zip(layout.regions, layout.digests(), strict=True)
             ]
-            found = compare(linux, model, crash=layout.crash, expected=expected)
+            found = differences(linux, model, crash=layout.crash, expected=expected)
         else:
             found = [
                 Difference("the image", *(each if isinstance(each, str) else "reports" for each in (linux, model)))

@@ -58,6 +58,8 @@ def screen_info(fb: Fb | None, boot_params: bytes, *, reuse_video_type: bool = F
         return b""
     if not kind and reuse_video_type:
         kind = boot_params[_ORIG_VIDEO_ISVGA] if boot_params else _VIDEO_TYPE_VGAC
+    if not _can_be_told(fb):
+        kind = 0
     info = bytearray(SCREEN_INFO_SIZE)
     struct.pack_into("<BxxxxxxBBH", info, 0x07, 80, 25, kind, 16)  # columns, lines, type, points
     if kind:
@@ -65,6 +67,12 @@ def screen_info(fb: Fb | None, boot_params: bytes, *, reuse_video_type: bool = F
     if kind and boot_params and boot_params[_ORIG_VIDEO_ISVGA] == kind:
         info[_CAPABILITIES] |= boot_params[_CAPABILITIES] & _VIDEO_CAPABILITY_SKIP_QUIRKS  # EFI's word is final
     return bytes(info)
+
+
+def _can_be_told(fb: Fb) -> bool:
+    """Whether struct screen_info has room for what the driver tells: 16 bits for each size, 8 for a colour's place."""
+    *_, pitch = _FIX.unpack_from(fb[0])
+    return max(pitch, *_mode(fb)) < 1 << 16 and max(max(each) for each in _colours(fb)) < 1 << 8
 
 
 def _put_geometry(info: bytearray, fb: Fb, kind: int) -> None:
