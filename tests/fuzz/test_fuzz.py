@@ -28,6 +28,8 @@ def test_each_target_has_a_small_corpus() -> None:
     assert sum(path.stat().st_size for path in INPUTS) < LARGEST
 
 
+@pytest.mark.needs_atheris
+@pytest.mark.slow(12)
 def test_a_short_run_finds_nothing(tmp_path: Path) -> None:
     """One process imports everything; each target is a child of it."""
     program = Path(__file__).with_name("run.py")

@@ -93,6 +93,7 @@ def kernel(tmp_path: Path) -> Path:
     return small_kernel(tmp_path)
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("cmdline", "files", "source"),
     [
@@ -113,6 +114,7 @@ def test_which_map(
     assert [each[:2] for each in found[1:]] == known[1:]
 
 
+@pytest.mark.needs_namespaces
 def test_folders_come_in_any_order_and_types_as_old_kernels_name_them(tmp_path: Path, kernel: Path) -> None:
     entries = [*PC[::-1], (0xC0000000, 0xC0000FFF, "reserved"), (0xC0001000, 0xC0001FFF, "Unknown E820 type")]
     root = tree(tmp_path / "root", {**memmap(entries), **iomem(SEEN)})
@@ -120,6 +122,7 @@ def test_folders_come_in_any_order_and_types_as_old_kernels_name_them(tmp_path: 
     assert len(ours(root)) == len(entries)
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize("seed", range(12))
 def test_many_computers(seed: int, tmp_path: Path, kernel: Path) -> None:
     """Maps at random, in which memory may be told twice, as where it was plugged in anew."""
@@ -143,6 +146,7 @@ def test_many_computers(seed: int, tmp_path: Path, kernel: Path) -> None:
     assert ours(root) == theirs(root, kernel)
 
 
+@pytest.mark.needs_namespaces
 def test_an_overlap_that_kexec_tools_cuts_a_byte_short(tmp_path: Path, kernel: Path) -> None:
     """Two neighbours that lie across one another: kexec-tools leaves them one byte that both have."""
     entries = [(0, 64 * MIB - 1, "System RAM"), (32 * MIB, 128 * MIB - 1, "System RAM")]
@@ -151,6 +155,7 @@ def test_an_overlap_that_kexec_tools_cuts_a_byte_short(tmp_path: Path, kernel: P
     assert theirs(root, kernel) == [(0x400, 64 * MIB, 0), (64 * MIB - 1, 128 * MIB, 0)]
 
 
+@pytest.mark.needs_namespaces
 def test_types_that_kexec_tools_does_not_know(tmp_path: Path, kernel: Path) -> None:
     """They are passed on as the kernel's own file call passes them on; kexec-tools reserves or forgets them."""
     entries = [*PC, (0x1000000000, 0x10FFFFFFFF, "Soft Reserved"), (0x2000000000, 0x2000000FFF, "Unusable memory")]
@@ -233,6 +238,7 @@ def test_files_that_must_be_there(tmp_path: Path) -> None:
         assert "root" in caught.value.hint
 
 
+@pytest.mark.needs_namespaces
 def test_the_computer_that_this_runs_on(tmp_path: Path, kernel: Path) -> None:
     """Its memory, where the user who runs this may see it; else who may."""
     copies = [Path("/proc/iomem"), *Path("/sys/firmware/memmap").glob("*/*")]

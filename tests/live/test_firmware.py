@@ -126,6 +126,7 @@ def by_address(efi: Efi | None) -> object:
     return {**{name: getattr(efi, name) for name in Efi.__slots__}, "memmap": set(efi.memmap)}
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -146,6 +147,7 @@ def test_efi(changes: dict[str, str | None], expected: bool, tmp_path: Path, ker
         assert found.memmap[0].pack() == struct.pack("<IIQQQQ", 5, 0, *RUNTIME[0][1:])
 
 
+@pytest.mark.needs_namespaces
 def test_noefi(tmp_path: Path, kernel: Path) -> None:
     root = computer(tmp_path, efi())
     found = told(root, kernel, "--noefi")
@@ -154,6 +156,7 @@ def test_noefi(tmp_path: Path, kernel: Path) -> None:
     assert word(zero_page(found), 0x70, 8) == rsdp(str(root)) == 0x7FB7_E014
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("offset", "value"), [(0x1D4, 0), (0x1CC, 2)], ids=["no memory map", "descriptors of the future"]
 )
@@ -165,6 +168,7 @@ def test_a_kernel_that_was_started_without_efi(offset: int, value: int, tmp_path
     assert handed_on(told(root, kernel)) is None
 
 
+@pytest.mark.needs_namespaces
 def test_no_runtime_map(tmp_path: Path, kernel: Path) -> None:
     files = {name: text for name, text in efi().items() if "runtime-map" not in name}
     root = computer(tmp_path, files)
@@ -175,6 +179,7 @@ def test_no_runtime_map(tmp_path: Path, kernel: Path) -> None:
     assert read_firmware(str(whole)).efi is None
 
 
+@pytest.mark.needs_namespaces
 def test_what_kexec_tools_gives_up_efi_for(tmp_path: Path, kernel: Path) -> None:
     """Kernels of Linux 5.7 and later have no need of `runtime`; one day there may be no systab."""
     for name in ("systab", "runtime"):
@@ -185,6 +190,7 @@ def test_what_kexec_tools_gives_up_efi_for(tmp_path: Path, kernel: Path) -> None
         assert handed_on(told(root, kernel)) is None
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("told_by_loader", "text", "expected"),
     [
@@ -220,6 +226,7 @@ def edd_of(page: bytes) -> tuple[list[bytes], list[int]]:
     return entries, [word(page, 0x290 + 4 * n) for n in range(page[0x1EA])]
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     "disks",
     [
@@ -245,6 +252,7 @@ def test_where_the_kernel_looks_for_a_disks_signature(tmp_path: Path) -> None:
     assert read_firmware(str(root)).edd_mbr_signatures == (0, 0x11111111, 0, 0x33333333)
 
 
+@pytest.mark.needs_namespaces
 def test_more_disks_than_have_room(tmp_path: Path, kernel: Path) -> None:
     """Six disks have entries, sixteen have signatures; kexec-tools drops all for the seventh, which has no entry."""
     disks = [disk(0x80 + n, signature=n + 1, version=0x30 if n < 6 else None) for n in range(18)]
@@ -270,6 +278,7 @@ def test_a_damaged_disk(name: str, content: str | bytes, tmp_path: Path) -> None
     assert (found.edd, found.edd_mbr_signatures) == ((), ())
 
 
+@pytest.mark.needs_namespaces
 def test_edd_without_its_driver(tmp_path: Path, kernel: Path) -> None:
     """The running kernel still has what firmware told it; kexec-tools only looks at what the driver shows."""
     parameters = bytearray(PARAMETERS)
@@ -288,6 +297,7 @@ def test_edd_without_its_driver(tmp_path: Path, kernel: Path) -> None:
     assert (len(found.edd), len(found.edd_mbr_signatures)) == (6, 16)
 
 
+@pytest.mark.needs_namespaces
 def test_the_screen_is_the_running_kernels(tmp_path: Path, kernel: Path) -> None:
     """Without a frame buffer; kexec-tools puts memory sizes and its command line's place into the same bytes."""
     root = computer(tmp_path)

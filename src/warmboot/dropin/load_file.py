@@ -9,7 +9,7 @@ from warmboot.dropin.failure import explain, print_not_available
 from warmboot.dropin.loader import LoaderOptions, unpacked
 from warmboot.dropin.output import shown
 from warmboot.dropin.stop import EFAILED, EFALLBACK
-from warmboot.images import anonymous_file
+from warmboot.files.anonymous import anonymous_file
 from warmboot.live.calls import LiveError, kexec_file_load
 from warmboot.uapi import KexecFileRequest
 
@@ -72,7 +72,7 @@ def _cannot_load(kernel: File) -> int:
 
 
 def _in_one_file(parts: Sequence[memoryview]) -> int:
-    from warmboot.live.buffers import joined_file  # noqa: PLC0415 - only for a unified image's own
+    from warmboot.files.anonymous import joined_file  # noqa: PLC0415 - only for a unified image's own
     from warmboot.uapi import Joined  # noqa: PLC0415
 
     joined = Joined(parts)

@@ -94,11 +94,9 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
 
 
 def _module(inputs: Inputs, words: str) -> Module:
-    """A multiboot module: its file, unpacked; the whole is its command line."""
-    from warmboot.images import decompressed  # noqa: PLC0415 - other kernels have no modules
+    from warmboot.placement.modules import read_module  # noqa: PLC0415 - other kernels have no modules
 
-    path = words.partition(" ")[0]
-    return Module(decompressed(inputs.file(path).data, path), words)
+    return read_module(words, lambda path: inputs.file(path).data)
 
 
 def _call(command: Command, request: LoadRequest) -> int:

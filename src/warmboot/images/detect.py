@@ -61,10 +61,14 @@ def identify_bytes(data: memoryview, name: str, kind: str | None = None) -> Imag
 
 
 def _unwrapped(data: memoryview, name: str) -> tuple[memoryview, tuple[str, ...]]:
-    """The content behind all packing, and what was taken off, the outermost first."""
+    """What is left without all packing, and what was taken off, the outermost first.
+
+    Of what is no kernel that is the beginning.
+    """
     if next(matching_kinds(data), None) in ("bzImage64", "bzImage"):
         return data, ()
-    from warmboot.images.decompress import compression, decompressed  # noqa: PLC0415 - most kernels are not packed
+    from warmboot.images.allowance import unpacked  # noqa: PLC0415 - most kernels are not packed
+    from warmboot.images.decompress import compression  # noqa: PLC0415
     from warmboot.images.zboot import is_zboot, zboot_payload  # noqa: PLC0415
 
     wrapping: list[str] = []
@@ -76,7 +80,7 @@ def _unwrapped(data: memoryview, name: str) -> tuple[memoryview, tuple[str, ...]
             data = zboot_payload(data, name)
         else:
             wrapping.append(method)
-            data = decompressed(data, name)
+            data = unpacked(data, name)
     return data, tuple(wrapping)
 
 

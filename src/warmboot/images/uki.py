@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warmboot.errors import InputError, RefusedError
-from warmboot.formats.pe import Section, machine, sections
+from warmboot.formats.pe import I386, X86_64, Section, machine, sections
+from warmboot.images.allowance import unpacked
 from warmboot.images.bzimage import BzImage, parse_bzimage
-from warmboot.images.decompress import decompressed
+from warmboot.images.decompress import compression
 from warmboot.images.probe import is_bzimage
 
 __all__ = ["Uki", "parse_uki"]
 
-_AMD64, _I386 = 0x8664, 0x14C
-_MACHINES = {_AMD64: "x86-64", _I386: "i386", 0xAA64: "arm64", 0x01C2: "arm", 0x5064: "riscv64", 0x6264: "loongarch64"}
+_MACHINES = {X86_64: "x86-64", I386: "i386", 0xAA64: "arm64", 0x01C2: "arm", 0x5064: "riscv64", 0x6264: "loongarch64"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,15 @@ def parse_uki(data: memoryview, name: str, wrapping: tuple[str, ...] = ()) -> Uk
     or that is damaged, RefusedError where it is for another architecture.
     """
     kind = machine(data)
-    if kind not in (_AMD64, _I386):
+    if kind not in (X86_64, I386):
         raise RefusedError(
             f"{name}: wrong architecture: a unified kernel image for {_MACHINES.get(kind or 0, f'machine {kind}')}",
             hint="give one for x86-64",
         )
     found, profiles = _first_profile(sections(data), name)
-    kernel = decompressed(found[".linux"], f"{name}: .linux") if ".linux" in found else memoryview(b"")
+    kernel = found.get(".linux", memoryview(b""))
+    if compression(kernel) is not None:
+        kernel = unpacked(kernel, f"{name}: .linux")
     if not is_bzimage(kernel):
         raise InputError(f"{name}: its .linux section is no bzImage", hint="make the unified kernel image again")
     line = found.get(".cmdline")

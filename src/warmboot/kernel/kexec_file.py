@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import errno
 
+from warmboot.formats.pe import certificate_table
+from warmboot.formats.reading import has, u16, u32
 from warmboot.kernel import rules
 from warmboot.kernel.kexec import kexec_load_permitted
 from warmboot.kernel.kexec_core import do_kimage_alloc_init, sanity_check_segment_list
@@ -97,28 +99,24 @@ def _check_flags(kernel: KernelState, flags: int) -> None:
     kernel.passed(FLAGS)
 
 
-def _field(data: memoryview, offset: int, size: int) -> int:
-    return int.from_bytes(data[offset : offset + size], "little")
-
-
 def _probe(kernel: KernelState, data: memoryview) -> None:
     """bzImage64_probe: the only loader that x86_64 has."""
     problem = ""
     if data.nbytes < 2 * 512:
         problem = f"the file has {data.nbytes} bytes, too few for a bzImage"
-    elif bytes(data[0x202:0x206]) != b"HdrS":
+    elif not has(data, 0x202, b"HdrS"):
         problem = "the file is no bzImage"
-    elif _field(data, 0x1FE, 2) != 0xAA55:
+    elif u16(data, 0x1FE) != 0xAA55:
         problem = "the file has no boot sector's mark"
-    elif _field(data, 0x206, 2) < 0x020C:
+    elif u16(data, 0x206) < 0x020C:
         problem = f"boot protocol {data[0x207]}.{data[0x206]:02d} is older than 2.12"
     elif not data[0x211] & 1:
         problem = "a zImage, which lies below 1 MiB"
-    elif not _field(data, 0x236, 2) & 1:
+    elif not u16(data, 0x236) & 1:
         problem = "a 32-bit kernel, without the 64-bit entry"
-    elif not _field(data, 0x236, 2) & 2:
+    elif not u16(data, 0x236) & 2:
         problem = "a kernel that cannot be loaded above 4 GiB"
-    elif kernel.facts.la57 and not _field(data, 0x236, 2) & 0x20:
+    elif kernel.facts.la57 and not u16(data, 0x236) & 0x20:
         problem = "a kernel that cannot be entered with 5-level page tables, which the running kernel uses"
     if problem:
         raise IMAGE.refuse(problem)
@@ -127,7 +125,7 @@ def _probe(kernel: KernelState, data: memoryview) -> None:
 
 def _check_signature(kernel: KernelState, data: memoryview, sig_enforce: bool) -> None:
     """An unsigned image is refused under lockdown (EPERM), and where signatures are forced (ENODATA)."""
-    if not _is_signed(data):
+    if certificate_table(data) is None:
         if sig_enforce:
             raise SIGNATURE.refuse("the kernel file has no signature, and this kernel forces one", number=errno.ENODATA)
         if kernel.security.lockdown.locked_down_kexec():
@@ -135,16 +133,6 @@ def _check_signature(kernel: KernelState, data: memoryview, sig_enforce: bool) -
                 f"the kernel file has no signature, and the kernel is locked down ({kernel.security.lockdown.mode})"
             )
     kernel.passed(SIGNATURE)
-
-
-def _is_signed(data: memoryview) -> bool:
-    """Whether the file, a PE as EFI wants it, has a certificate table (PE/COFF specification, data directory 4)."""
-    pe = _field(data, 0x3C, 4)
-    if bytes(data[:2]) != b"MZ" or bytes(data[pe : pe + 4]) != b"PE\0\0":
-        return False
-    optional = pe + 24
-    directories = optional + {0x10B: 96, 0x20B: 112}.get(_field(data, optional, 2), 1 << 40)
-    return _field(data, directories - 4, 4) > 4 and _field(data, directories + 4 * 8 + 4, 4) > 0
 
 
 def _check_command_line(kernel: KernelState, request: KexecFileRequest, on_crash: bool) -> None:
@@ -156,7 +144,7 @@ def _check_command_line(kernel: KernelState, request: KexecFileRequest, on_crash
     if data.nbytes < setup_size:
         raise TRUNCATED.refuse(f"the file ends after {data.nbytes} bytes, within its setup part of {setup_size}")
     kernel.passed(TRUNCATED)
-    limit = _field(data, 0x238, 4)
+    limit = u32(data, 0x238)
     size = len(line) + (_ELFCOREHDR if on_crash else 0)
     if size > limit:
         kept = f" with {_ELFCOREHDR} kept for elfcorehdr=" if on_crash else ""
@@ -174,7 +162,7 @@ def _check_room(kernel: KernelState, request: KexecFileRequest, on_crash: bool) 
         raise HOLE.refuse("there is no crash reservation to load into", addresses=(0,))
     segments = []
     parts = [("purgatory", _PURGATORY, _MIN_PURGATORY, 4096), ("boot parameters", _BOOTPARAM, _MIN_BOOTPARAM, 4096)]
-    parts.append(("kernel", _field(data, 0x260, 4), _MIN_KERNEL, _field(data, 0x230, 4) or 4096))
+    parts.append(("kernel", u32(data, 0x260), _MIN_KERNEL, u32(data, 0x230) or 4096))
     if request.initrd_size and not request.flags & KexecFileFlags.NO_INITRAMFS:
         parts.append(("initrd", request.initrd_size, _MIN_INITRD, 4096))
     for name, size, least, align in parts:

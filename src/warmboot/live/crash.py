@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import struct
 
 from warmboot.dump.facts import DumpFacts, KernelText
 from warmboot.errors import InputError, RefusedError
+from warmboot.formats.elf import EHDR_SIZE, PHDR_SIZE, PT_LOAD, header, program_headers
 from warmboot.live.files import read, text, under
 from warmboot.live.iomem import resources
 from warmboot.live.status import crash_elfcorehdr_size
@@ -22,9 +22,7 @@ _TOLD = (E820Type.RESERVED, E820Type.ACPI, E820Type.NVS, E820Type.PMEM, E820Type
 _OTHERS = {name: kind for name, kind in E820_NAMES.items() if kind in _TOLD}
 _CRASH_KERNEL, _GART = "Crash kernel", "GART"
 
-_PT_LOAD = 1
-_EHDR = struct.Struct("<16sHHIQQQIHHHHHH")
-_PHDR = struct.Struct("<IIQQQQQQ")
+_ELF64 = b"\x7fELF\x02\x01\x01"
 _PUD_SIZE = 1 << 30  # bytes: the direct map begins at a multiple of it (CONFIG_RANDOMIZE_MEMORY)
 _TEXT_ALIGN = 1 << 20
 _START_KERNEL_MAP, _KERNEL_IMAGE_SIZE = 0xFFFF_FFFF_8000_0000, 1 << 30  # the most it is, with CONFIG_RANDOMIZE_BASE
@@ -146,19 +144,18 @@ def _kcore(path: str) -> list[Range]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            ehdr = os.pread(fd, _EHDR.size, 0)
-            if len(ehdr) < _EHDR.size or ehdr[:6] != b"\x7fELF\x02\x01":
+            head = os.pread(fd, EHDR_SIZE, 0)
+            ehdr = header(head) if head.startswith(_ELF64) else None
+            if ehdr is None:
                 raise InputError(f"{path}: does not begin with an ELF64 header", hint=_HINT)
-            _, _, _, _, _, phoff, _, _, _, phentsize, phnum, *_ = _EHDR.unpack(ehdr)
-            table = os.pread(fd, phnum * _PHDR.size, phoff)
+            table = os.pread(fd, ehdr.phnum * PHDR_SIZE, ehdr.phoff)
         finally:
             os.close(fd)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}", hint=_HINT) from None
-    if phentsize != _PHDR.size or len(table) < phnum * _PHDR.size:
-        raise InputError(f"{path}: its {phnum} program headers from {phoff:#x} on cannot be read", hint=_HINT)
-    headers = _PHDR.iter_unpack(table)
-    return [Range(vaddr, vaddr + size) for kind, _, _, vaddr, _, _, size, _ in headers if kind == _PT_LOAD]
+    if ehdr.phentsize != PHDR_SIZE or len(table) < ehdr.phnum * PHDR_SIZE:
+        raise InputError(f"{path}: its {ehdr.phnum} program headers from {ehdr.phoff:#x} on cannot be read", hint=_HINT)
+    return [Range(each.vaddr, each.vaddr + each.memsz) for each in program_headers(table, 64) if each.type == PT_LOAD]
 
 
 def _stext(root: str) -> int:

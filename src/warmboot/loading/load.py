@@ -10,7 +10,7 @@ from pathlib import Path
 
 from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
-from warmboot.files.mapped import anonymous_file
+from warmboot.files.anonymous import anonymous_file, joined_file
 from warmboot.files.steady import changed_files
 from warmboot.images import BzImage, Image, Uki, identify, map_file
 from warmboot.images.figures import image_figures
@@ -19,7 +19,6 @@ from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
 from warmboot.live.arch.x86_64.firmware import read_firmware
-from warmboot.live.buffers import joined_file
 from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts

@@ -168,7 +168,7 @@ class BootWatch:
             said = f"; its last words: {self._last_words()}" if self._spoke_at is not None else ", without a word"
             self._fails(
                 f"{self._init} restarted the machine {after}{said}",
-                "an initrd that finds no root file system may do that: see root= in --append, and its words",
+                "look at its words on the console: an initrd that finds no root file system restarts, see root=",
                 when,
             )
         elif self._spoke_at is None:
