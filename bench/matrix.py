@@ -79,7 +79,7 @@ def _cell(series: str, path: Path, cell: Cell, args: argparse.Namespace, coverag
 
 def _busy(path: Path, coverage: Coverage) -> bool:
     began = time.monotonic()
-    found = busy.compare(path)
+    found = busy.compare_callers(path)
     different = [each for each in found if each[1] != each[2]]
     _line(f"{_BUSY}: 1 GiB, {busy.APPEND}", len(found), len(different), began)
     for operation, linux, model in different[:_SHOWN]:

@@ -42,6 +42,11 @@ _NEEDS: dict[str, tuple[Callable[[], bool], str, str]] = {
         "apt and its package sources",
         "tools/test -m needs_apt   (on Debian, or a system made from it)",
     ),
+    "needs_atheris": (
+        abilities.has_atheris,
+        "atheris, a fuzzer for CPython up to 3.13",
+        "python -m pip install atheris && tools/test -m needs_atheris",
+    ),
 }
 _not_run: dict[str, list[str]] = {}
 
@@ -94,6 +99,12 @@ class _Failures:
             what = f" - {crash.message.partition(chr(10))[0]}" if crash else ""
             self._reporter.write_line("")  # ends the line of dots
             self._reporter.write_line(f"FAILED {report.nodeid}{what}", red=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let what tests share ask whether the test is marked."""
+    abilities.begin({mark.name for mark in item.iter_markers()})
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

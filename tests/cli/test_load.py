@@ -205,7 +205,7 @@ def test_a_dry_run_on_a_kernel_without_kexec(computer: Path) -> None:
 
 
 def test_a_dry_run_looks_at_the_files(computer: Path, tmp_path: Path) -> None:
-    words = ["load", KERNEL, "--dry-run", "--call", "kexec_file_load", "--initrd"]
+    words: list[str | Path] = ["load", KERNEL, "--dry-run", "--call", "kexec_file_load", "--initrd"]
     written = tmp_path / "written"
     written.write_bytes(b"070701" * 3000)
     with written.open("ab"):

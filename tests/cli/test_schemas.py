@@ -87,6 +87,7 @@ def test_rehearse(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert refused["stages"][-1]["figures"]["passed"]
 
 
+@pytest.mark.needs_qemu
 def test_rehearse_with_a_boot(image: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = run(capsys, "rehearse", image, "--until", "demo kernel: halted", "--memory", "128M", "--json")
     found = checked(text, "rehearse")
@@ -103,6 +104,7 @@ def load(tmp_path: Path, *words: str | Path) -> dict[str, Any]:
     return checked(done.stdout, str(words[0]))
 
 
+@pytest.mark.needs_namespaces
 def test_load_unload_and_status(tmp_path: Path) -> None:
     assert load(tmp_path, "load", kernel("6.12"), "--json")["exit_status"] == 0
     assert load(tmp_path, "load", kernel("6.12"), "--call", "kexec_file_load", "--json")["exit_status"] == 0
@@ -151,6 +153,7 @@ def test_errors(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert found["hint"]
 
 
+@pytest.mark.needs_qemu
 def test_ctrl_c_in_a_boot(image: Path, tmp_path: Path) -> None:
     console = tmp_path / "console"
     words = ["rehearse", image, "--memory", "128M", "--until", "never", "--console", console, "--json"]
@@ -166,6 +169,19 @@ def test_ctrl_c_in_a_boot(image: Path, tmp_path: Path) -> None:
     found = checked(out.decode(), "error")
     assert (found["verdict"], found["exit_status"]) == ("interrupted", 130)
     assert found["qemu_version"]
+
+
+def test_a_fault_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, image: Path) -> None:
+    """Whoever reads JSON gets JSON, and the traceback is not lost."""
+
+    def faulty(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr("warmboot.cli.inspect.identify", faulty)
+    with pytest.raises(ZeroDivisionError):
+        main(["inspect", str(image), "--json"])
+    found = checked(capsys.readouterr().out, "error")
+    assert found["verdict"] == "a fault in warmboot: ZeroDivisionError: division by zero"
 
 
 def test_ctrl_c(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, image: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmboot.debian import Suite, cache_folder, packages
-from warmboot.debian.lists import parse_packages, parse_release, signed_digests
+from warmboot.debian.lists import package_digests, parse_release, signed_lists
 from warmboot.debian.mirrors import MIRROR_VARIABLE
 from warmboot.debian.signatures import is_signed, signed_text
 from warmboot.errors import MissingToolError, RefusedError
@@ -43,10 +43,13 @@ def the(lists: Path, ending: str) -> Path:
 
 
 def test_what_debian_has_signed(lists: Path) -> None:
-    digests = signed_digests(lists, [ARCHIVE])
-    assert digests
-    assert all(len(each) == 64 for found in digests.values() for each in found)
-    assert signed_digests(lists, ["bookworm-backports"]) == {}
+    [data] = signed_lists(lists, [ARCHIVE])
+    assert bytes(data[:9]) == b"Package: "
+    name = bytes(data[9:100]).partition(b"\n")[0].decode()
+    found = list(package_digests(data, [name, "absent"]))
+    assert found
+    assert all(each == name and len(digest) == 64 for each, digest in found)
+    assert signed_lists(lists, ["bookworm-backports"]) == []
 
 
 def test_a_list_that_was_changed(lists: Path) -> None:
@@ -54,7 +57,7 @@ def test_a_list_that_was_changed(lists: Path) -> None:
     path.unlink()
     path.with_name(path.name.partition("_Packages")[0] + "_Packages").write_bytes(b"Package: x\nSHA256: 00\n")
     with pytest.raises(RefusedError, match="not the list that Debian has signed"):
-        signed_digests(lists, [ARCHIVE])
+        signed_lists(lists, [ARCHIVE])
 
 
 @pytest.mark.parametrize("change", ["before", "within", "after", "missing", "empty"])
@@ -74,22 +77,22 @@ def test_a_release_file_that_was_changed(lists: Path, change: str) -> None:
         case "empty":
             path.write_bytes(b"")
     with pytest.raises(RefusedError):
-        signed_digests(lists, [ARCHIVE])
+        signed_lists(lists, [ARCHIVE])
 
 
 def test_another_archives_signed_list_is_not_this_ones(lists: Path) -> None:
     for path in list(lists.iterdir()):
         path.rename(path.with_name(path.name.replace(f"_{ARCHIVE}_", "_bookworm_")))
     with pytest.raises(RefusedError, match="a signed list of 'bookworm-updates', not of bookworm"):
-        signed_digests(lists, ["bookworm"])
+        signed_lists(lists, ["bookworm"])
 
 
 def test_a_keyring_without_debians_keys(lists: Path, tmp_path: Path) -> None:
     (tmp_path / "keys").write_bytes(b"")
     with pytest.raises(RefusedError, match="not signed by Debian's keys"):
-        signed_digests(lists, [ARCHIVE], keyring=tmp_path / "keys")
+        signed_lists(lists, [ARCHIVE], keyring=tmp_path / "keys")
     with pytest.raises(MissingToolError, match="absent is missing"):
-        signed_digests(lists, [ARCHIVE], keyring=tmp_path / "absent")
+        signed_lists(lists, [ARCHIVE], keyring=tmp_path / "absent")
 
 
 @pytest.mark.parametrize(
@@ -186,18 +189,21 @@ def test_a_release_file_is_read() -> None:
 
 
 def test_a_package_list_is_read() -> None:
-    text = b"Package: a\nDescription: x\n SHA256: 00\nSHA256: 11\n\nPackage: b\n\nSHA256: 22\nPackage: c\n\n"
-    assert list(parse_packages(text)) == [("a", "11"), ("c", "22")]
+    ones, twos = "1" * 64, "2" * 64
+    text = f"Package: a\nDescription: x\n SHA256: {twos}\nSHA256: {ones}\n\nPackage: b\n\nSHA256: {ones}\n"
+    text += f"Package: a\nSHA256: {twos}\n\nPackage: a.c\nSHA256: {ones}\n\nPackage: axc\nSHA256: {twos}\n"
+    data = text.encode()
+    assert list(package_digests(data, ["a", "b"])) == [("a", ones), ("a", twos)]
+    assert list(package_digests(data, ["a.c"])) == [("a.c", ones)]
+    assert list(package_digests(data, [])) == []
 
 
 @given(
     st.binary(max_size=300)
-    | st.lists(st.sampled_from(["Package: a", "SHA256: 1", "", " x", "Codename"])).map(
+    | st.lists(st.sampled_from(["Package: a", "SHA256: " + "1" * 64, "", " x", "Codename"])).map(
         lambda lines: "\n".join(lines).encode()
     )
 )
 def test_whatever_a_mirror_says(data: bytes) -> None:
     parse_release(data.decode("utf-8", "replace"))
-    for name, digest in parse_packages(data):
-        assert name
-        assert digest
+    assert set(package_digests(data, ["a"])) <= {("a", "1" * 64)}

@@ -17,8 +17,6 @@ from warmboot.debian import kernel
 from warmboot.live.calls import LiveError
 from warmboot.loading.explain import explain_load
 
-pytestmark = pytest.mark.needs_namespaces
-
 _MIB = 1 << 20
 
 
@@ -34,6 +32,7 @@ def _for_a_person(found: Captured) -> list[str]:
     return lines[at + 1 :]
 
 
+@pytest.mark.needs_namespaces
 def test_the_rule_that_the_model_finds_broken(tmp_path: Path) -> None:
     root = CrashMachine().write(tmp_path)
     words = ("-c", "-p", kernel("6.12"), "--entry=0x100000")
@@ -43,6 +42,7 @@ def test_the_rule_that_the_model_finds_broken(tmp_path: Path) -> None:
     assert "kexec: try: " in said
 
 
+@pytest.mark.needs_namespaces
 def test_an_image_that_is_too_large_is_not_copied(tmp_path: Path) -> None:
     """The model makes all its checks before it reads a byte; what it would read is not even there."""
     end = 512 * _MIB - 1
@@ -56,6 +56,7 @@ def test_an_image_that_is_too_large_is_not_copied(tmp_path: Path) -> None:
     assert "rule half_of_memory, sanity_check_segment_list" in said
 
 
+@pytest.mark.needs_namespaces
 def test_another_errno_than_the_models_is_explained_plainly(tmp_path: Path) -> None:
     root = CrashMachine().write(tmp_path)
     said = "\n".join(_for_a_person(_refused(root, ["-c", "-p", kernel("6.12"), "--entry=0x100000"], errno.EBUSY)))
@@ -63,6 +64,7 @@ def test_another_errno_than_the_models_is_explained_plainly(tmp_path: Path) -> N
     assert "under way" in said
 
 
+@pytest.mark.needs_namespaces
 def test_a_computer_whose_facts_cannot_be_read_is_no_reason_to_be_silent(tmp_path: Path) -> None:
     ram = [(0x100000, 0x3FFFFFFF, "System RAM")]
     root = tree(tmp_path, memmap(ram) | iomem(ram) | {"proc/cpuinfo": "flags\t\t: fpu lm\n"})

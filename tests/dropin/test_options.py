@@ -18,8 +18,6 @@ from support.side_by_side import run_all
 from warmboot.dropin.options import ARCHITECTURE, EXTRA, FILE_TYPES, GENERAL, LOADER, SHORT, SHORT_MEANINGS, TAKEN_BY
 from warmboot.dropin.usage import print_usage
 
-pytestmark = pytest.mark.needs_namespaces
-
 _PAGE = Path(__file__).parents[2] / "docs" / "kexec.md"
 _BEGIN, _END = "<!-- options -->\n", "<!-- end of options -->"
 _ALL = GENERAL + ARCHITECTURE + LOADER
@@ -79,11 +77,13 @@ def _help() -> str:
     return subprocess.run([*kexec_tools("sid"), "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
+@pytest.mark.needs_namespaces
 def test_the_long_options_are_those_that_it_lists_in_its_order(computer: Path) -> None:
     [message] = _said(computer, "--=")
     assert re.findall(r"'--([^'=]+)'", message) == [name for name, _, _ in _ALL]
 
 
+@pytest.mark.needs_namespaces
 def test_the_same_long_options_take_an_argument(computer: Path) -> None:
     said = _said(computer, *(f"--{name}" if takes else f"--{name}=x" for name, takes, _ in _ALL))
     for (name, takes, _), message in zip(_ALL, said, strict=True):
@@ -91,6 +91,7 @@ def test_the_same_long_options_take_an_argument(computer: Path) -> None:
         assert message == f"kexec: option '--{name}' {wrong}"
 
 
+@pytest.mark.needs_namespaces
 def test_the_short_options_are_the_same(computer: Path) -> None:
     letters = [chr(code) for code in range(33, 127) if chr(code) not in ":;-?"]
     said = _said(computer, *(f"-{letter} --bogus" for letter in letters if SHORT_MEANINGS.get(letter) not in _AT_ONCE))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import struct
 
 import pytest
@@ -53,19 +54,22 @@ def refusals() -> Hop:
         """
 try nobody /opt/warmboot/kexec -c -l /stage/k
 try nobody /opt/warmboot/warmboot load /stage/k
-mkdir /large; mount -t tmpfs -o size=800M none /large; truncate -s 490M /large/file
+mkdir /large; mount -t tmpfs -o size=400M none /large; truncate -s 245M /large/file
 try ours -i -c -l /stage/k --initrd=/large/file
 try warmboot load /stage/k --initrd /large/file
 umount /large
-try ours -c -l /stage/k --mem-min=0x20000000 --mem-max=0x20ffffff
+try ours -c -l /stage/k --mem-min=0x10000000 --mem-max=0x10ffffff
 try ours -c -l /stage/arm64
 try ours -c -p /stage/k
 try ours -s -p /stage/k
 try warmboot load --panic /stage/k
 try ours -e
 try warmboot exec --yes
-truncate -s 300M /tmp/slow
-/opt/warmboot/kexec -i -c -l /stage/k --initrd=/tmp/slow & sleep 4; kill -9 $!; wait $! 2>/dev/null; rm /tmp/slow
+truncate -s 150M /tmp/slow
+/opt/warmboot/kexec -i -c -l /stage/k --initrd=/tmp/slow & slow=$!
+until ls -l /proc/$slow/fd 2>/dev/null | grep -q /tmp/slow || ! kill -0 $slow; do :; done
+kill -9 $slow
+try wait $slow; rm /tmp/slow
 try ours -S -l
 try ours -c -l /stage/k --command-line=killed
 try ours -u
@@ -88,7 +92,7 @@ try warmboot load --dry-run /stage/k
     )
     arm64 = bytes(0x38) + b"ARM\x64" + bytes(0x1000)
     stage = {"k": kernel.read_bytes(), "arm64": arm64, "busy": _BUSY.encode()}
-    journey = travel(kernel, [script], stage, memory="1G", timeout=400.0)
+    journey = travel(kernel, [script], stage, memory="512M", timeout=400.0)
     assert len(journey.hops[0].statuses) == script.count("BEGIN"), journey.last_words()
     return journey.hops[0]
 
@@ -101,7 +105,7 @@ REFUSED = [
         "ours -i -c -l /stage/k --initrd",
         255,
         "kexec_load failed: Invalid argument",
-        "(initrd) takes 125440 pages, half of memory is",
+        "(initrd) takes 62720 pages, half of memory is",
     ),
     ("warmboot load /stage/k --initrd", 1, "refused EINVAL by half_of_memory", "(initrd) takes"),
     ("ours -c -l /stage/k --mem-min", 1, "locate_hole failed", "no room for the kernel"),
@@ -134,6 +138,7 @@ def test_refusal(refusals: Hop, command: str, status: int, read: str, told: str)
 
 
 def test_a_load_that_was_killed_leaves_nothing_behind(refusals: Hop) -> None:
+    assert said(refusals, "wait")[0] == 128 + signal.SIGKILL
     assert said(refusals, "ours -c -l /stage/k --command-line=killed")[0] == 0
     assert said(refusals, "ours -u")[0] == 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import lzma
 import os
 import struct
@@ -13,6 +14,7 @@ from pathlib import Path
 import lz4.frame
 import pytest
 import zstandard
+from elftools.elf.elffile import ELFFile
 
 from support.formats import COMPRESSIONS, samples, vmlinux, zboot
 from warmboot.debian import KERNELS
@@ -25,9 +27,9 @@ KIB, MIB = 1 << 10, 1 << 20
 DATA = b"".join(struct.pack("<Q", each * 0x9E3779B97F4A7C15 & (1 << 40) - 1) for each in range(70_000))
 
 
-def unpacked(data: bytes, **more: int) -> bytes:
+def unpacked(data: bytes, limit: int | None = None) -> bytes:
     """What `data` unpacks to."""
-    return bytes(decompressed(memoryview(data), "file", **more))
+    return bytes(decompressed(memoryview(data), "file", limit=limit))
 
 
 # --- what is right -------------------------------------------------------------------------------------------------
@@ -241,6 +243,12 @@ print(image.kind, image.wrapping, image.file.nbytes, sum(each.data.nbytes for ea
 """
 
 
+def loaded_end(kernel: ElfImage) -> int:
+    """The offset in the file after the last byte that is loaded."""
+    segments = ELFFile(io.BytesIO(kernel.file)).iter_segments("PT_LOAD")
+    return max(int(each["p_offset"] + each["p_filesz"]) for each in segments)
+
+
 def large(method: str) -> bytes:
     """A vmlinux with much behind it, as debugging symbols are, packed; as one stream, where that is fast."""
     kernel = bytes(vmlinux("6.12"))
@@ -265,7 +273,8 @@ def test_a_large_kernel_takes_little_memory_of_its_own(method: str, tmp_path: Pa
     kernel = identify_bytes(vmlinux("6.12"), "vmlinux")
     assert isinstance(kernel, ElfImage)
     loaded = sum(each.data.nbytes for each in kernel.segments)
-    assert done.stdout == f"elf-x86_64 ('{method}',) {LARGE} {loaded}\n"
+    kept = max(loaded_end(kernel) + 16 * MIB, 64 * MIB)  # symbols are checked, and not kept
+    assert done.stdout == f"elf-x86_64 ('{method}',) {kept} {loaded}\n"
 
 
 def test_xz_takes_its_dictionary_and_little_more(tmp_path: Path) -> None:
@@ -276,4 +285,80 @@ def test_xz_takes_its_dictionary_and_little_more(tmp_path: Path) -> None:
         [sys.executable, "-c", WITHIN_64_MIB, path], capture_output=True, text=True, check=False, timeout=300
     )
     assert done.stderr == ""
-    assert done.stdout.startswith(f"elf-x86_64 ('xz',) {101 * MIB} ")
+    assert done.stdout.startswith(f"elf-x86_64 ('xz',) {64 * MIB} ")
+
+
+# --- bombs ---------------------------------------------------------------------------------------------------------
+
+# RLIMIT_FSIZE counts what is written to a file in memory, too; what is refused is told by the last line.
+KEEPING_LITTLE = """
+import resource, sys
+from warmboot.errors import WarmbootError
+from warmboot.images import identify
+most = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+resource.setrlimit(resource.RLIMIT_DATA, (64 << 20, 64 << 20))
+try:
+    print(identify(sys.argv[1]).kind)
+except WarmbootError as error:
+    print(type(error).__name__, error)
+"""
+
+
+def identified(path: Path, most: int) -> str:
+    """What `identify` says in a process that may keep so many bytes of what it unpacks."""
+    done = subprocess.run(
+        [sys.executable, "-c", KEEPING_LITTLE, path, str(most)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("method", ["gzip", "zstd", "xz", "lz4", "lz4 legacy"])
+def test_gigabytes_of_no_kernel_are_told_by_their_beginning(method: str, tmp_path: Path) -> None:
+    path = tmp_path / "kernel"
+    path.write_bytes(bomb(method) * 64)  # 4 GiB
+    assert (
+        identified(path, 0) == f"UnknownFormatError {path}: no kernel: its first bytes are of no format that is "
+        f"known (within {method})"
+    )
+
+
+@pytest.mark.parametrize("method", ["gzip", "zstd"])
+def test_a_kernel_that_never_ends_is_refused_where_it_should_have_ended(method: str, tmp_path: Path) -> None:
+    pack, path = COMPRESSIONS[method], tmp_path / "kernel"
+    more = pack(b"\xf4\0" * (32 * MIB)) * 63
+    path.write_bytes(pack(demo_kernel()) + more)
+    assert identified(path, 64 * MIB) == f"RefusedError {path}: more than 80 MiB when unpacked"
+    path.write_bytes(pack(samples()["elf64"]) + more)
+    assert identified(path, 64 * MIB) == f"RefusedError {path}: more than 2112 MiB when unpacked"
+    path.write_bytes(pack(samples()["elf64"]) + pack(b"\xf4\0" * (32 * MIB)) * 20)  # a vmlinux with many symbols
+    assert identified(path, 64 * MIB) == "elf-x86_64"
+
+
+def test_a_kernel_that_says_it_is_too_large() -> None:
+    claims = bytearray(demo_kernel())
+    struct.pack_into("<I", claims, 0x1F4, (2 << 30) // 16)
+    elf = bytearray(samples()["elf64"])
+    struct.pack_into("<QQ", elf, 64 + 32, 3 << 30, 3 << 30)  # p_filesz, p_memsz
+    boot = zboot(COMPRESSIONS["zstd"](demo_kernel()), "zstd")[:12] + struct.pack("<I", 3 << 30) + bytes(1000)
+    unified = bytearray(samples()["uki"])
+    struct.pack_into("<I", unified, 0x40 + 24 + 240 + 16, 0xFFFF_FFF0)  # SizeOfRawData
+    for data in (claims, elf, boot, unified):
+        with pytest.raises(RefusedError, match=r"kernel: unpacks to a kernel that says it has \d+ bytes, more than"):
+            identify_bytes(memoryview(gzip.compress(data)), "kernel")
+
+
+def test_one_stream_alone() -> None:
+    """A file of several archives is no packed file, and loses nothing."""
+    for method, pack in COMPRESSIONS.items():
+        one, cpio = pack(DATA[:5000]), b"070701" + bytes(1000)
+        assert bytes(decompressed(memoryview(one), "module", alone=True)) == DATA[:5000]
+        assert bytes(decompressed(memoryview(one + bytes(700)), "module", alone=True)) == DATA[:5000]
+        for more in (cpio, bytes(512) + cpio, bytes(3 * MIB) + cpio, *([one] if method != "lzma" else [])):
+            data = memoryview(one + more)
+            assert decompressed(data, "module", alone=True) is data, (method, more[:6])

@@ -18,8 +18,6 @@ from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError
 from warmboot.uapi import Joined, Readable, Segment, Source, Unreadable
 
-pytestmark = pytest.mark.needs_namespaces
-
 MIB = 1 << 20
 HEAD = """
 import os, sys
@@ -66,6 +64,7 @@ attempt(calls.kexec_load, LoadRequest(0x1234, segments, KexecArch.X86_64 | Kexec
 """
 
 
+@pytest.mark.needs_namespaces
 def test_kexec_load(files: list[Path]) -> None:
     data = [each.read_bytes() for each in files]
     found, printed = run(LOAD, *files)
@@ -86,6 +85,7 @@ def test_kexec_load(files: list[Path]) -> None:
     )
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize("number", [errno.EPERM, errno.EBUSY, errno.EADDRNOTAVAIL, errno.ENOSYS, errno.ENOMEM])
 def test_a_refusal_has_the_kernels_errno(number: int, files: list[Path]) -> None:
     text = LiveError(number, "kexec_load").strerror
@@ -100,6 +100,7 @@ attempt(calls.kexec_file_load, 99, None, b"quiet", KexecFileFlags.NO_CMA | Kexec
 """
 
 
+@pytest.mark.needs_namespaces
 def test_kexec_file_load(files: list[Path]) -> None:
     data = [each.read_bytes() for each in files]
     script = FILE_LOAD.replace("99", "kernel")
@@ -112,6 +113,7 @@ def test_kexec_file_load(files: list[Path]) -> None:
     )
 
 
+@pytest.mark.needs_namespaces
 def test_other_calls() -> None:
     script = """
 attempt(calls.kexec_unload)

@@ -32,6 +32,7 @@ def theirs(line: str, tmp_path: Path, *words: str) -> str:
     return page[4096:].partition(b"\0")[0].decode()
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize("line", LINES)
 def test_what_is_used_again(line: str, tmp_path: Path) -> None:
     found = theirs(line, tmp_path)
@@ -39,6 +40,7 @@ def test_what_is_used_again(line: str, tmp_path: Path) -> None:
     assert "BOOT_IMAGE" not in found
 
 
+@pytest.mark.needs_namespaces
 def test_with_what_is_appended(tmp_path: Path) -> None:
     line = theirs(LINES[0], tmp_path, "--append=single debug")
     assert (

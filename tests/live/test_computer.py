@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from support.computers import Files, iomem, memmap, small_kernel, told, tree
 from support.peer import Captured
 from warmboot.errors import InputError
-from warmboot.live.computer import la57, memory_map, on_xen, read_computer
+from warmboot.live.arch.x86_64.processor import la57
+from warmboot.live.computer import memory_map, on_xen, read_computer
 from warmboot.memmap import E820Entry, E820Type, Range
 
 MIB = 1 << 20
@@ -93,6 +95,7 @@ def kernel(tmp_path: Path) -> Path:
     return small_kernel(tmp_path)
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("cmdline", "files", "source"),
     [
@@ -113,6 +116,7 @@ def test_which_map(
     assert [each[:2] for each in found[1:]] == known[1:]
 
 
+@pytest.mark.needs_namespaces
 def test_folders_come_in_any_order_and_types_as_old_kernels_name_them(tmp_path: Path, kernel: Path) -> None:
     entries = [*PC[::-1], (0xC0000000, 0xC0000FFF, "reserved"), (0xC0001000, 0xC0001FFF, "Unknown E820 type")]
     root = tree(tmp_path / "root", {**memmap(entries), **iomem(SEEN)})
@@ -120,6 +124,7 @@ def test_folders_come_in_any_order_and_types_as_old_kernels_name_them(tmp_path: 
     assert len(ours(root)) == len(entries)
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize("seed", range(12))
 def test_many_computers(seed: int, tmp_path: Path, kernel: Path) -> None:
     """Maps at random, in which memory may be told twice, as where it was plugged in anew."""
@@ -143,6 +148,7 @@ def test_many_computers(seed: int, tmp_path: Path, kernel: Path) -> None:
     assert ours(root) == theirs(root, kernel)
 
 
+@pytest.mark.needs_namespaces
 def test_an_overlap_that_kexec_tools_cuts_a_byte_short(tmp_path: Path, kernel: Path) -> None:
     """Two neighbours that lie across one another: kexec-tools leaves them one byte that both have."""
     entries = [(0, 64 * MIB - 1, "System RAM"), (32 * MIB, 128 * MIB - 1, "System RAM")]
@@ -151,6 +157,7 @@ def test_an_overlap_that_kexec_tools_cuts_a_byte_short(tmp_path: Path, kernel: P
     assert theirs(root, kernel) == [(0x400, 64 * MIB, 0), (64 * MIB - 1, 128 * MIB, 0)]
 
 
+@pytest.mark.needs_namespaces
 def test_types_that_kexec_tools_does_not_know(tmp_path: Path, kernel: Path) -> None:
     """They are passed on as the kernel's own file call passes them on; kexec-tools reserves or forgets them."""
     entries = [*PC, (0x1000000000, 0x10FFFFFFFF, "Soft Reserved"), (0x2000000000, 0x2000000FFF, "Unusable memory")]
@@ -226,13 +233,22 @@ def test_who_sees_no_addresses(tmp_path: Path) -> None:
 
 def test_files_that_must_be_there(tmp_path: Path) -> None:
     root = tree(tmp_path, {**iomem(SEEN), **CPU})
-    for name in ("cpuinfo", "iomem"):
-        (root / "proc" / name).unlink()
-        with pytest.raises(InputError, match=f"{name}: cannot be read: No such file") as caught:
-            read_computer(str(root))
-        assert "root" in caught.value.hint
+    (root / "proc/iomem").unlink()
+    with pytest.raises(InputError, match="iomem: cannot be read: No such file") as caught:
+        read_computer(str(root))
+    assert "root" in caught.value.hint
 
 
+def test_firmwares_map_is_enough(tmp_path: Path) -> None:
+    """As for kexec-tools, where /proc is not mounted."""
+    root = tree(tmp_path, memmap(PC))
+    shutil.rmtree(root / "proc")
+    found = read_computer(str(root))
+    assert found.e820 == memory_map(str(root))
+    assert (found.crash_kernel, found.la57) == ([], False)
+
+
+@pytest.mark.needs_namespaces
 def test_the_computer_that_this_runs_on(tmp_path: Path, kernel: Path) -> None:
     """Its memory, where the user who runs this may see it; else who may."""
     copies = [Path("/proc/iomem"), *Path("/sys/firmware/memmap").glob("*/*")]

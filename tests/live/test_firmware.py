@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from support.computers import Files, iomem, memmap, small_kernel, told, tree, zero_page
 from support.peer import Captured
@@ -126,6 +128,7 @@ def by_address(efi: Efi | None) -> object:
     return {**{name: getattr(efi, name) for name in Efi.__slots__}, "memmap": set(efi.memmap)}
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -146,6 +149,7 @@ def test_efi(changes: dict[str, str | None], expected: bool, tmp_path: Path, ker
         assert found.memmap[0].pack() == struct.pack("<IIQQQQ", 5, 0, *RUNTIME[0][1:])
 
 
+@pytest.mark.needs_namespaces
 def test_noefi(tmp_path: Path, kernel: Path) -> None:
     root = computer(tmp_path, efi())
     found = told(root, kernel, "--noefi")
@@ -154,6 +158,7 @@ def test_noefi(tmp_path: Path, kernel: Path) -> None:
     assert word(zero_page(found), 0x70, 8) == rsdp(str(root)) == 0x7FB7_E014
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("offset", "value"), [(0x1D4, 0), (0x1CC, 2)], ids=["no memory map", "descriptors of the future"]
 )
@@ -165,6 +170,7 @@ def test_a_kernel_that_was_started_without_efi(offset: int, value: int, tmp_path
     assert handed_on(told(root, kernel)) is None
 
 
+@pytest.mark.needs_namespaces
 def test_no_runtime_map(tmp_path: Path, kernel: Path) -> None:
     files = {name: text for name, text in efi().items() if "runtime-map" not in name}
     root = computer(tmp_path, files)
@@ -175,6 +181,7 @@ def test_no_runtime_map(tmp_path: Path, kernel: Path) -> None:
     assert read_firmware(str(whole)).efi is None
 
 
+@pytest.mark.needs_namespaces
 def test_what_kexec_tools_gives_up_efi_for(tmp_path: Path, kernel: Path) -> None:
     """Kernels of Linux 5.7 and later have no need of `runtime`; one day there may be no systab."""
     for name in ("systab", "runtime"):
@@ -185,6 +192,7 @@ def test_what_kexec_tools_gives_up_efi_for(tmp_path: Path, kernel: Path) -> None
         assert handed_on(told(root, kernel)) is None
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     ("told_by_loader", "text", "expected"),
     [
@@ -220,6 +228,7 @@ def edd_of(page: bytes) -> tuple[list[bytes], list[int]]:
     return entries, [word(page, 0x290 + 4 * n) for n in range(page[0x1EA])]
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     "disks",
     [
@@ -245,6 +254,7 @@ def test_where_the_kernel_looks_for_a_disks_signature(tmp_path: Path) -> None:
     assert read_firmware(str(root)).edd_mbr_signatures == (0, 0x11111111, 0, 0x33333333)
 
 
+@pytest.mark.needs_namespaces
 def test_more_disks_than_have_room(tmp_path: Path, kernel: Path) -> None:
     """Six disks have entries, sixteen have signatures; kexec-tools drops all for the seventh, which has no entry."""
     disks = [disk(0x80 + n, signature=n + 1, version=0x30 if n < 6 else None) for n in range(18)]
@@ -270,6 +280,7 @@ def test_a_damaged_disk(name: str, content: str | bytes, tmp_path: Path) -> None
     assert (found.edd, found.edd_mbr_signatures) == ((), ())
 
 
+@pytest.mark.needs_namespaces
 def test_edd_without_its_driver(tmp_path: Path, kernel: Path) -> None:
     """The running kernel still has what firmware told it; kexec-tools only looks at what the driver shows."""
     parameters = bytearray(PARAMETERS)
@@ -288,6 +299,7 @@ def test_edd_without_its_driver(tmp_path: Path, kernel: Path) -> None:
     assert (len(found.edd), len(found.edd_mbr_signatures)) == (6, 16)
 
 
+@pytest.mark.needs_namespaces
 def test_the_screen_is_the_running_kernels(tmp_path: Path, kernel: Path) -> None:
     """Without a frame buffer; kexec-tools puts memory sizes and its command line's place into the same bytes."""
     root = computer(tmp_path)
@@ -331,6 +343,16 @@ def test_the_structures_are_as_long_as_the_kernels() -> None:
     assert [len(each) for each in fb(b"")] == [80, 160]
 
 
+@pytest.mark.parametrize("at", [(0, 48), (1, 0), (1, 24), (1, 32)])
+def test_a_screen_of_absurd_sizes_is_none(at: tuple[int, int]) -> None:
+    """What struct screen_info has no room for (its pitch, width, depth, the place of red) is not handed on."""
+    part, offset = at
+    told = [bytearray(each) for each in fb(b"EFI VGA")]
+    struct.pack_into("<I", told[part], offset, 1 << 20)
+    info = screen.screen_info((bytes(told[0]), bytes(told[1])), bytes(PARAMETERS))
+    assert (info[15], word(info, 0x18)) == (0, 0)
+
+
 @pytest.mark.parametrize(("name", "kind", "size"), [(b"VESA VGA", 0x23, 48), (b"EFI VGA", 0x70, 3 << 20)])
 def test_firmwares_frame_buffer(name: bytes, kind: int, size: int) -> None:
     """lfb_size is in 64 KiB for VESA, in bytes for EFI (drivers/firmware/sysfb.c)."""
@@ -364,6 +386,41 @@ def test_the_frame_buffer_of_another_driver() -> None:
     assert info[15] == PARAMETERS[15]
     assert word(info, 0x18) == 0xC000_0000
     assert screen.screen_info(foreign, b"", reuse_video_type=True)[15] == 1
+
+
+def test_a_screen_that_is_not_handed_on_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with --reuse-video-type, where the driver keeps the address to itself: at 0 there is no screen."""
+    said: list[str] = []
+    for reuse in (False, True):
+        monkeypatch.setattr(screen, "read_fb", lambda _: fb(b"i915drmfb", 0, 0))
+        found = read_firmware(str(computer(tmp_path / str(reuse))), reuse_video_type=reuse, tell=said.append)
+        assert (found.screen_info[15], word(found.screen_info, 0x18)) == (0, 0)
+    line = "the screen is not handed on: it is the driver i915drmfb's, and stays dark until its next driver"
+    assert said == [line] * 2
+    monkeypatch.setattr(screen, "read_fb", lambda _: fb(b"EFI VGA"))
+    read_firmware(str(tmp_path / "True"), tell=said.append)
+    assert len(said) == 2
+
+
+@given(fix=st.binary(min_size=80, max_size=80), var=st.binary(min_size=160, max_size=160), reuse=st.booleans())
+@example(fix=fb(b"EFI VGA")[0], var=struct.pack("<II", 70000, 768).ljust(160, b"\0"), reuse=False)
+def test_whatever_a_driver_answers(fix: bytes, var: bytes, reuse: bool) -> None:
+    assert len(screen.screen_info((fix, var), bytes(PARAMETERS), reuse_video_type=reuse)) in {0, 64}
+    screen.frame_buffer((fix, var))
+
+
+def test_what_does_not_fit_is_told_and_the_rest_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    wide = (fb(b"EFI VGA")[0], struct.pack("<II", 70000, 768).ljust(160, b"\0"))
+    monkeypatch.setattr(screen, "read_fb", lambda _: wide)
+    found = read_firmware(str(computer(tmp_path)), tell=said.append)
+    assert (found.screen_info, len(found.boot_params)) == (screen.NO_SCREEN, 4096)
+    assert "EFI VGA" in said[0]
+
+
+def test_parameters_that_are_cut_are_none(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"sys/kernel/boot_params/data": bytes(PARAMETERS)[:15]})
+    assert read_firmware(str(root)) == Firmware()
 
 
 @pytest.mark.parametrize("name", [b"simpledrmdrmfb", b"efidrmdrmfb", b"vesadrmdrmfb"])

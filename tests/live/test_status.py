@@ -12,8 +12,6 @@ from support.kexec_tools import kexec_tools
 from support.peer import captured
 from warmboot.live import status
 
-pytestmark = pytest.mark.needs_namespaces
-
 OLD = ("kexec_loaded", "kexec_crash_loaded", "kexec_crash_size", "crash_elfcorehdr_size")
 NEW = ("kexec/loaded", "kexec/crash_loaded", "kexec/crash_size", "kexec/crash_elfcorehdr_size")
 READERS = (status.loaded, status.crash_loaded, status.crash_size, status.crash_elfcorehdr_size)
@@ -42,6 +40,7 @@ def test_a_kernel_without_kexec(tmp_path: Path) -> None:
     assert [read(str(tree(tmp_path, {}))) for read in READERS] == [None] * 4
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(("option", "reader"), [("-S", status.crash_loaded), ("-lS", status.loaded)])
 @pytest.mark.parametrize("values", [(1, 0), (0, 1), None])
 def test_like_kexec_tools(

@@ -11,6 +11,8 @@ from warmboot.errors import InputError
 from warmboot.machines.accel import Accel, choose, probe_kvm, run_probe
 from warmboot.machines.qemu import find_qemu
 
+pytestmark = pytest.mark.needs_qemu
+
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:

@@ -21,7 +21,7 @@ from warmboot.errors import MissingToolError, RefusedError
 from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.machines.arch import Accel
 from warmboot.machines.arch.x86_64.pc import FIRMWARE_ROOM, MAX_LOW, Pc
-from warmboot.machines.qemu import Outcome, QemuMachine, find_qemu
+from warmboot.machines.qemu import Ending, QemuMachine, find_qemu
 
 pytestmark = pytest.mark.needs_qemu
 
@@ -138,7 +138,7 @@ def test_every_register_arrives(memory_fd: int) -> None:
     with QemuMachine(Pc(LOW), memory_fd=memory_fd) as machine:
         machine.start()
         machine.release(state)
-        assert machine.outcome(PATIENCE) == Outcome("guest-shutdown", panicked=False, status=0)
+        assert machine.outcome(PATIENCE) == Ending("guest-shutdown", panicked=False, status=0)
     sent = state.as_dict()
     expected = {name: sent[name] for name in payload.names if name in sent}
     assert payload.found(memory_fd) == {**expected, "cs": 0x10, "ds": 0x18, "ss": 0x18}
@@ -205,7 +205,7 @@ def test_console_lines_are_stamped_and_end_with_the_machine(memory_fd: int) -> N
     with running(memory_fd, say(b"one\r\n\xfftwo\nthree") + POWER_OFF + HALT, console=copy) as machine:
         lines = list(machine.lines(PATIENCE))
         assert not list(machine.lines(PATIENCE))
-        assert machine.outcome(1) == Outcome("guest-shutdown", panicked=False, status=0)
+        assert machine.outcome(1) == Ending("guest-shutdown", panicked=False, status=0)
     assert [line.text for line in lines if line.complete] == ["one", "\N{REPLACEMENT CHARACTER}two"]
     assert (lines[-1].text, lines[-1].complete) == ("three", False)
     assert before < lines[0].time <= lines[-1].time < time.monotonic()
@@ -228,13 +228,13 @@ def test_a_prompt_is_shown_after_a_quiet_moment(memory_fd: int) -> None:
 @pytest.mark.parametrize(
     ("code", "expected"),
     [
-        (POWER_OFF, Outcome("guest-shutdown", panicked=False, status=0)),
-        (TRIPLE_FAULT, Outcome("guest-reset", panicked=False, status=0)),
-        (PANIC, Outcome("guest-panic", panicked=True, status=0)),
+        (POWER_OFF, Ending("guest-shutdown", panicked=False, status=0)),
+        (TRIPLE_FAULT, Ending("guest-reset", panicked=False, status=0)),
+        (PANIC, Ending("guest-panic", panicked=True, status=0)),
     ],
     ids=["power off", "triple fault", "panic"],
 )
-def test_the_outcome_names_the_cause(memory_fd: int, code: bytes, expected: Outcome) -> None:
+def test_the_outcome_names_the_cause(memory_fd: int, code: bytes, expected: Ending) -> None:
     with running(memory_fd, code + HALT) as machine:
         assert machine.outcome(PATIENCE) == expected
     assert machine.outcome(0) == expected
@@ -244,7 +244,7 @@ def test_a_killed_qemu_is_lost(memory_fd: int) -> None:
     with running(memory_fd, HALT) as machine:
         os.kill(machine.pid, signal.SIGKILL)
         assert not list(machine.lines(PATIENCE))
-        assert machine.outcome(PATIENCE) == Outcome("lost", panicked=False, status=-signal.SIGKILL)
+        assert machine.outcome(PATIENCE) == Ending("lost", panicked=False, status=-signal.SIGKILL)
 
 
 def test_qemu_s_own_refusal_is_told(memory_fd: int) -> None:

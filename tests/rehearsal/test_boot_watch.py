@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from warmboot.machines.console import ConsoleLine
-from warmboot.machines.qmp import Outcome
+from warmboot.machines.qmp import Ending
 from warmboot.rehearsal import boot_watch
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.rehearsal.kernel_words import KernelWords, plain
@@ -46,8 +46,8 @@ class Script:
     def console_notes(self) -> tuple[str, ...]:
         return (LOST,)
 
-    def outcome(self, timeout: float) -> Outcome | None:
-        return Outcome(self._reason, False, 0) if self._reason is not None else None
+    def outcome(self, timeout: float) -> Ending | None:
+        return Ending(self._reason, False, 0) if self._reason is not None else None
 
 
 @pytest.fixture(autouse=True)

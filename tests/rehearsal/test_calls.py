@@ -37,7 +37,8 @@ def segments(result: Result) -> list[tuple[str, int]]:
 
 
 def test_the_call_is_chosen_as_load_chooses_it(image: Path) -> None:
-    for facts, call in ((LOCKED, Call.FILE), (Facts.of_pc(GIB), Call.LOAD)):
+    without = replace(Facts.of_pc(GIB), kexec_load="no", kexec_file_load="yes")
+    for facts, call in ((LOCKED, Call.FILE), (Facts.of_pc(GIB), Call.LOAD), (without, Call.FILE)):
         result = rehearsed(Options(image, facts))
         assert result.exit_status == 0, result.verdict
         assert result.figures(RehearsalPlaceFigures).call == call
@@ -48,6 +49,14 @@ def test_a_locked_machine_refuses_kexec_load(image: Path) -> None:
     assert (result.exit_status, result.stages[-1].name) == (1, "permit")
     assert result.stages[-1].refusal is not None
     assert (result.stages[-1].refusal.errno, result.stages[-1].refusal.rule) == ("EPERM", "lockdown")
+
+
+def test_a_kernel_without_kexec_refuses_both_calls(image: Path) -> None:
+    facts = replace(Facts.of_pc(GIB), kexec_load="no", kexec_file_load="no")
+    for call in (Call.LOAD, Call.FILE):
+        refusal = rehearsed(Options(image, facts, call=call)).stages[-1].refusal
+        assert refusal is not None
+        assert refusal.errno == "ENOSYS"
 
 
 def test_an_initrd_that_changes_meanwhile_is_no_answer(image: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ UNTIL = "warmboot: user space"
 
 def test_efi_four_nodes_and_twelve_terabytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("WARMBOOT_OVMF", str(ovmf()))
-    monkeypatch.setattr("warmboot.rehearsal.rehearse.ram_that_fits", lambda: 8 * GIB)
+    monkeypatch.setattr("warmboot.rehearsal.computer.ram_that_fits", lambda: 8 * GIB)
     parts = [Range(0, GIB), Range(GIB, 5 * GIB), Range(5 * GIB, 7 * GIB), Range(7 * GIB, 13 * TIB)]
     nodes = tuple(NumaNode(n, tuple(range(16 * n, 16 * n + 16)), (part,)) for n, part in enumerate(parts))
     facts = replace(

@@ -89,7 +89,7 @@ def test_qemu_gets_the_purgatory_as_it_was_loaded(tmp_path: Path, monkeypatch: p
         purgatories.append((in_place, machine.memory.read(segment.mem, segment.bufsz), data))
         release(self, *arguments, **more)
 
-    monkeypatch.setattr("warmboot.rehearsal.rehearse.Machine", Remembered)
+    monkeypatch.setattr("warmboot.rehearsal.computer.Machine", Remembered)
     monkeypatch.setattr(QemuMachine, "release", checked)
     options = Options(image, Facts.of_pc(128 * MIB), [initrd], until="demo kernel: halted")
     result = rehearse(options, Silent())

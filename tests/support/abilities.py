@@ -6,8 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 
-__all__ = ["has_apt", "has_namespaces", "has_qemu", "is_root"]
+__all__ = ["begin", "demand", "has_apt", "has_atheris", "has_namespaces", "has_qemu", "is_root"]
 
 # CLONE_NEWNS and CLONE_NEWNET, and for others than root CLONE_NEWUSER.
 _TRY = """
@@ -35,3 +36,23 @@ def has_qemu() -> bool:
 def has_apt() -> bool:
     """Whether packages can be fetched by name."""
     return shutil.which("apt-get") is not None and os.path.isdir("/etc/apt")  # noqa: PTH112
+
+
+def has_atheris() -> bool:
+    """Whether there is the fuzzer, which has no packages for every release of Python."""
+    return find_spec("atheris") is not None
+
+
+_marks: set[str] | None = None
+
+
+def begin(marks: set[str]) -> None:
+    """A test with these marks begins."""
+    global _marks  # noqa: PLW0603 - one test runs at a time
+    _marks = marks
+
+
+def demand(need: str) -> None:
+    """Fail the test that runs if it is not marked with what it needs: everywhere, not only where that is missing."""
+    if _marks is not None and need not in _marks:
+        raise AssertionError(f"this test needs what others may not have: mark it with pytest.mark.{need}")

@@ -118,6 +118,10 @@ def captured(
 
     0 means success. Without root's rights a user namespace is made, which some systems forbid.
     """
+    # Not at the top: this file is also a program, which runs on its own.
+    from support.abilities import demand  # noqa: PLC0415
+
+    demand("needs_namespaces")
     calls: list[Call] = []
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

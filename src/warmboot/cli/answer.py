@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from warmboot import __version__
-from warmboot.report.json.documents import ErrorAnswer
-from warmboot.report.json.values import json_value
 
 __all__ = ["document", "error_document", "print_json"]
 
 
 def document(schema: str, answer: object, *, uses_qemu: bool = False) -> dict[str, Any]:
     """An answer; `schema` is the name of a file in warmboot/schemas, `answer` a dataclass or members."""
+    from warmboot.report.json.values import json_value  # noqa: PLC0415 - only --json needs it, as below
+
     return {
         "schema": f"urn:warmboot:{schema}:1",
         "warmboot_version": __version__,
@@ -25,11 +24,15 @@ def document(schema: str, answer: object, *, uses_qemu: bool = False) -> dict[st
 
 def error_document(problem: str, hint: str, status: int, *, uses_qemu: bool = False) -> dict[str, Any]:
     """The answer of a command that failed before it had one."""
+    from warmboot.report.json.documents import ErrorAnswer  # noqa: PLC0415
+
     return document("error", ErrorAnswer(problem, hint, status), uses_qemu=uses_qemu)
 
 
 def print_json(answer: Mapping[str, Any], *, one_line: bool = False) -> None:
     """Print an answer; `one_line` for JSON Lines."""
+    import json  # noqa: PLC0415
+
     print(json.dumps(answer, indent=None if one_line else 2), flush=True)
 
 

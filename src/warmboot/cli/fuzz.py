@@ -15,7 +15,7 @@ from warmboot.cli.record import QEMU_VARIABLES, add_target, memory_of
 from warmboot.cli.replay import AGREE, description, disagreement, print_lines
 from warmboot.errors import ExitStatus, InputError
 from warmboot.memmap import Facts
-from warmboot.oracle.calls.fuzz import Target, compare, generated, shrink
+from warmboot.oracle.calls.fuzz import Target, compare_answers, generated, shrink
 from warmboot.oracle.calls.recorder import Recording
 from warmboot.oracle.calls.replay import Disagreement
 from warmboot.oracle.calls.trace import Answer, Operation, format_header, format_row
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     target = Target(args.kernel, memory_of(args), args.append, profile_named(args.profile))
     operations = generated(target.facts(), args.seed, args.calls, target.profile, compat=not args.only_64)
     facts, answers = _recorded(target, operations, args.out)
-    results, _ = compare(facts, operations, answers, target.profile)
+    results, _ = compare_answers(facts, operations, answers, target.profile)
     found = [each for each in results if each is not None]
     status = ExitStatus.DONE if results and not found else ExitStatus.REFUSED
     counts = CallCounts(len(results), len(results) - len(found), len(found))

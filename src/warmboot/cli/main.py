@@ -66,6 +66,11 @@ def _status(run: _Run) -> int:
         if run.debug:
             raise
         return _system_failed(run, error)
+    except Exception as error:
+        if run.json:  # a fault of ours: the traceback is on standard error all the same
+            what = f"a fault in warmboot: {type(error).__name__}: {error}"
+            run.fails(what, "report it, with what is on standard error", ExitStatus.REFUSED)
+        raise
 
 
 class _Run:

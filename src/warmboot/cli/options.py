@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from warmboot.errors import InputError
-from warmboot.memmap import Facts, parse_size
-from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel
-from warmboot.placement.command_line import CommandLineRequest
 from warmboot.visible import visible
+
+if TYPE_CHECKING:  # loaded by the commands that need them: every other one starts sooner
+    from warmboot.memmap import Facts
+    from warmboot.placement.command_line import CommandLineRequest
 
 __all__ = [
     "add_append",
@@ -164,11 +165,15 @@ def whole_number(text: str) -> int:
 
 def command_line_request(args: argparse.Namespace, *, reused: str | None = None) -> CommandLineRequest:
     """What --command-line and --append ask for; `reused` is a line that is taken over."""
+    from warmboot.placement.command_line import CommandLineRequest  # noqa: PLC0415
+
     return CommandLineRequest(args.append, args.command_line if reused is None else reused)
 
 
 def size_of(option: str, text: str) -> int:
     """The bytes that an option asks for. Raises InputError, which names the option."""
+    from warmboot.memmap import parse_size  # noqa: PLC0415
+
     try:
         return parse_size(text)
     except InputError as error:
@@ -177,6 +182,9 @@ def size_of(option: str, text: str) -> int:
 
 def facts_asked_for(args: argparse.Namespace) -> Facts:
     """The machine of --like, or of --memory, --cpus and --crashkernel. Raises InputError."""
+    from warmboot.memmap import Facts  # noqa: PLC0415
+    from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel  # noqa: PLC0415
+
     if args.cpus is not None and not 1 <= args.cpus <= _MOST_CPUS:
         raise InputError(
             f"--cpus {args.cpus}: not from 1 to {_MOST_CPUS}", hint="2 are enough to see a secondary processor start"

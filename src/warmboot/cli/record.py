@@ -17,6 +17,7 @@ __all__ = ["QEMU_VARIABLES", "add_parser", "add_target", "memory_of", "run"]
 QEMU_VARIABLES = ("WARMBOOT_QEMU", "WARMBOOT_ACCEL", "WARMBOOT_CACHE")
 _MEMORY = "1G"
 _LEAST = 256 << 20  # bytes
+_MOST_BYTES = 64 << 20  # of operations: they are kept in memory, and go into the guest
 _WHEN = "Use it to see what a real kernel answers to kexec calls: each is played inside it, in QEMU."
 _ABOUT = """\
 It prints the trace: the operations with what the kernel answered. OPERATIONS has one JSON object a line; of a trace,
@@ -63,7 +64,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Record. Raises WarmbootError where the operations cannot be read, or the guest dies."""
-    rows = read_operations(read_lines(args.operations), args.operations)
+    rows = read_operations(read_lines(args.operations, most_bytes=_MOST_BYTES), args.operations)
     operations = [row.operation for row in rows]
     recording = Recording(args.kernel, operations, memory=memory_of(args), append=args.append)
     answered = 0

@@ -72,7 +72,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         sections=[section("stages", _STAGES)],
         examples=_EXAMPLES,
         statuses={"0": "it loads and boots, or with --no-boot reaches its entry point"},
-        environment=("WARMBOOT_QEMU", "WARMBOOT_OVMF", "WARMBOOT_ACCEL"),
+        environment=("WARMBOOT_QEMU", "WARMBOOT_OVMF", "WARMBOOT_ACCEL", "WARMBOOT_CONSOLE_LIMIT"),
     )
     add = parser.add_argument
     add_kernel(parser, "a bzImage such as /boot/vmlinuz-*, an ELF, multiboot or unified kernel image, packed or not")

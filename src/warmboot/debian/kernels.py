@@ -12,13 +12,13 @@ from warmboot.debian.cache import cache_folder, is_stored, locked, store, write_
 from warmboot.debian.packages import Suite, unpack
 from warmboot.errors import InputError, RefusedError
 
-__all__ = ["KERNELS", "Source", "kernel", "release"]
+__all__ = ["KERNELS", "Series", "kernel", "release"]
 
 log: logging.Logger = logging.getLogger("warmboot.debian")
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Series:
     """Where a series of kernels comes from: a suite, and patterns of package names, the best one first.
 
     The "cloud" flavour has what a virtual machine needs built in, and is small. A package named "unsigned"
@@ -29,11 +29,11 @@ class Source:
     patterns: tuple[str, ...]
 
 
-KERNELS: Mapping[str, Source] = {
-    "5.10": Source("bullseye", (r"linux-image-5\.10\.[0-9.]+-[0-9]+-cloud-amd64",)),
-    "6.1": Source("bookworm", (r"linux-image-6\.1\.[0-9.]+-[0-9]+-cloud-amd64",)),
-    "6.12": Source("bookworm", (r"linux-image-6\.12\.[0-9.]+\+deb12(\.[0-9]+)?-cloud-amd64",)),
-    "7.2": Source(
+KERNELS: Mapping[str, Series] = {
+    "5.10": Series("bullseye", (r"linux-image-5\.10\.[0-9.]+-[0-9]+-cloud-amd64",)),
+    "6.1": Series("bookworm", (r"linux-image-6\.1\.[0-9.]+-[0-9]+-cloud-amd64",)),
+    "6.12": Series("bookworm", (r"linux-image-6\.12\.[0-9.]+\+deb12(\.[0-9]+)?-cloud-amd64",)),
+    "7.2": Series(
         "sid",
         (
             r"linux-binary-7\.2\.[^-]+-cloud-amd64",

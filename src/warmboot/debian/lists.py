@@ -19,12 +19,13 @@ from warmboot.files.mapped import map_file
 from warmboot.images import decompressed
 from warmboot.visible import visible
 
-__all__ = ["Release", "parse_packages", "parse_release", "signed_digests"]
+__all__ = ["Release", "package_digests", "parse_release", "signed_lists"]
 
 _LIST = "main/binary-amd64/Packages"
 _LARGEST = 512 << 20  # bytes of a package list; sid's has 60 MiB
 _DIGEST = re.compile(r" ([0-9a-f]{64}) +[0-9]{1,15} (\S+)")
-_FIELD = re.compile(rb"^(Package|SHA256): *(\S+)[ \t]*$|^[ \t]*$", re.MULTILINE)
+_SHA256 = re.compile(rb"^SHA256: *([0-9a-f]{64})[ \t]*$", re.MULTILINE)
+_LONGEST = 64 << 10  # bytes of a package's paragraph; the longest known has 12 KiB
 _HINT = "remove the folder of the suite in the cache: its lists are read from the mirror again"
 
 
@@ -37,19 +38,17 @@ class Release:
     digests: Mapping[str, str]
 
 
-def signed_digests(lists: Path, archives: Sequence[str], *, keyring: Path = KEYRING) -> dict[str, frozenset[str]]:
-    """The SHA-256 of every package file, by the package's name, in the lists of these archives in apt's folder.
+def signed_lists(folder: Path, archives: Sequence[str], *, keyring: Path = KEYRING) -> list[memoryview]:
+    """The package lists of these archives in apt's folder of lists, unpacked.
 
     An archive of which there is no list is left out. Raises RefusedError where there is a list, and no Release file
     that is signed by a key in `keyring`, is that archive's, and has the list's digest; MissingToolError without gpgv.
     """
-    found: dict[str, set[str]] = {}
-    for archive in archives:
-        for path in sorted(lists.glob(f"*_dists_{archive}_main_binary-amd64_Packages*")):
-            data = _checked(path, archive, keyring)
-            for name, digest in parse_packages(data):
-                found.setdefault(name, set()).add(digest)
-    return {name: frozenset(digests) for name, digests in found.items()}
+    return [
+        _checked(path, archive, keyring)
+        for archive in archives
+        for path in sorted(folder.glob(f"*_dists_{archive}_main_binary-amd64_Packages*"))
+    ]
 
 
 def _checked(path: Path, archive: str, keyring: Path) -> memoryview:
@@ -86,16 +85,16 @@ def parse_release(text: str) -> Release:
     return Release(fields.get("Origin", ""), fields.get("Codename", ""), digests)
 
 
-def parse_packages(data: memoryview | bytes) -> Iterator[tuple[str, str]]:
-    """Name and SHA-256 of each package in a list that has both."""
-    name = digest = ""
-    for match in _FIELD.finditer(data):
-        if match[1] == b"Package":
-            name = match[2].decode("ascii", "replace")
-        elif match[1] == b"SHA256":
-            digest = match[2].decode("ascii", "replace")
-        else:
-            name = digest = ""
-        if name and digest:
-            yield name, digest
-            name = digest = ""
+def package_digests(data: memoryview | bytes, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Name and SHA-256 of each package of these names in a list; of one name there may be several versions.
+
+    A package is a paragraph whose first field is its name.
+    """
+    if not names:
+        return
+    wanted = b"|".join(re.escape(name.encode()) for name in names)
+    for match in re.finditer(rb"^Package: *(%b)[ \t]*$" % wanted, data, re.MULTILINE):
+        paragraph = bytes(data[match.end() : match.end() + _LONGEST]).partition(b"\n\n")[0]
+        digest = _SHA256.search(paragraph)
+        if digest is not None:
+            yield match[1].decode(), digest[1].decode()

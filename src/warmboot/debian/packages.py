@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warmboot.debian.cache import cache_folder, locked, make_folder, sha256_of, write_whole
-from warmboot.debian.lists import signed_digests
+from warmboot.debian.lists import package_digests, signed_lists
 from warmboot.debian.mirrors import MIRROR_VARIABLE, system_mirrors
 from warmboot.debian.signatures import KEYRING
 from warmboot.debian.tools import complaint, run_tool
@@ -91,7 +91,7 @@ class Suite:
         self._ready = False
         self._fresh = False  # whether the lists were read by this object
         self._warning = ""  # what the last reading of the lists lacked
-        self._signed: dict[str, frozenset[str]] | None = None  # SHA-256 of package files, by the packages' names
+        self._signed: list[memoryview] | None = None  # the lists, once it is known that Debian has signed them
 
     def newest(self, *patterns: str) -> str:
         """The package whose whole name matches the regular expression, of the highest version.
@@ -236,9 +236,9 @@ class Suite:
         done = self._apt("apt-get", "download", "--print-uris", *names)
         lines = re.findall(r"^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$", done.stdout, re.MULTILINE)
         located = {file.partition("_")[0]: _Download(file, digest) for file, digest in lines}
-        signed = self._digests()
+        signed = self._digests(names)
         for name, each in located.items():
-            if each.sha256 not in signed.get(name, ()):
+            if (name, each.sha256) not in signed:
                 raise RefusedError(
                     f"{self.name}: {each.file} is in no list that Debian has signed",
                     hint=f"use another mirror, by {MIRROR_VARIABLE} or in this system's package sources",
@@ -250,11 +250,11 @@ class Suite:
             )
         return located
 
-    def _digests(self) -> dict[str, frozenset[str]]:
-        """What Debian has signed, read once for each reading of the lists."""
+    def _digests(self, names: Sequence[str]) -> set[tuple[str, str]]:
+        """Names and SHA-256 of package files, as Debian has signed them."""
         if self._signed is None:
-            self._signed = signed_digests(self.folder / "lists", SUITES[self.name])
-        return self._signed
+            self._signed = signed_lists(self.folder / "lists", SUITES[self.name])
+        return {each for data in self._signed for each in package_digests(data, names)}
 
     def _apt(self, tool: str, *arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
         return run_tool([tool, "-c", str(self.folder / "apt.conf"), *arguments], folder=folder or self.folder)

@@ -59,7 +59,7 @@ class Inputs:
         fd = self._opened(path)
         if not stat.S_ISFIFO(mode := os.fstat(fd).st_mode) and not stat.S_ISCHR(mode):
             return fd
-        from warmboot.files.mapped import anonymous_file  # noqa: PLC0415
+        from warmboot.files.anonymous import anonymous_file  # noqa: PLC0415
 
         file = self._files.setdefault(path, File(path, fd))
         return anonymous_file(file.data, "initrd")

@@ -1,4 +1,4 @@
-"""Files as they lie on disk: mapped, never copied; and bytes as a file, where a system call wants one."""
+"""Files as they lie on disk: mapped, never copied."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import mmap
 import os
 import stat
 
-from warmboot.errors import InputError, RefusedError
+from warmboot.errors import InputError
 from warmboot.files.steady import watch
 
-__all__ = ["anonymous_file", "map_file", "no_memory", "write_all"]
+__all__ = ["map_file"]
 
 
 def map_file(path: str | os.PathLike[str], what: str = "file") -> memoryview:
@@ -40,34 +40,3 @@ def map_file(path: str | os.PathLike[str], what: str = "file") -> memoryview:
         ) from None
     except ValueError:  # a zero byte in the name
         raise InputError(f"{name!r}: no file name", hint=f"give the path of the {what}") from None
-
-
-def anonymous_file(data: memoryview | None = None, name: str = "kernel") -> int:
-    """A descriptor of a new file in memory that holds a copy of `data`; the caller closes it.
-
-    For kexec_file_load of what is no file of its own: an unpacked kernel, or a section of a unified kernel image.
-    Raises RefusedError where memory runs out.
-    """
-    descriptor = os.memfd_create(name, os.MFD_CLOEXEC)
-    try:
-        if data is not None:
-            write_all(descriptor, data, name)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
-
-
-def write_all(descriptor: int, data: bytes | memoryview, name: str) -> None:
-    """Write all of `data` at the descriptor's position. Raises RefusedError, about the file `name`, without memory."""
-    left = memoryview(data)
-    try:
-        while left.nbytes:
-            left = left[os.write(descriptor, left) :]
-    except OSError as error:
-        raise no_memory(name, error) from None
-
-
-def no_memory(name: str, error: OSError) -> RefusedError:
-    """What to raise where an anonymous file could not take what is in the file `name`."""
-    return RefusedError(f"{name}: no memory to unpack it: {error.strerror}", hint="free memory, or give a smaller file")

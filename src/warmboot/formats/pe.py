@@ -3,58 +3,51 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from dataclasses import dataclass
 
-__all__ = ["Section", "certificate_table", "machine", "sections"]
+from warmboot.formats.ident import is_mz
+from warmboot.formats.reading import u16, u32
 
+__all__ = ["I386", "X86_64", "Section", "certificate_table", "extent", "machine", "sections"]
+
+I386, X86_64 = 0x14C, 0x8664  # IMAGE_FILE_MACHINE_*
+
+_PE_OFFSET = 0x3C  # in the DOS header: where the PE header is
 _HEADER = struct.Struct("<4sHHIIIHH")  # signature, machine, number of sections, ..., optional header's size, flags
-_SECTION = struct.Struct("<8sIIII")  # name, VirtualSize, VirtualAddress, SizeOfRawData, PointerToRawData
-_SECTION_SIZE = 40  # bytes of a whole section header
-_DIRECTORIES = {0x10B: 96, 0x20B: 112}  # PE32 and PE32+: where the optional header has its data directories
-_CERTIFICATES = 4  # the directory of the attribute certificate table
-_MOST = 96  # sections that Microsoft's loader takes
+_SECTION = struct.Struct("<8sIIII16x")  # name, VirtualSize, VirtualAddress, SizeOfRawData, PointerToRawData
+_DIRECTORIES = {0x10B: 96, 0x20B: 112}  # where the data directories begin in the optional header of PE32 and of PE32+
+_DIRECTORY_SIZE, _CERTIFICATES = 8, 4
 
 
-def _header(data: memoryview) -> tuple[int, int, int, int] | None:
-    """The PE header's offset, the machine, the number of sections, the optional header's size; None for no PE file."""
-    if data.nbytes < 0x40 or bytes(data[:2]) != b"MZ":
-        return None
-    at = int.from_bytes(data[0x3C:0x40], "little")
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """`optional` is the offset of the optional header, `table` that of the section table."""
+
+    machine: int
+    count: int
+    optional: int
+    table: int
+
+
+def _header(data: memoryview) -> _Header | None:
+    """None for no PE file."""
+    at = u32(data, _PE_OFFSET) if is_mz(data) and data.nbytes >= _PE_OFFSET + 4 else data.nbytes
     if at + _HEADER.size > data.nbytes:
         return None
     signature, kind, count, _, _, _, optional, _ = _HEADER.unpack_from(data, at)
-    return (at, kind, count, optional) if signature == b"PE\0\0" else None
+    if signature != b"PE\0\0":
+        return None
+    return _Header(kind, count, at + _HEADER.size, at + _HEADER.size + optional)
 
 
 def machine(data: memoryview) -> int | None:
-    """The processor that the program is for: 0x8664 is x86-64. None for what is no PE file."""
+    """The processor that the program is for. None for what is no PE file."""
     header = _header(data)
-    return header and header[1]
+    return header.machine if header else None
 
 
-def certificate_table(data: memoryview) -> tuple[int, int] | None:
-    """Where the file's signatures are and how many bytes they have; None for what is not signed.
-
-    Data directory 4 of the optional header names them, by an offset in the file (PE format, "The Attribute Certificate
-    Table").
-    """
-    header = _header(data)
-    if header is None:
-        return None
-    optional = header[0] + _HEADER.size
-    kind = int.from_bytes(data[optional : optional + 2], "little")
-    directories = _DIRECTORIES.get(kind)
-    if directories is None:
-        return None
-    count = int.from_bytes(data[optional + directories - 4 : optional + directories], "little")
-    entry = optional + directories + 8 * _CERTIFICATES
-    if count <= _CERTIFICATES or entry + 8 > data.nbytes:
-        return None
-    offset, size = (int.from_bytes(data[at : at + 4], "little") for at in (entry, entry + 4))
-    return (offset, size) if offset and size else None
-
-
-class Section(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Section:
     """A section's name, its bytes in the file, and how many there should be."""
 
     name: str
@@ -68,16 +61,39 @@ def sections(data: memoryview) -> list[Section]:
     Of a section's bytes those count that are loaded: VirtualSize without the padding to the file's alignment, as
     systemd-stub takes them.
     """
-    header = _header(data)
-    if header is None:
-        return []
-    at, _, count, optional = header
     found = []
-    first = at + _HEADER.size + optional
-    for each in range(first, first + min(count, _MOST) * _SECTION_SIZE, _SECTION_SIZE):
-        if each + _SECTION_SIZE > data.nbytes:
-            break
-        name, virtual, _, raw, offset = _SECTION.unpack_from(data, each)
+    for name, virtual, raw, offset in _rows(data):
         size = min(virtual, raw) if virtual else raw
         found.append(Section(name.rstrip(b"\0").decode("ascii", "replace"), data[offset : offset + size], size))
     return found
+
+
+def extent(head: memoryview) -> int | None:
+    """The bytes of the file that sections lie in, by its first bytes; None where those do not have all the headers."""
+    header = _header(head)
+    if header is None or header.table + header.count * _SECTION.size > head.nbytes:
+        return None
+    return max((offset + raw for _, _, raw, offset in _rows(head)), default=0)
+
+
+def certificate_table(data: memoryview) -> tuple[int, int] | None:
+    """Offset and bytes of the attribute certificates, by which a program is signed; None where it has none."""
+    header = _header(data)
+    directories = _DIRECTORIES.get(u16(data, header.optional)) if header else None
+    if header is None or directories is None:
+        return None
+    at = header.optional + directories
+    entry = at + _CERTIFICATES * _DIRECTORY_SIZE
+    if u32(data, at - 4) <= _CERTIFICATES or not u32(data, entry + 4):
+        return None
+    return u32(data, entry), u32(data, entry + 4)
+
+
+def _rows(data: memoryview) -> list[tuple[bytes, int, int, int]]:
+    """Name, VirtualSize, SizeOfRawData and PointerToRawData of each section header that the file has whole."""
+    header = _header(data)
+    if header is None:
+        return []
+    table = data[header.table : header.table + header.count * _SECTION.size]
+    whole = table[: table.nbytes // _SECTION.size * _SECTION.size]
+    return [(name, virtual, raw, offset) for name, virtual, _, raw, offset in _SECTION.iter_unpack(whole)]

@@ -9,7 +9,8 @@ from warmboot.lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from warmboot.files.mapped import anonymous_file, map_file
+    from warmboot.files.anonymous import anonymous_file
+    from warmboot.files.mapped import map_file
     from warmboot.images.bzimage import BzImage, LoadFlags, XLoadFlags, parse_bzimage
     from warmboot.images.decompress import decompressed
     from warmboot.images.detect import UnknownFormatError, WrongKindError, identify, identify_bytes
@@ -33,7 +34,7 @@ _HOMES = {
     "VideoMode": "images.multiboot",
     "WrongKindError": "images.detect",
     "XLoadFlags": "images.bzimage",
-    "anonymous_file": "files.mapped",
+    "anonymous_file": "files.anonymous",
     "decompressed": "images.decompress",
     "identify": "images.detect",
     "identify_bytes": "images.detect",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import IntFlag
 
 from warmboot.errors import InputError, RefusedError
-from warmboot.images.probe import is_bzimage64, u16, u32
+from warmboot.formats.reading import u16, u32
+from warmboot.images.probe import is_bzimage64
 
 __all__ = ["BzImage", "LoadFlags", "XLoadFlags", "parse_bzimage"]
 

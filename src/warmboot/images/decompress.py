@@ -10,8 +10,8 @@ import os
 from collections.abc import Callable
 
 from warmboot.errors import InputError, MissingToolError
-from warmboot.images.probe import has
-from warmboot.images.sink import DamagedError, Sink
+from warmboot.formats.reading import has
+from warmboot.images.sink import Beginning, DamagedError, FullError, NotAloneError, Sink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         def decompress(self, data: bytes, max_length: int) -> bytes: ...
 
 
-__all__ = ["compression", "decompressed"]
+__all__ = ["beginning", "compression", "decompressed"]
 
 _PIECE = 256 << 10  # bytes that are read at a time
 _CHUNK = 1 << 20  # bytes that are unpacked at a time
@@ -70,30 +70,58 @@ def _is_lzma_alone(data: memoryview) -> bool:
     )
 
 
-def decompressed(data: memoryview, name: str, *, limit: int | None = None) -> memoryview:
+def decompressed(
+    data: memoryview, name: str, *, limit: int | None = None, kept: int | None = None, alone: bool = False
+) -> memoryview:
     """The content of the file `name`: `data` itself, or what it unpacks to, once.
 
     `limit` is the most that may come out, in bytes: half of this computer's memory and at most 4 GiB by default, as
-    the kernel has to hold it once more. Raises InputError for a file that is cut short or damaged, RefusedError for
-    one that is too large, MissingToolError where the library for it is not installed.
+    the kernel has to hold it once more; the first `kept` of it are given. A file that must be one packed stream
+    `alone` is given as it is where anything but zeros follows that. Raises InputError for a file that is cut short or
+    damaged, RefusedError for one that is too large, MissingToolError where the library for it is not installed.
     """
     kind = compression(data)
     if kind is None:
         return data
-    sink = Sink(name, _default_limit() if limit is None else limit)
+    sink = Sink(name, _default_limit() if limit is None else limit, kept, alone=alone)
+    try:
+        _unpack(kind, data, sink, name)
+        return sink.view()
+    except NotAloneError:
+        return data
+    except DamagedError as damage:
+        raise _damaged(name, kind, damage) from None
+    finally:
+        sink.close()
+
+
+def beginning(data: memoryview, name: str, size: int) -> memoryview:
+    """The first `size` bytes of what the packed file `name` unpacks to, or all of it. Raises as `decompressed` does."""
+    kind, sink = compression(data), Beginning(size)
+    if kind is None:
+        return data[:size]
+    try:
+        _unpack(kind, data, sink, name)
+    except FullError:
+        pass
+    except DamagedError as damage:
+        raise _damaged(name, kind, damage) from None
+    return memoryview(sink.data)
+
+
+def _unpack(kind: str, data: memoryview, sink: Sink, name: str) -> None:
     try:
         _UNPACK[kind](data, sink)
-        return sink.view()
-    except DamagedError as damage:
-        raise InputError(f"{name}: the {kind} data are {damage}", hint="copy or download the file again") from None
     except ImportError as error:
         package = {"zstd": "zstandard", "lz4": "lz4", "lz4 legacy": "lz4"}.get(kind)
         raise MissingToolError(
             f"{name}: {kind} data, and Python's module {error.name} is missing",
             hint=f"python3 -m pip install {package}, or unpack the file first" if package else "unpack the file first",
         ) from None
-    finally:
-        sink.close()
+
+
+def _damaged(name: str, kind: str, damage: DamagedError) -> InputError:
+    return InputError(f"{name}: the {kind} data are {damage}", hint="copy or download the file again")
 
 
 def _default_limit() -> int:
@@ -107,13 +135,15 @@ def _stream(
     errors: tuple[type[Exception], ...],
     magic: bytes | None,
 ) -> None:
-    """Feed a decoder piece by piece, and a new one for each stream that begins with `magic` behind the last one."""
+    """Feed a decoder piece by piece, and a new one for each stream that begins with `magic` after the last one."""
     at = 0
     while at < data.nbytes:
         if at and (magic is None or not has(data, at, magic)):
-            if magic != _MAGICS["gzip"]:  # gzip(1), zlib and so kexec-tools take no notice of what follows
-                sink.check_trailer(data[at:])
+            # gzip(1), zlib and so kexec-tools take no notice of what follows.
+            sink.check_trailer(data[at:], ignored=magic == _MAGICS["gzip"])
             return
+        if at:
+            sink.another()
         decoder = new()
         while not decoder.eof:
             piece = bytes(data[at : at + _PIECE]) if decoder.needs_input else b""
@@ -186,13 +216,14 @@ def _unpack_lz4(data: memoryview, sink: Sink) -> None:
 
 
 def _unpack_lz4_legacy(data: memoryview, sink: Sink) -> None:
-    """Blocks, each behind its length; whatever follows the last one is told by a length that none can have."""
+    """Blocks, each after its length; whatever follows the last one is told by a length that none can have."""
     import lz4.block  # noqa: PLC0415
 
     magic = _MAGICS["lz4 legacy"]
     at = len(magic)
     while at < data.nbytes:
         if has(data, at, magic):  # another file joined to this one
+            sink.another()
             at += 4
             continue
         length = int.from_bytes(data[at : at + 4], "little")
@@ -205,7 +236,7 @@ def _unpack_lz4_legacy(data: memoryview, sink: Sink) -> None:
         try:
             sink.write(lz4.block.decompress(block, uncompressed_size=_LZ4_LEGACY_BLOCK))
         except lz4.block.LZ4BlockError as error:
-            raise DamagedError(f"unusable behind byte {at:#x}: {error}") from None
+            raise DamagedError(f"unusable after byte {at:#x}: {error}") from None
         at += 4 + length
 
 

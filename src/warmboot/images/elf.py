@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from warmboot.errors import InputError, RefusedError
-from warmboot.images.probe import EM_X86_64, elf_machine, u16, u32
+from warmboot.formats.elf import (
+    EI_CLASS,
+    ELF_CLASSES,
+    ET_DYN,
+    ET_EXEC,
+    PT_INTERP,
+    PT_LOAD,
+    PT_NOTE,
+    Header,
+    ProgramHeader,
+    header,
+    notes,
+    program_headers,
+)
+from warmboot.formats.ident import EM_X86_64
 
 __all__ = ["ElfImage", "ElfSegment", "elf_notes", "parse_elf", "physical_entry"]
 
-_ET_EXEC, _ET_DYN = 2, 3
 _TYPES = {1: "an object file", 4: "a core dump"}
-_PT_LOAD, _PT_INTERP, _PT_NOTE = 1, 3, 4
-# Ehdr from e_entry on: e_entry, e_phoff, e_shoff, e_flags, e_ehsize, e_phentsize, e_phnum.
-_EHDR = {1: struct.Struct("<IIIIHHH"), 2: struct.Struct("<QQQIHHH")}
-_E_ENTRY = 24
-_PHDR32 = struct.Struct("<IIIIIIII")  # type, offset, vaddr, paddr, filesz, memsz, flags, align
-_PHDR64 = struct.Struct("<IIQQQQQQ")  # type, flags, offset, vaddr, paddr, filesz, memsz, align
 _EIN_PROGRAM_NAME, _EIN_PROGRAM_VERSION = 1, 2  # notes named "ELFBoot"
 _MOST_HEADERS = 4096  # vmlinux has five or so; kexec_load takes 16 segments
 _HINT_CUT = "copy or download the file again"
@@ -91,42 +97,39 @@ def parse_elf(data: memoryview, name: str, wrapping: tuple[str, ...] = ()) -> El
     Raises InputError where they are cut short or contradict themselves, RefusedError for a program that only an
     operating system can start.
     """
-    kind = data[4]
-    if kind not in _EHDR:
-        raise InputError(f"{name}: a damaged ELF file: class {kind}", hint=_HINT_CUT)
-    if data.nbytes < _E_ENTRY + _EHDR[kind].size:
-        raise InputError(f"{name}: cut short within the ELF header", hint=_HINT_CUT)
-    e_type = u16(data, 16)
-    if e_type not in (_ET_EXEC, _ET_DYN):
-        raise RefusedError(f"{name}: ELF, but {_TYPES.get(e_type, 'no program')}", hint="give a vmlinux or vmlinuz")
+    ehdr = header(data)
+    if ehdr is None:
+        raise InputError(f"{name}: {_damage(data)}", hint=_HINT_CUT)
+    if ehdr.type not in (ET_EXEC, ET_DYN):
+        raise RefusedError(f"{name}: ELF, but {_TYPES.get(ehdr.type, 'no program')}", hint="give a vmlinux or vmlinuz")
     segments = []
-    for number, (p_type, offset, vaddr, paddr, filesz, memsz, align) in enumerate(_program_headers(data, name)):
-        if p_type == _PT_INTERP:
+    for number, each in enumerate(_program_headers(data, ehdr, name)):
+        if each.type == PT_INTERP:
             raise RefusedError(
                 f"{name}: a program of an operating system, no kernel: it asks for an interpreter",
                 hint="give a vmlinux or vmlinuz",
             )
-        if p_type != _PT_LOAD or not memsz:
+        if each.type != PT_LOAD or not each.memsz:
             continue
-        size = min(filesz, memsz)
-        if offset + size > data.nbytes:
+        end = each.offset + min(each.filesz, each.memsz)
+        if end > data.nbytes:
             raise InputError(
-                f"{name}: cut short: program header {number} wants bytes {offset:#x} to {offset + size:#x} of a file"
+                f"{name}: cut short: program header {number} wants bytes {each.offset:#x} to {end:#x} of a file"
                 f" of {data.nbytes:#x}",
                 hint=_HINT_CUT,
             )
-        if paddr + memsz > 1 << 64:
+        if each.paddr + each.memsz > 1 << 64:
             raise InputError(f"{name}: program header {number} ends beyond the last address", hint=_HINT_CUT)
-        segments.append(ElfSegment(data[offset : offset + size], paddr, vaddr, memsz, max(align, 1)))
+        segments.append(ElfSegment(data[each.offset : end], each.paddr, each.vaddr, each.memsz, max(each.align, 1)))
     if not segments:
         raise InputError(f"{name}: ELF, but nothing in it is to be loaded", hint="give a vmlinux or vmlinuz")
     return ElfImage(
         name=name,
         file=data,
-        bits=64 if elf_machine(data) == EM_X86_64 else 32,
-        entry=physical_entry(_EHDR[kind].unpack_from(data, _E_ENTRY)[0], segments, name),
+        bits=64 if ehdr.machine == EM_X86_64 else 32,
+        entry=physical_entry(ehdr.entry, segments, name),
         segments=tuple(segments),
-        dynamic=e_type == _ET_DYN,
+        dynamic=ehdr.type == ET_DYN,
         wrapping=wrapping,
     )
 
@@ -145,36 +148,32 @@ def physical_entry(entry: int, segments: list[ElfSegment], name: str) -> int:
     raise InputError(f"{name}: the entry {entry:#x} lies in none of its segments", hint=_HINT_CUT)
 
 
-def _program_headers(data: memoryview, name: str) -> Iterator[tuple[int, int, int, int, int, int, int]]:
-    """p_type, p_offset, p_vaddr, p_paddr, p_filesz, p_memsz, p_align of each program header."""
-    kind = data[4]
-    _, first, _, _, _, size, count = _EHDR[kind].unpack_from(data, _E_ENTRY)
-    form = _PHDR64 if kind == 2 else _PHDR32
-    if count and size != form.size:
-        raise InputError(f"{name}: program headers of {size} bytes instead of {form.size}", hint=_HINT_CUT)
-    if first + count * size > data.nbytes:
+def _program_headers(data: memoryview, ehdr: Header, name: str) -> Iterator[ProgramHeader]:
+    if ehdr.phnum and ehdr.phentsize != ehdr.phdr_size:
+        raise InputError(
+            f"{name}: program headers of {ehdr.phentsize} bytes instead of {ehdr.phdr_size}", hint=_HINT_CUT
+        )
+    if ehdr.phdrs_end > data.nbytes:
         raise InputError(f"{name}: cut short within the program headers", hint=_HINT_CUT)
-    if count > _MOST_HEADERS:
-        raise InputError(f"{name}: {count} program headers: no kernel has more than {_MOST_HEADERS}", hint=_HINT_CUT)
-    for at in range(first, first + count * size, size or 1):
-        if kind == 2:
-            p_type, _, offset, vaddr, paddr, filesz, memsz, align = _PHDR64.unpack_from(data, at)
-        else:
-            p_type, offset, vaddr, paddr, filesz, memsz, _, align = _PHDR32.unpack_from(data, at)
-        yield p_type, offset, vaddr, paddr, filesz, memsz, align
+    if ehdr.phnum > _MOST_HEADERS:
+        raise InputError(
+            f"{name}: {ehdr.phnum} program headers: no kernel has more than {_MOST_HEADERS}", hint=_HINT_CUT
+        )
+    return program_headers(data[ehdr.phoff : ehdr.phdrs_end] if ehdr.phnum else b"", ehdr.bits)
 
 
 def elf_notes(data: memoryview) -> Iterator[tuple[str, int, bytes]]:
     """Name, type and descriptor of the notes in PT_NOTE of a file that `parse_elf` accepts; stops at a damaged one."""
-    for p_type, offset, _, _, filesz, _, _ in _program_headers(data, ""):
-        at, end = offset, min(offset + filesz, data.nbytes)
-        while p_type == _PT_NOTE and at + 12 <= end:
-            namesz, descsz, kind = u32(data, at), u32(data, at + 4), u32(data, at + 8)
-            desc = at + 12 + -(-namesz // 4) * 4
-            if desc + descsz > end:
-                break
-            yield _text(bytes(data[at + 12 : at + 12 + namesz])), kind, bytes(data[desc : desc + descsz])
-            at = desc + -(-descsz // 4) * 4
+    ehdr = header(data)
+    for each in _program_headers(data, ehdr, "") if ehdr else ():
+        if each.type == PT_NOTE:
+            for name, kind, desc in notes(data[each.offset : each.offset + each.filesz]):
+                yield _text(name), kind, desc
+
+
+def _damage(data: memoryview) -> str:
+    kind = data[EI_CLASS]
+    return "cut short within the ELF header" if kind in ELF_CLASSES else f"a damaged ELF file: class {kind}"
 
 
 def _text(data: bytes) -> str:

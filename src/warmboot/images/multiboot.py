@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warmboot.errors import InputError, RefusedError
+from warmboot.formats.ident import is_elf
+from warmboot.formats.reading import u32
 from warmboot.images.elf import ElfSegment, parse_elf
-from warmboot.images.probe import find_multiboot1, is_elf, u32
+from warmboot.images.probe import find_multiboot1
 
 __all__ = ["MultibootImage", "Relocation", "VideoMode", "address_segment", "parse_multiboot1"]
 

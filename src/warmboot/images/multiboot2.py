@@ -5,9 +5,11 @@ from __future__ import annotations
 import struct
 
 from warmboot.errors import InputError, RefusedError
+from warmboot.formats.ident import is_elf
+from warmboot.formats.reading import u16, u32
 from warmboot.images.elf import ElfSegment, parse_elf
 from warmboot.images.multiboot import MultibootImage, Relocation, VideoMode, address_segment, check_entry
-from warmboot.images.probe import find_multiboot2, is_elf, tags, u16, u32
+from warmboot.images.probe import find_multiboot2, tags
 
 __all__ = ["parse_multiboot2"]
 

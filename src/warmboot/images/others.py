@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from warmboot.formats.pe import machine
-from warmboot.images.probe import elf_machine, has, is_elf, u16
+from warmboot.formats.ident import elf_machine, is_elf, is_mz
+from warmboot.formats.pe import I386, X86_64, machine
+from warmboot.formats.reading import has, u16
 
 __all__ = ["explain"]
 
@@ -49,7 +50,7 @@ _MACHINES = {
     247: "BPF",
     258: "LoongArch",
 }
-_PE_MACHINES = {0x14C: "i386", 0x8664: "x86-64", 0xAA64: "arm64", 0x1C2: "arm", 0x5032: "riscv32", 0x5064: "riscv64"}
+_PE_MACHINES = {I386: "i386", X86_64: "x86-64", 0xAA64: "arm64", 0x1C2: "arm", 0x5032: "riscv32", 0x5064: "riscv64"}
 
 
 def explain(data: memoryview) -> tuple[str, str]:
@@ -59,9 +60,9 @@ def explain(data: memoryview) -> tuple[str, str]:
             return what, hint
     if is_elf(data):
         return _elf(data)
-    if has(data, 0, b"MZ"):
+    if is_mz(data):
         kind = machine(data)
-        if kind in (0x14C, 0x8664, None):
+        if kind in (I386, X86_64, None):
             return "an EFI program, but no Linux kernel", _KERNEL
         return f"wrong architecture: an EFI program for {_PE_MACHINES.get(kind, f'machine {kind:#x}')}", _ANOTHER
     if data.nbytes < 0x206:

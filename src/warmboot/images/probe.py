@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from warmboot.formats.ident import EM_386, EM_486, EM_X86_64, elf_machine, is_elf, is_mz
+from warmboot.formats.reading import has, u16, u32
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
     "KINDS",
-    "elf_machine",
     "find_multiboot1",
     "find_multiboot2",
     "is_bzimage",
     "is_bzimage64",
-    "is_elf",
     "matching_kinds",
 ]
 
@@ -30,37 +31,11 @@ KINDS = (
     "uki",
 )
 
-EM_386, EM_486, EM_X86_64 = 3, 6, 62
 _MULTIBOOT1 = b"\x02\xb0\xad\x1b"
 _MULTIBOOT2 = b"\xd6\x50\x52\xe8"
 _MULTIBOOT1_SEARCH, _MULTIBOOT2_SEARCH = 8192, 32768  # bytes from the file's start, by the specifications
 _AOUT_KLUDGE = 1 << 16  # the multiboot 1 header has addresses of its own
 _TAG_ADDRESS = 2
-
-
-def has(data: memoryview, offset: int, magic: bytes) -> bool:
-    """Whether `magic` lies at `offset`."""
-    return bytes(data[offset : offset + len(magic)]) == magic
-
-
-def u16(data: memoryview, offset: int) -> int:
-    """The little-endian number of 2 bytes at `offset`; bytes behind the end are 0."""
-    return int.from_bytes(data[offset : offset + 2], "little")
-
-
-def u32(data: memoryview, offset: int) -> int:
-    """The little-endian number of 4 bytes at `offset`; bytes behind the end are 0."""
-    return int.from_bytes(data[offset : offset + 4], "little")
-
-
-def is_elf(data: memoryview) -> bool:
-    """Whether the file begins as ELF does."""
-    return has(data, 0, b"\x7fELF")
-
-
-def elf_machine(data: memoryview) -> int:
-    """e_machine of a little-endian ELF file; 0 (EM_NONE) for any other file."""
-    return u16(data, 18) if is_elf(data) and data.nbytes > 52 and data[5] == 1 else 0
 
 
 def find_multiboot1(data: memoryview) -> int | None:
@@ -115,7 +90,7 @@ def tags(data: memoryview, header: int) -> list[int]:
 
 
 def _is_uki(data: memoryview) -> bool:
-    if not has(data, 0, b"MZ"):
+    if not is_mz(data):
         return False
     from warmboot.formats.pe import sections  # noqa: PLC0415 - for EFI programs alone
 

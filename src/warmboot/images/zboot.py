@@ -5,10 +5,10 @@ from __future__ import annotations
 import struct
 
 from warmboot.errors import InputError
+from warmboot.formats.reading import has, u32
 from warmboot.images.decompress import compression
-from warmboot.images.probe import has
 
-__all__ = ["is_zboot", "zboot_payload"]
+__all__ = ["is_zboot", "zboot_payload", "zboot_size"]
 
 _HEADER = struct.Struct("<4s4sII8x32s")  # "MZ", "zimg", the payload's offset and size, ..., its compression
 
@@ -16,6 +16,11 @@ _HEADER = struct.Struct("<4s4sII8x32s")  # "MZ", "zimg", the payload's offset an
 def is_zboot(data: memoryview) -> bool:
     """Whether the file begins as zboot images do."""
     return has(data, 0, b"MZ") and has(data, 4, b"zimg")
+
+
+def zboot_size(data: memoryview) -> int:
+    """The bytes of a zboot image up to the end of the kernel in it, by its first bytes."""
+    return u32(data, 8) + u32(data, 12)
 
 
 def zboot_payload(data: memoryview, name: str) -> memoryview:

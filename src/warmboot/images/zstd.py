@@ -1,6 +1,7 @@
 """zstd (RFC 8878): frames are measured first, so that each is unpacked straight into its place in one go.
 
-Fed piece by piece, the library would keep the last 8 to 128 MiB of what it unpacked for itself.
+Fed piece by piece, the library keeps the last 8 to 128 MiB of what it unpacked for itself: only of a frame whose end
+is not kept.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 
 import zstandard
 
-from warmboot.images.probe import has
+from warmboot.formats.reading import has
 from warmboot.images.sink import DamagedError
 
 TYPE_CHECKING = False
@@ -33,7 +34,7 @@ def unpack(data: memoryview, sink: Sink) -> None:
     try:
         for frame, size in _frames(data, sink):
             reader = decoder.stream_reader(frame, read_across_frames=False)
-            if size is None:
+            if size is None or not sink.has_room(size):
                 while chunk := reader.read(_CHUNK):
                     sink.write(chunk)
             elif size:
@@ -46,7 +47,7 @@ def unpack(data: memoryview, sink: Sink) -> None:
 
 def _frames(data: memoryview, sink: Sink) -> Iterator[tuple[memoryview, int | None]]:
     """Each frame of `data` and the bytes that it unpacks to, None where it does not say."""
-    at = 0
+    at = number = 0
     while at < data.nbytes:
         if int.from_bytes(data[at : at + 4], "little") in _SKIPPABLE:
             at += 8 + int.from_bytes(data[at + 4 : at + 8], "little")
@@ -54,6 +55,9 @@ def _frames(data: memoryview, sink: Sink) -> Iterator[tuple[memoryview, int | No
         if not has(data, at, _MAGIC):
             sink.check_trailer(data[at:])
             return
+        if number:
+            sink.another()
+        number += 1
         head = bytes(data[at : at + _LONGEST_HEADER])
         parameters = zstandard.get_frame_parameters(head)
         checksum = 4 if parameters.has_checksum else 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
-import tempfile
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from functools import cache
 
 from warmboot.closing import Closing
 from warmboot.errors import RefusedError
+from warmboot.files.anonymous import new_file
 from warmboot.memmap import Facts, Range, merge
 from warmboot.uapi import PAGE_SIZE, Source, page_align
 
@@ -51,7 +51,7 @@ class PhysicalMemory(Closing):
     """
 
     def __init__(self, banks: Sequence[Range]) -> None:
-        self.fd: int = _anonymous_file()
+        self.fd: int = new_file("warmboot-memory")
         self.banks: list[Bank] = []
         self._starts: list[int] = []
         self._spans: list[tuple[int, int, int, mmap.mmap]] = []  # what banks hold, for quick access
@@ -206,14 +206,6 @@ class PhysicalMemory(Closing):
                 done -= pieces.pop(0).nbytes
             if done:
                 pieces[0] = pieces[0][done:]
-
-
-def _anonymous_file() -> int:
-    """A file without a name, which is gone with its last user."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("warmboot-memory", os.MFD_CLOEXEC)
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
 
 
 @cache

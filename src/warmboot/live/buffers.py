@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 
+from warmboot.files.anonymous import joined_file, mapped
 from warmboot.files.held import Hold, let_go
 from warmboot.live.files import read
 from warmboot.uapi import SEGMENT
@@ -16,9 +17,8 @@ if TYPE_CHECKING:
 
     from warmboot.uapi import Segment
 
-__all__ = ["Buffers", "joined_file"]
+__all__ = ["Buffers"]
 
-_PIECE = 8 << 20  # bytes that are copied before the pages they came from are let go
 _LARGE = 32 << 20  # bytes of a segment that are worth a thread
 _MOST_MAPPED = 16 << 20  # bytes of them that may be mapped before they are let go
 _LOOK = 0.005  # seconds, in which a kernel copies some 20 MiB
@@ -107,35 +107,10 @@ def _resident() -> int:
         return 0
 
 
-def joined_file(
-    pieces: Iterable[memoryview], name: str = "segment", progress: Callable[[int], None] | None = None
-) -> int:
-    """A descriptor of a file in memory with the pieces behind one another; the caller closes it. Raises OSError.
-
-    `progress` is told the bytes that are done.
-    """
-    fd, done = os.memfd_create(name), 0
-    try:
-        for each in pieces:
-            for at in range(0, each.nbytes, _PIECE):
-                part = each[at : at + _PIECE]
-                written = 0
-                while written < part.nbytes:
-                    written += os.write(fd, part[written:])
-                let_go(part)
-                done += part.nbytes
-                if progress is not None:
-                    progress(done)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
 def _in_one_run(pieces: Iterable[memoryview], size: int) -> memoryview:
     """The pieces behind one another, mapped."""
     fd = joined_file(pieces)
     try:
-        return memoryview(mmap.mmap(fd, size, access=mmap.ACCESS_READ))
+        return mapped(fd, size)
     finally:
         os.close(fd)

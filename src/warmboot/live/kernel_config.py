@@ -63,5 +63,5 @@ def _proc_config(root: str) -> bytes | None:
 def _plain(path: str) -> bytes | None:
     try:
         return read(path)[:_MOST]
-    except OSError:
+    except (OSError, ValueError):  # a zero byte in a release
         return None

@@ -128,7 +128,7 @@ class LineSplitter:
     def __init__(self, longest: int) -> None:
         self._longest = longest
         self._skips = False  # to the end of a line that was too long
-        self.rest = bytearray()
+        self.rest: bytearray = bytearray()
 
     def feed(self, piece: bytes) -> Iterator[tuple[bytes, bool]]:
         """The lines that `piece` finishes, each with whether it was cut."""

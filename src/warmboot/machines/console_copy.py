@@ -42,7 +42,7 @@ class ConsoleCopy:
         self._file = file
         self._limit = console_limit() if limit is None else limit
         self._left = self._limit
-        self.ended = ""
+        self.ended: str = ""
 
     def write(self, piece: bytes) -> None:
         """Append what there is room for. A file that cannot be written ends the copy and raises nothing."""

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from warmboot.errors import InputError
+from warmboot.files.anonymous import anonymous_file
 from warmboot.machines.accel import Accel, choose, cpu_model
 from warmboot.machines.console import ConsoleReader
 from warmboot.machines.lifeline import spawn
@@ -167,8 +168,6 @@ class Guest:
         self._held.callback(self._port.close)
 
     def _memory_file(self, name: str, content: bytes) -> int:
-        file = os.memfd_create(name)
+        file = anonymous_file(content, name)
         self._held.callback(os.close, file)
-        with os.fdopen(os.dup(file), "wb") as writer:
-            writer.write(content)
         return file

@@ -19,16 +19,17 @@ from typing import BinaryIO
 
 from warmboot.closing import Closing
 from warmboot.errors import MissingToolError, RefusedError
+from warmboot.files.anonymous import anonymous_file
 from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.accel import choose
 from warmboot.machines.arch import DEFAULT, Accel, Computer, FirmwareTold, Mailbox, of
 from warmboot.machines.console import ConsoleLine, ConsoleReader
 from warmboot.machines.console_copy import ConsoleCopy
 from warmboot.machines.lifeline import spawn
-from warmboot.machines.qmp import Events, Outcome
+from warmboot.machines.qmp import Ending, Events
 from warmboot.programs import find_program
 
-__all__ = ["ConsoleLine", "Outcome", "QemuMachine", "console_pipe", "find_qemu"]
+__all__ = ["ConsoleLine", "Ending", "QemuMachine", "console_pipe", "find_qemu"]
 
 _QEMU_VARIABLE = "WARMBOOT_QEMU"
 
@@ -80,7 +81,7 @@ class QemuMachine(Closing):
         self._console: ConsoleReader
         self._events: Events | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._outcome: Outcome | None = None
+        self._outcome: Ending | None = None
 
     @property
     def pid(self) -> int:
@@ -153,7 +154,7 @@ class QemuMachine(Closing):
         self._running()
         return self._console.notes()
 
-    def outcome(self, timeout: float) -> Outcome | None:
+    def outcome(self, timeout: float) -> Ending | None:
         """How the machine ended, waiting up to `timeout` seconds for it; None while it runs.
 
         To be asked before `close`, after which it only repeats itself, and not from an asyncio event loop.
@@ -192,10 +193,10 @@ class QemuMachine(Closing):
         accel = self._accel = self._accel or choose(qemu, self._computer.machine)
         self._mailbox = self._computer.mailbox(self._memory_fd)
         self._held.callback(self._mailbox.close)
-        files = {name: _memory_file(name, content) for name, content in self._computer.files().items()}
+        files = {name: anonymous_file(content, name) for name, content in self._computer.files().items()}
         for each in files.values():
             passed.callback(os.close, each)
-        self._stderr = _memory_file("qemu-stderr", b"")
+        self._stderr = anonymous_file(b"", "qemu-stderr")
         self._held.callback(os.close, self._stderr)
         ours, serial = console_pipe(self._held, passed)
         self._events = Events(self._held)
@@ -239,13 +240,6 @@ def console_pipe(held: ExitStack, theirs: ExitStack) -> tuple[BinaryIO, int]:
     with suppress(OSError):  # a user with very many pipes gets a small one
         fcntl.fcntl(serial, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
     return ours, serial
-
-
-def _memory_file(name: str, content: bytes) -> int:
-    """A new file descriptor of a file without a name, holding `content`."""
-    file = os.memfd_create(name)
-    os.write(file, content)
-    return file
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:

@@ -9,14 +9,14 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Events", "Monitor", "MonitorError", "Outcome", "connected"]
+__all__ = ["Ending", "Events", "Monitor", "MonitorError", "connected"]
 
 _PATIENCE = 60.0  # seconds until QEMU must have answered or migrated
 _POLL = 0.02  # seconds between looks at a migration
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Ending:
     """How a machine ended.
 
     `reason` is the word of QMP's ShutdownCause: guest-shutdown, guest-reset (a reboot or a triple fault),
@@ -48,7 +48,7 @@ class Events:
         with suppress(OSError):
             self._send("quit")
 
-    def outcome(self, status: int) -> Outcome:
+    def outcome(self, status: int) -> Ending:
         """The end as the events of an ended QEMU tell it, with its exit `status`."""
         import asyncio  # noqa: PLC0415  (with the library, most of the time that all other imports take)
 
@@ -57,7 +57,7 @@ class Events:
     def _send(self, command: str) -> None:
         self._ours.sendall(b'{"execute": "%s"}\n' % command.encode())
 
-    async def _read(self, status: int) -> Outcome:
+    async def _read(self, status: int) -> Ending:
         import logging  # noqa: PLC0415
 
         from qemu.qmp import QMPClient, Runstate  # noqa: PLC0415
@@ -73,7 +73,7 @@ class Events:
             await client.disconnect()
         events: dict[str, Any] = {str(event["event"]): event.get("data") for event in client.events.history}
         reason = events["SHUTDOWN"]["reason"] if "SHUTDOWN" in events else "lost"
-        return Outcome(reason, "GUEST_PANICKED" in events, status)
+        return Ending(reason, "GUEST_PANICKED" in events, status)
 
 
 class MonitorError(Exception):

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from warmboot.files.anonymous import new_file
 from warmboot.machines.guest import Guest, GuestError
 from warmboot.machines.qmp import Monitor, MonitorError
 
@@ -101,6 +102,6 @@ class Snapshot:
                     raise GuestError(str(error), guest.last_words()) from None
 
     def _file(self, name: str) -> int:
-        file = os.memfd_create(name)
+        file = new_file(name)
         self._held.callback(os.close, file)
         return file

@@ -25,6 +25,7 @@ def members_of(cls: type[Facts], text: str | bytes, name: str) -> dict[str, Any]
     """The members of Facts in a JSON object, by name; others are ignored. Raises InputError, naming `name`."""
     try:
         members: Any = json.loads(text)
+        json.dumps(members, ensure_ascii=False).encode()  # a lone surrogate is no character
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name}: not JSON: {error}", hint=_HINT) from None
     if isinstance(members, dict):

@@ -21,4 +21,5 @@ _HOMES = {
 
 __all__ = ["CommandLineRequest", "HandOver", "Options", "hand_over"]
 
-__getattr__, __dir__ = lazy(globals(), _HOMES)
+if not TYPE_CHECKING:  # to a type checker, a name that is not above is a mistake
+    __getattr__, __dir__ = lazy(globals(), _HOMES)

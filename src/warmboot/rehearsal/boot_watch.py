@@ -15,7 +15,7 @@ from typing import Protocol
 
 from warmboot.figures import BootFigures
 from warmboot.machines.console import ConsoleLine
-from warmboot.machines.qmp import Outcome
+from warmboot.machines.qmp import Ending
 from warmboot.rehearsal.kernel_words import KernelWords, complaint_hint, plain
 from warmboot.visible import visible
 
@@ -36,7 +36,7 @@ class Watched(Protocol):
     """What is asked of the machine: its console, and how it ended."""
 
     def lines(self, timeout: float) -> Iterator[ConsoleLine]: ...
-    def outcome(self, timeout: float) -> Outcome | None: ...
+    def outcome(self, timeout: float) -> Ending | None: ...
     def console_notes(self) -> tuple[str, ...]: ...
 
 
@@ -168,7 +168,7 @@ class BootWatch:
             said = f"; its last words: {self._last_words()}" if self._spoke_at is not None else ", without a word"
             self._fails(
                 f"{self._init} restarted the machine {after}{said}",
-                "an initrd that finds no root file system may do that: see root= in --append, and its words",
+                "look at its words on the console: an initrd that finds no root file system restarts, see root=",
                 when,
             )
         elif self._spoke_at is None:

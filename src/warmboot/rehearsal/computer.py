@@ -1,40 +1,131 @@
-"""The computer in QEMU that a rehearsal boots: on the memory of the machine in this process, which fills it."""
+"""The machine that a rehearsal loads an image on, and the computer in QEMU that boots it: they share their memory."""
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
-from pathlib import Path
+from dataclasses import replace
 from typing import BinaryIO
 
-from warmboot.errors import InputError, RefusedError
-from warmboot.machines.arch import Computer
+from warmboot.errors import InputError, MissingToolError, RefusedError
+from warmboot.kernel import PhysicalMemory, Profile
+from warmboot.machines.arch import Board, of
+from warmboot.machines.fit import ram_that_fits
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
+from warmboot.memmap import Facts, Firmware
+from warmboot.rehearsal.options import Options
 
-__all__ = ["FIRMWARE_PATIENCE", "power_on"]
+__all__ = ["Machines"]
 
-FIRMWARE_PATIENCE = 120.0  # seconds: EFI firmware takes eight by an emulated processor that has a core for itself
+_FIRMWARE_PATIENCE = 120.0  # seconds: EFI firmware takes eight by an emulated processor that has a core for itself
 
 
-def power_on(computer: Computer, machine: Machine, console: Path | None, stack: ExitStack) -> QemuMachine:
-    """Start it, so that its firmware works while the image is placed and loaded; `stack` ends it.
+class Machines:
+    """`machine` is like the one of the facts; where it shall boot, it is also like what QEMU can be of it.
 
-    Raises MissingToolError without QEMU, InputError where `console` cannot be written.
+    `qemu` runs from `power_on` on, unless `not_tried` says why it does not: what QEMU cannot do is no refusal, and all
+    goes on without a boot. `released` is when it was handed over, in seconds of time.monotonic(), 0 before. Everything
+    is closed by `stack`.
     """
-    qemu = QemuMachine(computer, memory_fd=machine.memory.fd, console=_opened(console, stack))
-    try:
-        qemu.start()
-    except OSError as error:
-        raise RefusedError(
-            f"QEMU cannot be started: {error.strerror}", hint="name a working one by WARMBOOT_QEMU"
-        ) from None
-    return stack.enter_context(qemu)
 
+    def __init__(self, options: Options, profile: Profile, stack: ExitStack) -> None:
+        self._options = options
+        self._profile = profile
+        self._stack = stack
+        self._board: Board | None = None
+        self.not_tried: RefusedError = RefusedError("--no-boot", hint="")
+        self.qemu: QemuMachine | None = None
+        self.firmware: Firmware | None = None  # what the new kernel is told of the computer's
+        self.released: float = 0.0
+        if options.boot and not options.panic:
+            try:
+                self._board = of(options.facts.machine).board(options.facts, options.cpus, ram_that_fits())
+            except RefusedError as error:
+                self.not_tried = error
+        self.machine: Machine = stack.enter_context(self.new())
 
-def _opened(path: Path | None, stack: ExitStack) -> BinaryIO | None:
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(path.open("wb"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}", hint="name another file") from None
+    @property
+    def to_boot(self) -> bool:
+        """Whether what is loaded shall boot."""
+        return self._board is not None
+
+    @property
+    def host(self) -> Facts:
+        """Where the image may be placed."""
+        return self._board.host if self._board else self._options.facts
+
+    @property
+    def differs(self) -> tuple[str, ...]:
+        """In what the machine differs from the facts."""
+        return self._board.differs if self._board else ()
+
+    def new(self, memory: PhysicalMemory | None = None) -> Machine:
+        """Another machine like it, which forbids nothing: whether an image may be loaded, others say."""
+        facts = replace(
+            self._board.facts if self._board else self._options.facts,
+            totalram_pages=self._options.facts.totalram_pages,
+            lockdown="",
+            kexec_load_disabled=False,
+            kexec_load_limit_reboot=-1,
+            kexec_load_limit_panic=-1,
+            kexec_load=None,
+            kexec_file_load=None,
+        )
+        banks = self._board.computer.banks if self._board else None
+        return Machine(facts, banks=banks, memory=memory, profile=self._profile)
+
+    def power_on(self) -> None:
+        """Start the computer if the image shall boot, so that its firmware works while the image is placed and loaded.
+
+        Firmware that would not bear that is waited for. Raises InputError where the console cannot be written.
+        """
+        if self._board is None:
+            return
+        computer, memory = self._board.computer, self.machine.memory
+        qemu = QemuMachine(computer, memory_fd=memory.fd, console=self._opened_console())
+        self._stack.enter_context(qemu)
+        try:
+            qemu.start()
+            self.qemu = qemu
+            if computer.loads_late:
+                told = qemu.firmware(memory, _FIRMWARE_PATIENCE)
+                self._board, self.firmware = self._board.with_firmware(told), Firmware(efi=told.efi)
+                self.machine = self._stack.enter_context(self.new(memory))
+        except MissingToolError as error:
+            self.not_tried = error
+        except RefusedError as error:
+            self.give_up(error)
+        except OSError as error:
+            self.give_up(
+                RefusedError(f"QEMU cannot be started: {error.strerror}", hint="name a working one by WARMBOOT_QEMU")
+            )
+
+    def give_up(self, problem: RefusedError) -> None:
+        """Go on with the machine of the facts alone: the computer in QEMU has failed, or has no room for the image."""
+        if self.qemu is not None:
+            self.qemu.close()
+        self.not_tried = problem
+        self._board = self.qemu = self.firmware = None
+        self.machine = self._stack.enter_context(self.new())
+
+    def release(self) -> None:
+        """Start the loaded image in QEMU; where QEMU has ended, or its firmware never does, it will not boot."""
+        assert self.qemu is not None
+        try:
+            # EFI tells the new kernel where the RSDP is; only legacy firmware's may have to be found somewhere else.
+            copy = 0 if self.firmware else self.machine.facts.rsdp
+            self.qemu.release(self.machine.kernel.reboot(), rsdp_copy=copy, timeout=_FIRMWARE_PATIENCE)
+            self.released = time.monotonic()
+        except RefusedError as error:
+            self.qemu.close()
+            self.qemu, self.not_tried = None, error
+
+    def _opened_console(self) -> BinaryIO | None:
+        path = self._options.console
+        if path is None:
+            return None
+        try:
+            return self._stack.enter_context(path.open("wb"))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror}", hint="name another file") from None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
-from warmboot.errors import ExitStatus, MissingToolError, RefusedError, WarmbootError
+from warmboot.errors import ExitStatus, RefusedError, WarmbootError
 from warmboot.figures import (
     BootFigures,
     HandOverFigures,
@@ -19,21 +18,19 @@ from warmboot.figures import (
     segment_figures,
 )
 from warmboot.files.steady import check_unchanged
-from warmboot.images import Image, Uki, identify, map_file
+from warmboot.images import Image, identify, map_file
 from warmboot.images.figures import image_figures
-from warmboot.kernel import Kernel, KexecError, PhysicalMemory, Rule, Told, choose
+from warmboot.images.unwrap import image_files, unwrapped
+from warmboot.kernel import Kernel, KexecError, Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import assumed, not_made, permit
-from warmboot.machines.arch import Board, of
-from warmboot.machines.fit import ram_that_fits
 from warmboot.machines.machine import Machine
-from warmboot.machines.qemu import QemuMachine
-from warmboot.memmap import Facts, Firmware
+from warmboot.memmap import Facts
 from warmboot.placement import Placement, linux_command_line, place
 from warmboot.placement.modules import read_module
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
-from warmboot.rehearsal.computer import FIRMWARE_PATIENCE, power_on
+from warmboot.rehearsal.computer import Machines
 from warmboot.rehearsal.crash import crash_dump
 from warmboot.rehearsal.handover import HandOver, hand_over
 from warmboot.rehearsal.options import Options
@@ -96,31 +93,24 @@ class _Run:
         self._call, self._why = chosen(options.call, options.facts)
         if self._call is Call.FILE:
             self._why += f"; {_PLACED_HERE}"
-        self._initrds = [map_file(path, "initrd") for path in options.initrds]
+        self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._modules = [read_module(each) for each in options.modules]
-        self._not_tried = RefusedError("--no-boot", hint="")  # why there is no boot, where there is none
-        self._board = self._board_for(options) if options.boot and not options.panic else None
-        self._machine = stack.enter_context(self._new_machine())
+        self._machines = Machines(options, self._profile, stack)
         self._image: Image
+        self._image_files: tuple[str, ...]
         self._line = ""  # the command line, without what is added to see the boot
         self._placement: Placement
-        self._qemu: QemuMachine | None = None
-        self._firmware: Firmware | None = None  # of the computer in QEMU, for the new kernel
-        self._released = 0.0  # when the computer in QEMU was handed over, in seconds of time.monotonic()
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
-            own = None
-            if isinstance(image, Uki):
-                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
-            self._image, self._line = image, self._options.command_line.line(own)
+            self._image_files = image_files(image)
+            self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
-            if self._board is not None:
-                self._power_on(self._board)
+            self._machines.power_on()
             line, added, placement = self._place()
             self._placement = placement
             self._stages.segments = placement.request.segments
@@ -134,7 +124,7 @@ class _Run:
                 boot_params=placement.boot_params,
                 digests=digest_figures(placement),
                 command_line_added=added,
-                differs_from_facts=self._board.differs if self._board else (),
+                differs_from_facts=self._machines.differs,
             )
 
     def permit(self) -> None:
@@ -176,96 +166,58 @@ class _Run:
                 seconds=time.monotonic() - began,
             )
             options = self._options
-            check_unchanged([options.kernel, *options.initrds, *(each.partition(" ")[0] for each in options.modules)])
+            check_unchanged(
+                [*self._image_files, *options.initrds, *(each.partition(" ")[0] for each in options.modules)]
+            )
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
         with self._stages.stage("hand over") as stage:
-            booting = self._qemu is not None
+            machines = self._machines
             with ExitStack() as stack:
-                machine = self._machine
-                if booting and memsz <= _TWIN_LIMIT:
+                machine = machines.machine
+                if machines.qemu is not None and memsz <= _TWIN_LIMIT:
                     # QEMU goes on with the machine itself, and does the whole hand-over once more.
-                    self._release()
-                    machine = stack.enter_context(self._new_machine())
+                    machines.release()
+                    machine = stack.enter_context(machines.new())
                     machine.kernel.kexec_load(self._placement.request)
                 done = hand_over(
                     machine,
                     self._placement,
-                    check_digest=not booting or digest <= _DIGEST_LIMIT,
+                    check_digest=machines.qemu is None or digest <= _DIGEST_LIMIT,
                     progress=lambda done: self._observer.progress("hand over", done, memsz),
                 )
                 stage.figures = _figures(done, self._placement)
             if not done.reached:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
-            elif booting and not self._released:
+            elif machines.qemu is not None and not machines.released:
                 self._restore_purgatory()
-                self._release()
+                machines.release()
 
     def boot(self) -> None:
         with self._stages.stage("boot") as stage:
-            if self._qemu is None:
+            machines = self._machines
+            if machines.qemu is None:
                 stage.outcome = Outcome.NOT_TRIED
-                stage.problem, stage.hint = str(self._not_tried), self._not_tried.hint
+                stage.problem, stage.hint = str(machines.not_tried), machines.not_tried.hint
                 return
             initrd = any(each.name == "initrd" for each in self._placement.request.segments)
-            watch = BootWatch(self._qemu, until=self._options.until, initrd=initrd)
+            watch = BootWatch(machines.qemu, until=self._options.until, initrd=initrd)
             watch.run(self._options.timeout, self._observer.console)
-            stage.figures = watch.figures(self._qemu.description, watch.ended - self._released)
+            stage.figures = watch.figures(machines.qemu.description, watch.ended - machines.released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
                 stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
 
-    def _board_for(self, options: Options) -> Board | None:
-        try:
-            return of(options.facts.machine).board(options.facts, options.cpus, ram_that_fits())
-        except RefusedError as error:
-            self._not_tried = error
-            return None
-
-    def _new_machine(self, memory: PhysicalMemory | None = None) -> Machine:
-        """The machine that the image is loaded on; whether it may be, `permit` says."""
-        facts = self._board.facts if self._board else self._options.facts
-        facts = replace(
-            facts,
-            totalram_pages=self._options.facts.totalram_pages,
-            lockdown="",
-            kexec_load_disabled=False,
-            kexec_load_limit_reboot=-1,
-            kexec_load_limit_panic=-1,
-            kexec_load=None,
-            kexec_file_load=None,
-        )
-        banks = self._board.computer.banks if self._board else None
-        return Machine(facts, banks=banks, memory=memory, profile=self._profile)
-
-    def _power_on(self, board: Board) -> None:
-        """Start the computer, and wait for firmware that would not bear that something is loaded meanwhile."""
-        try:
-            self._qemu = power_on(board.computer, self._machine, self._options.console, self._stack)
-        except MissingToolError as error:
-            self._not_tried = error
-            return
-        if not board.computer.loads_late:
-            return
-        memory = self._machine.memory
-        try:
-            told = self._qemu.firmware(memory, FIRMWARE_PATIENCE)
-        except RefusedError as error:
-            self._give_up_boot(error)
-            return
-        self._board, self._firmware = board.with_firmware(told), Firmware(efi=told.efi)
-        self._machine = self._stack.enter_context(self._new_machine(memory))
-
     def _place(self) -> tuple[str, str, Placement]:
         """Place the image where it can boot; where only QEMU's RAM is too small for it, without a boot."""
-        if self._board is None:
-            return self._placed_on(self._options.facts)
         try:
-            return self._placed_on(self._board.host)
+            return self._placed_on(self._machines.host)
         except RefusedError as error:
-            self._give_up_boot(_no_room_in_qemu(error))
-        return self._placed_on(self._options.facts)
+            if not self._machines.to_boot:
+                raise
+            self._machines.give_up(_no_room_in_qemu(error))
+        return self._placed_on(self._machines.host)
 
     def _loaded(self) -> Kernel:
         """The kernel with the image loaded; where only QEMU's RAM is too small for it, one that is not booted.
@@ -275,30 +227,22 @@ class _Run:
         try:
             self._load()
         except KexecError as error:
-            if self._board is None:
+            if not self._machines.to_boot:
                 raise
-            self._give_up_boot(_no_room_in_qemu(error))
+            self._machines.give_up(_no_room_in_qemu(error))
             self._load()
-        return self._machine.kernel
+        return self._machines.machine.kernel
 
     def _load(self) -> None:
-        kernel, request = self._machine.kernel, self._placement.request
+        kernel, request = self._machines.machine.kernel, self._placement.request
         progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
         kernel.kexec_load(request, observer=Told(progress=progress))
-
-    def _give_up_boot(self, problem: RefusedError) -> None:
-        """Go on with the machine of the facts: the computer in QEMU has failed, or has no room for the image."""
-        if self._qemu is not None:
-            self._qemu.close()
-        self._not_tried, self._firmware = problem, None
-        self._qemu = self._board = None
-        self._machine = self._stack.enter_context(self._new_machine())
 
     def _placed_on(self, host: Facts) -> tuple[str, str, Placement]:
         """The command line, what of it was added to see the boot, and the placement. Raises RefusedError."""
         line, added = self._line, ""
-        linux = linux_command_line(self._image, line)
-        if self._board is not None and linux is not None:
+        linux = linux_command_line(self._image, host, line)
+        if self._machines.to_boot and linux is not None:
             line, added = seen_on_serial(*linux)
         placement = place(
             self._image,
@@ -306,7 +250,7 @@ class _Run:
             initrds=self._initrds,
             modules=self._modules,
             command_line=line,
-            firmware=self._firmware,
+            firmware=self._machines.firmware,
             crash=crash_dump(host) if self._options.panic else None,
             progress=lambda done, total: self._observer.progress("place", done, total),
         )
@@ -325,20 +269,7 @@ class _Run:
         request: LoadRequest = self._placement.request
         for each in request.segments:
             if each.mem == request.entry:
-                self._machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
-
-    def _release(self) -> None:
-        """Start the image in QEMU; where QEMU has ended, or its firmware never does, there is no boot."""
-        assert self._qemu is not None
-        machine = self._machine
-        try:
-            # EFI tells the new kernel where the RSDP is; only legacy firmware's may have to be found somewhere else.
-            copy = 0 if self._firmware else machine.facts.rsdp
-            self._qemu.release(machine.kernel.reboot(), rsdp_copy=copy, timeout=FIRMWARE_PATIENCE)
-            self._released = time.monotonic()
-        except RefusedError as error:
-            self._qemu.close()
-            self._qemu, self._not_tried = None, error
+                self._machines.machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
 
 
 def _no_room_in_qemu(problem: WarmbootError) -> RefusedError:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 from warmboot.errors import InputError, WarmbootError
 from warmboot.machines.console import ConsoleLine, LineSplitter
-from warmboot.machines.qmp import Outcome
+from warmboot.machines.qmp import Ending
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.recorder import agent_line, facts_told
@@ -16,7 +16,7 @@ from warmboot.oracle.calls.replay import Player, agree
 from warmboot.oracle.calls.trace import format_row, read_header, read_operations, read_rows
 from warmboot.oracle.guest.agent import FACTS
 from warmboot.oracle.guest.told import FileTold, parse
-from warmboot.oracle.witness.statement import Statement, compare
+from warmboot.oracle.witness.statement import Statement, differences
 from warmboot.rehearsal import boot_watch
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.visible import visible
@@ -66,8 +66,8 @@ class _Console:
     def lines(self, timeout: float) -> Iterator[ConsoleLine]:
         yield from self._lines
 
-    def outcome(self, timeout: float) -> Outcome | None:
-        return Outcome(self._reason, False, 0) if self._reason else None
+    def outcome(self, timeout: float) -> Ending | None:
+        return Ending(self._reason, False, 0) if self._reason else None
 
     def console_notes(self) -> tuple[str, ...]:
         return ()
@@ -102,7 +102,7 @@ def statement(data: bytes) -> None:
     """A witness's report, compared with itself."""
     with _refusing():
         found = Statement.parse(data.decode("utf-8", "replace"))
-        compare(found, found, crash=True, expected=found.digests)
+        differences(found, found, crash=True, expected=found.digests)
 
 
 def trace(data: bytes) -> None:
@@ -132,7 +132,7 @@ def trace_file(data: bytes) -> None:
     try:
         os.write(file, data)
         with suppress(WarmbootError):
-            for line in read_lines(f"/proc/self/fd/{file}", most_bytes=1 << 20):
+            for line in read_lines(f"/proc/self/fd/{file}", most_bytes=1 << 17):
                 line.encode()
     finally:
         os.close(file)

@@ -38,7 +38,10 @@ FILES = (
     *(f"sys/firmware/memmap/0/{each}" for each in ("start", "end", "type")),
     *(f"sys/firmware/edd/int13_dev80/{each}" for each in ("version", "extensions", "raw_data", "mbr_signature")),
     *(f"sys/firmware/edd/int13_dev80/legacy_{each}" for each in ("max_cylinder", "max_head", "sectors_per_track")),
-    *("sys/kernel/kexec_crash_elfcorehdr_size", "proc/config.gz", "proc/sys/kernel/random/boot_id"),
+    *("sys/kernel/kexec_crash_elfcorehdr_size", "proc/config.gz", "boot/config-6.12.0"),
+    *("sys/devices/system/node/node0/cpulist", "sys/devices/system/node/node0/memory1/state"),
+    "sys/devices/system/memory/block_size_bytes",
+    "sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c",
 )
 
 

@@ -6,16 +6,18 @@ import os
 from contextlib import redirect_stderr, suppress
 from io import StringIO
 
+from warmboot.command_line import parse as parse_line
 from warmboot.dropin.command import parse as parse_command
 from warmboot.dropin.command import parse_architecture
 from warmboot.dropin.numbers import strtoul
 from warmboot.dropin.stop import Stop
 from warmboot.errors import InputError
-from warmboot.memmap import parse_size
+from warmboot.memmap import Facts, parse_size
+from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel
 from warmboot.numbers import LONGEST, number
 from warmboot.visible import visible
 
-__all__ = ["numbers", "options", "sizes", "visible_text"]
+__all__ = ["command_line", "crashkernel", "numbers", "options", "sizes", "visible_text"]
 
 
 def options(data: bytes) -> None:
@@ -57,3 +59,26 @@ def visible_text(data: bytes) -> None:
         assert visible(shown) == shown
         shown.encode()
         assert len(visible(text, most=10)) <= 10 * 10 + 3
+
+
+def command_line(data: bytes) -> None:
+    """A kernel's command line, and one that is added to it: nothing is lost, and `--` stays where it was."""
+    before, _, added = os.fsdecode(data).partition("\0")
+    line = parse_line(before)
+    assert str(line) == before
+    more = line.with_parameters(added.replace("\0", ""))
+    assert len(more.parameters) >= len(line.parameters)
+    if before.count('"') % 2 == 0:  # one that is open takes in what follows, or is closed
+        assert more.init_arguments[: len(line.init_arguments)] == line.init_arguments
+    names = [name for name, _ in line.parameters]
+    left = line.without(*names[:1])
+    assert not names[:1] or left.get(names[0]) is None
+    for name in names[:8]:
+        line.all(name)
+
+
+def crashkernel(data: bytes) -> None:
+    """crashkernel=, and a machine that reserves it."""
+    with suppress(InputError):
+        asked = [parse_crashkernel(each) for each in data.decode("utf-8", "replace").split("\0")[:3]]
+        with_crash_kernel(Facts.of_pc(1 << 30), asked)

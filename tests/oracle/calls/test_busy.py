@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs_qemu
 @pytest.mark.parametrize("series", KERNELS)
 def test_the_second_caller_is_refused(series: str) -> None:
     """Each answer of the real kernel, and the model's; both callers' images, as they were meant to be."""
-    found = busy.compare(kernel(series))
+    found = busy.compare_callers(kernel(series))
     assert [each for each in found if each[1] != each[2]] == []
 
     refused = {key for operation, answer, _ in found for key in _busy(operation, answer)}

@@ -15,7 +15,7 @@ from warmboot.kernel import choose
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.coverage import Kind
 from warmboot.oracle.calls.files import read_lines
-from warmboot.oracle.calls.fuzz import compare, generated
+from warmboot.oracle.calls.fuzz import compare_answers, generated
 from warmboot.oracle.calls.matrix import CELLS, Cell
 from warmboot.oracle.calls.replay import Player
 from warmboot.oracle.calls.trace import Answer, Operation, read_header, read_rows
@@ -52,7 +52,7 @@ def test_trace(path: Path) -> None:
     assert facts.cmdline.endswith(cell.append)
     assert cell.memory * 0.7 < facts.totalram_pages * facts.page_size < cell.memory
     operations, answers = read_whole(lines, path.name)
-    results, coverage = compare(facts, operations, answers)
+    results, coverage = compare_answers(facts, operations, answers)
     assert [each for each in results if each is not None] == []
     assert len(results) == len(lines) >= FEWEST
     assert cell.promises(choose(facts).profile) - coverage.kinds.keys() == set()
@@ -70,15 +70,15 @@ def test_a_promise_that_is_not_kept_is_seen() -> None:
     operations = generated(facts, 1, 600)
     with Player(facts) as player:
         answers = [player.play(each) for each in operations]
-    _, coverage = compare(facts, operations, answers)
+    _, coverage = compare_answers(facts, operations, answers)
     assert MAIN.promises(choose(facts).profile) - coverage.kinds.keys() == set()
     assert NO_RESERVATION.promises(choose(facts).profile) <= coverage.kinds.keys()
 
     wrong = [each._replace(ret=each.ret - 1) for each in answers]
-    results, coverage = compare(facts, operations, wrong)
+    results, coverage = compare_answers(facts, operations, wrong)
     assert None not in results
     assert not coverage.kinds
-    _, coverage = compare(facts, operations[:20], answers[:20])
+    _, coverage = compare_answers(facts, operations[:20], answers[:20])
     assert Kind.DISABLED not in coverage.kinds
 
 

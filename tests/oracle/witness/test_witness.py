@@ -21,9 +21,9 @@ from warmboot.debian import kernel
 from warmboot.errors import ExitStatus, InputError, RefusedError
 from warmboot.machines.guest import GuestError
 from warmboot.memmap import Facts, Range
-from warmboot.oracle.witness.arch.x86_64.payload import WITNESS_SCRATCH, WITNESS_SIZE, witness_code
-from warmboot.oracle.witness.layouts import PATTERN_SIZE, Layout, generate
-from warmboot.oracle.witness.statement import REGISTERS, Mapped, Statement, StatementError, compare
+from warmboot.oracle.witness.arch import of
+from warmboot.oracle.witness.layouts import PATTERN_SIZE, WitnessLayout, generate
+from warmboot.oracle.witness.statement import REGISTERS, Mapped, Statement, StatementError, differences
 from warmboot.oracle.witness.witness import Witness, ask_model
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE
 
@@ -106,7 +106,8 @@ def test_an_image_that_is_never_entered_is_told(booted: Witness) -> None:
 
 def test_an_image_that_never_halts_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     endless = b"\xeb\xfe".ljust(1000, b"\0")  # jmp to itself
-    monkeypatch.setattr("warmboot.oracle.witness.layouts.witness_code", lambda: endless)
+    arch = replace(of("x86_64"), code=endless)
+    monkeypatch.setattr("warmboot.oracle.witness.layouts.of", lambda machine: arch)
     with pytest.raises(RefusedError, match=r"not halted for 0\.1 s"):
         ask_model(FACTS, generate(FACTS, 1, 1), timeout=0.1)
 
@@ -124,7 +125,7 @@ def test_bad_input(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the report
 
 
-def expected(layout: Layout) -> list[tuple[int, int, str]]:
+def expected(layout: WitnessLayout) -> list[tuple[int, int, str]]:
     """The digests as a report has them."""
     return [
         (start, start + size, digest) for (start, size), digest in zip(layout.regions, layout.digests(), strict=True)
@@ -132,7 +133,7 @@ def expected(layout: Layout) -> list[tuple[int, int, str]]:
 
 
 @cache
-def statement(*, crash: bool = False) -> tuple[Layout, Statement]:
+def statement(*, crash: bool = False) -> tuple[WitnessLayout, Statement]:
     """What the model's witness says of one layout."""
     layout = generate(FACTS, 3, 4, crash=crash)
     return layout, ask_model(FACTS, layout)
@@ -156,7 +157,7 @@ def told(report: Statement) -> str:
 @pytest.mark.parametrize("crash", [False, True])
 def test_a_report_agrees_with_itself_and_is_read_back(crash: bool) -> None:
     layout, report = statement(crash=crash)
-    assert compare(report, report, crash=crash, expected=expected(layout)) == []
+    assert differences(report, report, crash=crash, expected=expected(layout)) == []
     assert Statement.parse(f"panic\r\n\n{told(report)}what follows") == report
     assert Statement.parse(told(report).replace("\n", "\r\n")) == report
 
@@ -174,7 +175,7 @@ def test_a_flipped_bit_of_a_register_is_found(name: str, bit: int, linux_lies: b
     layout, report = statement(crash=crash)
     lie = flipped(report, name, bit)
     pair = (lie, report) if linux_lies else (report, lie)
-    found = {each.what for each in compare(*pair, crash=crash, expected=expected(layout))}
+    found = {each.what for each in differences(*pair, crash=crash, expected=expected(layout))}
     if name in CHANCE and not crash:
         assert (name in found) == (bit < 12)
     elif UNSEEN.get(name, 0) >> bit & 1:
@@ -186,7 +187,7 @@ def test_a_flipped_bit_of_a_register_is_found(name: str, bit: int, linux_lies: b
 def test_interrupts_that_are_on_are_found() -> None:
     layout, report = statement()
     assert [
-        each.what for each in compare(flipped(report, "rflags", 9), report, crash=False, expected=expected(layout))
+        each.what for each in differences(flipped(report, "rflags", 9), report, crash=False, expected=expected(layout))
     ] == ["rflags"]
 
 
@@ -199,7 +200,7 @@ def test_a_flipped_bit_of_memory_is_found(number: int, bit: int, both: bool) -> 
     start, end, digest = digests[number]
     digests[number] = (start, end, f"{int(digest, 16) ^ 1 << bit:064x}")
     lie = replace(report, digests=tuple(digests))
-    (found,) = compare(lie, lie if both else report, crash=False, expected=expected(layout))
+    (found,) = differences(lie, lie if both else report, crash=False, expected=expected(layout))
     assert digest in found.what
 
 
@@ -223,14 +224,14 @@ def test_other_lies_are_found(what: str, linux_lies: bool) -> None:
     layout, report = statement()
     lie = LIES[what](report)
     pair = (lie, report) if linux_lies else (report, lie)
-    assert any(what in each.what for each in compare(*pair, crash=False, expected=expected(layout)))
+    assert any(what in each.what for each in differences(*pair, crash=False, expected=expected(layout)))
 
 
 def test_rights_count() -> None:
     layout, report = statement()
     first, *rest = report.mapping
     lie = replace(report, mapping=(replace(first, rights=first.rights ^ 8), *rest))
-    assert compare(lie, report, crash=False, expected=expected(layout))
+    assert differences(lie, report, crash=False, expected=expected(layout))
 
 
 @given(st.data())
@@ -263,7 +264,7 @@ def test_any_text_is_a_report_or_an_error(text: str) -> None:
 
 def test_the_witness_fits() -> None:
     """Its code must end before the page that it writes to: see SCRATCH in witness.S."""
-    assert len(witness_code()) <= WITNESS_SCRATCH
+    assert len(of(FACTS.machine).code) <= of(FACTS.machine).scratch
 
 
 @given(st.integers(0, 1000), st.integers(1, 1000), st.booleans(), st.sampled_from([FACTS, LARGE]))
@@ -272,7 +273,11 @@ def test_layouts_are_legal(seed: int, number: int, crash: bool, facts: Facts) ->
     assert layout == generate(facts, seed, number, crash=crash)
     assert 1 <= len(layout.pieces) <= KEXEC_SEGMENT_MAX
     (witness,) = (each for each in layout.pieces if each.is_witness)
-    assert (witness.mem, witness.bufsz, witness.memsz) == (layout.entry, len(witness_code()), WITNESS_SIZE)
+    assert (witness.mem, witness.bufsz, witness.memsz) == (
+        layout.entry,
+        len(of(facts.machine).code),
+        of(facts.machine).size,
+    )
     for each in layout.pieces:
         assert each.mem % PAGE_SIZE == each.memsz % PAGE_SIZE == 0
         assert each.bufsz <= each.memsz

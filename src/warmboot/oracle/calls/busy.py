@@ -18,7 +18,7 @@ from warmboot.oracle.calls.replay import Player
 from warmboot.oracle.calls.trace import Answer, Buffer, CrashSize, KexecLoad, Sysctl, TraceSegment
 from warmboot.uapi import PAGE_SIZE, KexecArch, KexecFlags
 
-__all__ = ["APPEND", "HELD", "callers", "compare", "play"]
+__all__ = ["APPEND", "HELD", "callers", "compare_callers", "play"]
 
 APPEND = "crashkernel=16M@512M"  # to the machine's command line: where it is need not be asked first
 HELD = Buffer("held")
@@ -56,7 +56,7 @@ def callers() -> list[Playable]:
     return [*found, Reboot(), CrashSize(str(area.size - PAGE_SIZE))]
 
 
-def compare(kernel: Path) -> list[tuple[Playable, Answer, Answer]]:
+def compare_callers(kernel: Path) -> list[tuple[Playable, Answer, Answer]]:
     """Each answered operation with a real kernel's answer and the model's. Raises GuestError."""
     operations = callers()
     facts, answers = record(kernel, operations, append=APPEND)

@@ -17,7 +17,7 @@ from warmboot.oracle.calls.replay import Disagreement, Player, replay
 from warmboot.oracle.calls.trace import Answer, KexecLoad, Operation, rows_with_answers
 from warmboot.uapi import KexecArch, KexecFlags
 
-__all__ = ["Target", "compare", "generated", "shrink"]
+__all__ = ["Target", "compare_answers", "generated", "shrink"]
 
 _FRESH = (
     KexecLoad("x86_64", 0, int(KexecArch.X86_64), 0, ()),
@@ -65,7 +65,7 @@ def generated(
         return operations
 
 
-def compare(
+def compare_answers(
     facts: Facts, operations: Sequence[Operation], answers: Sequence[Answer], profile: Profile | None = None
 ) -> tuple[list[Disagreement | None], Coverage]:
     """Every answer against the model's, and of what kinds the calls were on which both agree."""

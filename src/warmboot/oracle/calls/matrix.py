@@ -10,7 +10,7 @@ from warmboot.kernel import Profile, choose
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.coverage import Coverage, Kind
 from warmboot.oracle.calls.deliberate import Schedule
-from warmboot.oracle.calls.fuzz import Target, compare, generated
+from warmboot.oracle.calls.fuzz import Target, compare_answers, generated
 from warmboot.oracle.calls.recorder import record
 from warmboot.oracle.calls.replay import Disagreement
 from warmboot.oracle.calls.trace import Answer, Operation
@@ -76,7 +76,7 @@ class Cell:
         target = Target(kernel, self.memory, self.append)
         operations = generated(target.facts(), seed, calls or self.calls, schedule=self.schedule)
         facts, answers = record(kernel, operations, memory=self.memory, append=self.append)
-        results, coverage = compare(facts, operations, answers)
+        results, coverage = compare_answers(facts, operations, answers)
         promised = self.promises(choose(facts).profile)
         return Compared(facts, operations, answers, results, coverage, sorted(promised - coverage.kinds.keys()))
 

@@ -10,19 +10,18 @@ from random import Random
 
 from warmboot.errors import InputError
 from warmboot.memmap import Facts, Range, subtract, whole
-from warmboot.oracle.witness.arch.x86_64.payload import WITNESS_SCRATCH, WITNESS_SIZE, WITNESS_TABLE, witness_code
+from warmboot.oracle.witness.arch import of
 from warmboot.stubs.regions import region_table
 from warmboot.uapi import (
     KEXEC_SEGMENT_MAX,
     PAGE_SIZE,
-    KexecArch,
     KexecFlags,
     LoadRequest,
     Readable,
     Segment,
 )
 
-__all__ = ["PATTERN_SIZE", "Layout", "Piece", "generate", "pattern"]
+__all__ = ["PATTERN_SIZE", "Piece", "WitnessLayout", "generate", "pattern"]
 
 PATTERN_SIZE = 4 << 20  # bytes
 _MIB = 1 << 20
@@ -52,13 +51,14 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class WitnessLayout:
     """An image: number `number` of `seed`; the witness is one of its segments."""
 
     seed: int
     number: int
     crash: bool
     pieces: tuple[Piece, ...]
+    machine: str = "x86_64"
 
     @property
     def entry(self) -> int:
@@ -68,17 +68,17 @@ class Layout:
     @property
     def flags(self) -> int:
         """Of kexec_load."""
-        return KexecArch.X86_64 | (KexecFlags.ON_CRASH if self.crash else 0)
+        return of(self.machine).flag | (KexecFlags.ON_CRASH if self.crash else 0)
 
     @property
     def regions(self) -> list[tuple[int, int]]:
         """The ranges whose digests are reported, in their order: the witness's code first, then the other segments."""
         others = [(each.mem, each.memsz) for each in self.pieces if not each.is_witness]
-        return [(self.entry, WITNESS_SCRATCH), *others]
+        return [(self.entry, of(self.machine).scratch), *others]
 
     @property
     def table(self) -> bytes:
-        """What is written into the witness at WITNESS_TABLE."""
+        """What is written into the witness, at its place for it."""
         return region_table(self.regions)
 
     def request(self) -> LoadRequest:
@@ -97,7 +97,7 @@ class Layout:
 
     def digests(self) -> Iterator[str]:
         """What SHA-256 must give of each of `regions`."""
-        yield hashlib.sha256(self._witness().ljust(WITNESS_SCRATCH, b"\0")).hexdigest()
+        yield hashlib.sha256(self._witness().ljust(of(self.machine).scratch, b"\0")).hexdigest()
         for each in self.pieces:
             if not each.is_witness:
                 content = pattern()[each.offset : each.offset + each.bufsz]
@@ -111,15 +111,15 @@ class Layout:
             f"{'w' if each.is_witness else 'p'}:{each.offset}:{each.bufsz}:{each.mem}:{each.memsz}"
             for each in self.pieces
         ]
-        return " ".join(["w", f"{self.entry} {self.flags} {WITNESS_TABLE} {self.table.hex()}", *segments])
+        return " ".join(["w", f"{self.entry} {self.flags} {of(self.machine).table} {self.table.hex()}", *segments])
 
     def _witness(self) -> bytes:
-        code = witness_code()
-        return code[:WITNESS_TABLE] + self.table + code[WITNESS_TABLE + len(self.table) :]
+        arch = of(self.machine)
+        return arch.code[: arch.table] + self.table + arch.code[arch.table + len(self.table) :]
 
 
-def generate(facts: Facts, seed: int, number: int, *, crash: bool = False) -> Layout:
-    """Layout `number` of `seed` for that machine, whose crash reservation takes it if `crash`.
+def generate(facts: Facts, seed: int, number: int, *, crash: bool = False) -> WitnessLayout:
+    """WitnessLayout `number` of `seed` for that machine, whose crash reservation takes it if `crash`.
 
     Raises InputError where there is none.
     """
@@ -129,7 +129,8 @@ def generate(facts: Facts, seed: int, number: int, *, crash: bool = False) -> La
     places = _Places(facts, random, crash=crash)
     large = not crash and number % _LARGE_EVERY == 0
     left = min((_MOST_LARGE if large else _MOST), facts.totalram_pages * PAGE_SIZE // 8, places.size // 4)
-    pieces = [Piece(0, len(witness_code()), places.take(WITNESS_SIZE), WITNESS_SIZE, is_witness=True)]
+    arch = of(facts.machine)
+    pieces = [Piece(0, len(arch.code), places.take(arch.size), arch.size, is_witness=True)]
     count = random.choice((1, 2, 2, 3, 4, 5, 8, 12, KEXEC_SEGMENT_MAX))
     while len(pieces) < count:
         pages = random.choice(_MEDIUM if random.random() < 0.25 else _SMALL)
@@ -143,7 +144,7 @@ def generate(facts: Facts, seed: int, number: int, *, crash: bool = False) -> La
         bufsz = min(_filled(random, memsz), PATTERN_SIZE)
         pieces.append(Piece(random.randrange(PATTERN_SIZE - bufsz + 1), bufsz, mem, memsz))
     random.shuffle(pieces)
-    return Layout(seed, number, crash, tuple(pieces))
+    return WitnessLayout(seed, number, crash, tuple(pieces), facts.machine)
 
 
 def _filled(random: Random, memsz: int) -> int:

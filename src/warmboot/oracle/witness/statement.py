@@ -29,7 +29,7 @@ from itertools import zip_longest
 from warmboot.errors import RefusedError
 from warmboot.visible import visible
 
-__all__ = ["REGISTERS", "Difference", "Mapped", "Statement", "StatementError", "compare"]
+__all__ = ["REGISTERS", "Difference", "Mapped", "Statement", "StatementError", "differences"]
 
 REGISTERS = (
     *("rax", "rbx", "rcx", "rdx", "rsi", "rdi", "rbp", "rsp", *(f"r{number}" for number in range(8, 16))),
@@ -172,7 +172,7 @@ class Difference:
         return f"{self.what}: Linux {self.linux}, model {self.model}"
 
 
-def compare(
+def differences(
     linux: Statement, model: Statement, *, crash: bool, expected: Sequence[tuple[int, int, str]]
 ) -> list[Difference]:
     """Every difference; `expected` are the digests that the sources give. None means agreement."""

@@ -12,6 +12,7 @@ from typing import Self
 
 from warmboot.errors import RefusedError
 from warmboot.kernel import CpuState, Kernel, PhysicalMemory, Policy, Profile
+from warmboot.machines.arch import DEFAULT
 from warmboot.machines.guest import GuestError
 from warmboot.machines.snapshot import Snapshot
 from warmboot.machines.unicorn import execute
@@ -19,9 +20,9 @@ from warmboot.memmap import Facts
 from warmboot.oracle.calls.recorder import facts_told
 from warmboot.oracle.guest.root import root_layer, witness_layer
 from warmboot.oracle.guest.told import FileTold, parse
-from warmboot.oracle.witness.arch.x86_64.payload import witness_code
-from warmboot.oracle.witness.layouts import Layout, pattern
-from warmboot.oracle.witness.statement import Difference, Statement, StatementError, compare
+from warmboot.oracle.witness.arch import of
+from warmboot.oracle.witness.layouts import WitnessLayout, pattern
+from warmboot.oracle.witness.statement import Difference, Statement, StatementError, differences
 from warmboot.visible import visible
 
 __all__ = ["Verdict", "Witness", "ask_model"]
@@ -36,7 +37,7 @@ _POLICIES = tuple(Policy)
 class Verdict:
     """A layout, what both kernels' witnesses said, or why they did not, and in what they differ."""
 
-    layout: Layout
+    layout: WitnessLayout
     linux: Statement | str
     model: Statement | str
     differences: tuple[Difference, ...]
@@ -50,7 +51,7 @@ class Witness:
 
     def __init__(self, kernel: Path, *, memory: int = 512 << 20) -> None:
         with ExitStack() as held:
-            initrds = [root_layer(), witness_layer(witness_code(), pattern())]
+            initrds = [root_layer(), witness_layer(of(DEFAULT).code, pattern())]
             self._snapshot = held.enter_context(Snapshot(kernel, initrds, memory=memory, append=_CRASHKERNEL))
             self.facts: Facts = _facts(kernel, self._snapshot.words)
             self._held = held.pop_all()
@@ -63,7 +64,7 @@ class Witness:
     ) -> None:
         self._held.close()
 
-    def ask(self, layout: Layout, profile: Profile | None = None) -> Verdict:
+    def ask(self, layout: WitnessLayout, profile: Profile | None = None) -> Verdict:
         """Both, the model under `profile` if given, and compare.
 
         A kernel that refuses, or does not come to the end of a report, is a difference.
@@ -75,14 +76,14 @@ class Witness:
                 (start, start + size, digest)
                 for (start, size), digest in zip(layout.regions, layout.digests(), strict=True)
             ]
-            found = compare(linux, model, crash=layout.crash, expected=expected)
+            found = differences(linux, model, crash=layout.crash, expected=expected)
         else:
             found = [
                 Difference("the image", *(each if isinstance(each, str) else "reports" for each in (linux, model)))
             ]
         return Verdict(layout, linux, model, tuple(found))
 
-    def _linux(self, layout: Layout) -> Statement | str:
+    def _linux(self, layout: WitnessLayout) -> Statement | str:
         with self._snapshot.copy() as guest:
             guest.send(layout.agent_line())
             answer = next(guest.lines(_TIMEOUT), "the guest ended")
@@ -99,14 +100,16 @@ class Witness:
             return f"{error}; the console's last lines: {[visible(each, most=80) for each in said[-3:]]}"
 
 
-def _model(facts: Facts, layout: Layout, profile: Profile | None) -> Statement | str:
+def _model(facts: Facts, layout: WitnessLayout, profile: Profile | None) -> Statement | str:
     try:
         return ask_model(facts, layout, profile)
     except RefusedError as error:  # as KexecError is, and what the emulator raises where the image faults
         return str(error)
 
 
-def ask_model(facts: Facts, layout: Layout, profile: Profile | None = None, *, timeout: float = _TIMEOUT) -> Statement:
+def ask_model(
+    facts: Facts, layout: WitnessLayout, profile: Profile | None = None, *, timeout: float = _TIMEOUT
+) -> Statement:
     """What the witness finds under the model of that machine; its page allocator is another for each layout.
 
     Raises KexecError where the model refuses, RefusedError where the image faults or does not halt, StatementError.

@@ -26,7 +26,7 @@ def figures_lines(figures: Figures, width: int = 0) -> list[str]:
         case LivePlaceFigures():
             return live_place_lines(figures, width)
         case RehearsalPlaceFigures():
-            return rehearsal_place_lines(figures)
+            return rehearsal_place_lines(figures, width)
         case PermitFigures():
             return permit_lines(figures)
         case ModelLoadFigures():
@@ -34,7 +34,7 @@ def figures_lines(figures: Figures, width: int = 0) -> list[str]:
         case LoadFigures():
             return load_lines(figures)
         case HandOverFigures():
-            return hand_over_lines(figures)
+            return hand_over_lines(figures, width)
         case BootFigures():
             return boot_lines(figures)
         case image:

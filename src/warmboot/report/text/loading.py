@@ -16,7 +16,7 @@ _BESIDE = 24  # columns for an address, brackets and a size
 
 def live_place_lines(figures: LivePlaceFigures, width: int = 0) -> list[str]:
     """The system call, where everything goes, and a picture of memory."""
-    lines = [f"by {figures.call}: {figures.why}", *segment_lines(figures)]
+    lines = [f"by {figures.call}: {figures.why}", *segment_lines(figures, width)]
     if figures.segments is not None:
         parts = {"crash kernel": list(figures.crash_kernel)} if figures.crash_kernel else {}
         parts |= {each.name: [Range(each.mem, each.mem + each.memsz)] for each in figures.segments}

@@ -9,14 +9,15 @@ from warmboot.report.text.words import size_text
 __all__ = ["boot_lines", "hand_over_lines", "model_load_lines", "rehearsal_place_lines"]
 
 _REGISTERS_A_LINE = 4
+_WIDE = 68  # columns for so many
 
 
-def rehearsal_place_lines(figures: RehearsalPlaceFigures) -> list[str]:
+def rehearsal_place_lines(figures: RehearsalPlaceFigures, width: int = 0) -> list[str]:
     """Where everything goes."""
     added = f" ({figures.command_line_added} added, to see the boot)" if figures.command_line_added else ""
     return [
         f"by {figures.call}: {figures.why}",
-        *segment_lines(figures),
+        *segment_lines(figures, width),
         f"command line: {figures.command_line or '(empty)'}{added}",
         *(f"differs from the facts: {each}" for each in figures.differs_from_facts),
     ]
@@ -33,11 +34,12 @@ def model_load_lines(figures: ModelLoadFigures) -> list[str]:
     ]
 
 
-def hand_over_lines(figures: HandOverFigures) -> list[str]:
+def hand_over_lines(figures: HandOverFigures, width: int = 0) -> list[str]:
     """What was executed, and the registers at the kernel's entry."""
     seconds = figures.relocation_seconds + figures.purgatory_seconds
     registers = [f"{name}={value:#x}" for name, value in figures.registers.items() if value or name == "rip"]
-    rows = [registers[first : first + _REGISTERS_A_LINE] for first in range(0, len(registers), _REGISTERS_A_LINE)]
+    count = _REGISTERS_A_LINE if not width or width >= _WIDE else _REGISTERS_A_LINE // 2
+    rows = [registers[first : first + count] for first in range(0, len(registers), count)]
     return [
         f"relocation and purgatory executed {figures.executed} in {seconds:.2f} s",
         f"SHA-256 over {size_text(figures.digest_bytes)}: {figures.digest}",

@@ -43,7 +43,8 @@ class TextReport:
     def ends(self, stage: Stage) -> None:
         self._progress.clear()
         if stage.outcome is Outcome.PASSED:
-            room = max(0, self._terminal.width - _NAME)
+            width = self._terminal.width
+            room = width - (2 if width < _NARROW else _NAME) if width else 0
             for line in figures_lines(stage.figures, room) if stage.figures is not None else ["passed"]:
                 self._show(line)
             return

@@ -21,11 +21,10 @@ from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.memmap import E820Entry, E820Type, Range, whole
 from warmboot.placement import Placement, Space, place
-from warmboot.placement.arch.x86_64.crash import CrashDump, CrashPlan, plan_crash
+from warmboot.placement.arch.x86_64.crash import plan_crash
+from warmboot.placement.crash import CrashDump, CrashPlan
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.uapi import PAGE_SIZE, KexecFlags, Segment
-
-pytestmark = pytest.mark.needs_namespaces
 
 MIB = 1 << 20
 RSDP = 0x7FFD7014
@@ -115,6 +114,7 @@ MACHINES = {
 }
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize("name", MACHINES)
 def test_same_as_kexec_tools(tmp_path: Path, name: str) -> None:
     root = MACHINES[name].write(tmp_path)
@@ -153,6 +153,7 @@ def machines(draw: st.DrawFn) -> CrashMachine:
     return CrashMachine(iomem="".join(f"{line}\n" for line in lines), notes=notes, vmcoreinfo=vmcoreinfo)
 
 
+@pytest.mark.needs_namespaces
 @settings(max_examples=25)
 @given(machines())
 def test_same_on_any_machine(tmp_path_factory: pytest.TempPathFactory, machine: CrashMachine) -> None:
@@ -163,6 +164,7 @@ def test_same_on_any_machine(tmp_path_factory: pytest.TempPathFactory, machine: 
     assert told(plan.e820) == told(peer.e820)
 
 
+@pytest.mark.needs_namespaces
 def test_same_with_hotplug(tmp_path: Path) -> None:
     root = CrashMachine().write(tmp_path)
     plan, peer = ours(root, hotplug=True), theirs(root, "--hotplug", suite="sid")
@@ -172,6 +174,7 @@ def test_same_with_hotplug(tmp_path: Path) -> None:
     assert not plan.digest_headers
 
 
+@pytest.mark.needs_namespaces
 def test_same_with_a_memory_map_on_the_command_line(tmp_path: Path) -> None:
     root = CrashMachine().write(tmp_path)
     plan = ours(root, pass_memmap=True)
@@ -179,6 +182,7 @@ def test_same_with_a_memory_map_on_the_command_line(tmp_path: Path) -> None:
     assert plan.e820 == ()
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize(
     "machine",
     [CrashMachine(rsdp=RSDP), CrashMachine(systab=f"MPS=0xf0000\nACPI20={RSDP:#x}\nACPI=0x1\nSMBIOS=0xf0480\n")],
@@ -191,6 +195,7 @@ def test_same_with_a_root_pointer(tmp_path: Path, machine: CrashMachine) -> None
     assert plan.command_line.startswith(f"acpi_rsdp={RSDP:#x} elfcorehdr=")
 
 
+@pytest.mark.needs_namespaces
 def test_kexec_tools_makes_elf64_headers_whatever_is_asked(tmp_path: Path) -> None:
     """So do we: the addresses of a 64-bit kernel do not fit into 32 bits."""
     root = CrashMachine().write(tmp_path)
@@ -207,6 +212,7 @@ def placed(root: Path, **options: bool) -> Placement:
     return place(image, read_computer(str(root)), command_line="quiet irqpoll", crash=dump)
 
 
+@pytest.mark.needs_namespaces
 @pytest.mark.parametrize("option", ["", "hotplug", "pass_memmap"])
 def test_the_crash_kernel_is_told_the_same(tmp_path: Path, option: str) -> None:
     root = CrashMachine().write(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from warmboot.formats.reading import has, u16, u32
 from warmboot.kernel import rules
 from warmboot.kernel.arch.interface import Part
 from warmboot.memmap import Facts
@@ -28,10 +29,6 @@ _LOADED_HIGH = 1
 _XLF_KERNEL_64, _XLF_CAN_BE_LOADED_ABOVE_4G, _XLF_5LEVEL = 0x1, 0x2, 0x20
 
 
-def _field(data: memoryview, offset: int, size: int) -> int:
-    return int.from_bytes(data[offset : offset + size], "little")
-
-
 class BzImage64:
     """bzImage64_probe, and bzImage64_load up to where it begins to place."""
 
@@ -41,10 +38,10 @@ class BzImage64:
         """What is wrong with the file, in the order in which Linux looks."""
         if data.nbytes < 2 * _SECTOR:
             return f"the file has {data.nbytes} bytes, too few for a bzImage"
-        version, xloadflags = _field(data, _VERSION, 2), _field(data, _XLOADFLAGS, 2)
+        version, xloadflags = u16(data, _VERSION), u16(data, _XLOADFLAGS)
         problems = (
-            (bytes(data[_HEADER : _HEADER + 4]) != b"HdrS", "the file is no bzImage"),
-            (_field(data, _BOOT_FLAG, 2) != 0xAA55, "the file has no boot sector's mark"),
+            (not has(data, _HEADER, b"HdrS"), "the file is no bzImage"),
+            (u16(data, _BOOT_FLAG) != 0xAA55, "the file has no boot sector's mark"),
             (version < 0x020C, f"boot protocol {version >> 8}.{version & 0xFF:02d} is older than 2.12"),
             (not data[_LOADFLAGS] & _LOADED_HIGH, "a zImage, which lies below 1 MiB"),
             (not xloadflags & _XLF_KERNEL_64, "a 32-bit kernel, without the 64-bit entry"),
@@ -65,7 +62,7 @@ class BzImage64:
                 f"the file ends after {data.nbytes} bytes, within its setup part of {setup_size}"
             )
         kernel.passed(rules.TRUNCATED)
-        limit = _field(data, _CMDLINE_SIZE, 4)
+        limit = u32(data, _CMDLINE_SIZE)
         size = len(line) + (_MAX_ELFCOREHDR_STR_LEN if on_crash else 0)
         if size > limit:
             kept = f" with {_MAX_ELFCOREHDR_STR_LEN} kept for elfcorehdr=" if on_crash else ""
@@ -77,5 +74,5 @@ class BzImage64:
     def parts(self, request: KexecFileRequest) -> Sequence[Part]:
         """Purgatory, parameters, kernel."""
         data = request.kernel
-        align = _field(data, _KERNEL_ALIGNMENT, 4) or PAGE_SIZE
-        return _PURGATORY, _BOOTPARAM, Part("kernel", _field(data, _INIT_SIZE, 4), _MIN_KERNEL, align)
+        align = u32(data, _KERNEL_ALIGNMENT) or PAGE_SIZE
+        return _PURGATORY, _BOOTPARAM, Part("kernel", u32(data, _INIT_SIZE), _MIN_KERNEL, align)
