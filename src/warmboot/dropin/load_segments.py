@@ -6,10 +6,11 @@ import sys
 
 from warmboot.dropin.command import KEXEC_PRESERVE_CONTEXT
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
-from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.loader import LoaderOptions
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
+from warmboot.images.unwrap import unwrapped
 from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
@@ -54,9 +55,8 @@ _NO_REAL_MODE = (
 
 def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Image, computer: Computer) -> LoadRequest:
     """The request. Raises InputError, RefusedError, Stop."""
-    kernel, initrds, line = unpacked(image)
-    if options.initrd is not None:
-        initrds = (inputs.file(options.initrd).data,)
+    given = () if options.initrd is None else (inputs.file(options.initrd).data,)
+    kernel, initrds, line = unwrapped(image, given, options.command_line, in_place=True)
     console = Console(
         serial=command.has("console-serial"),
         vga=command.has("console-vga"),
@@ -76,7 +76,7 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         kernel,
         computer,
         initrds=initrds,
-        command_line=options.command_line(line),
+        command_line=line,
         modules=[_module(inputs, each) for each in options.modules],
         firmware=read_firmware(noefi=command.has("noefi"), reuse_video_type=command.has("reuse-video-type")),
         mem_min=command.mem_min,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 
+from warmboot.images.unwrap import unwrapped
 from warmboot.memmap.firmware import Firmware
 from warmboot.memmap.ranges import Range
 from warmboot.placement.arch import of
@@ -56,6 +57,7 @@ def place(
     A unified kernel image's own initrds come before the others, its own command line counts where none is given.
     Raises InputError for a command line that the kernel would cut, RefusedError for an image that does not fit.
     """
+    kernel, initrds, command_line = unwrapped(image, initrds, lambda own: command_line or own or "")
     wanted = Wanted(
         initrds=initrds,
         command_line=command_line,
@@ -73,9 +75,10 @@ def place(
         limits = {"mem_min": mem_min, "mem_max": mem_max}
         return Layout(host, wanted, avoid=avoid, digest=digest, crash=crash, progress=progress, **limits)
 
-    return of(host.machine).place(image, wanted, layout)
+    return of(host.machine).place(kernel, wanted, layout)
 
 
 def linux_command_line(image: Image, host: Host, command_line: str) -> tuple[str, int] | None:
     """The command line that `place` gives a Linux, and how many bytes it may have; None for another kind of image."""
-    return of(host.machine).linux_command_line(image, command_line)
+    kernel, _, line = unwrapped(image, (), lambda own: command_line or own or "")
+    return of(host.machine).linux_command_line(kernel, line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from warmboot.images.image import Image
+from warmboot.images.image import PlainImage
 from warmboot.placement.crash import CrashDump, CrashPlan
 from warmboot.placement.layout import Layout, Placement
 from warmboot.placement.space import Space
@@ -22,12 +22,12 @@ class PlacementArch(Protocol):
         """Its number in the flags of kexec_load: a KexecArch."""
         ...
 
-    def place(self, image: Image, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
-        """Place an image, whatever its format, on a fresh layout. Raises as placement.place."""
+    def place(self, image: PlainImage, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
+        """Place an unwrapped image, whatever its format, on a fresh layout. Raises as placement.place."""
         ...
 
-    def linux_command_line(self, image: Image, command_line: str) -> tuple[str, int] | None:
-        """See placement.linux_command_line."""
+    def linux_command_line(self, image: PlainImage, command_line: str) -> tuple[str, int] | None:
+        """See placement.linux_command_line; of an unwrapped image."""
         ...
 
     def plan_crash(self, dump: CrashDump, space: Space, *, acpi_rsdp: int = 0) -> CrashPlan:

@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from warmboot.images.image import Image
+    from warmboot.images.image import PlainImage
     from warmboot.placement.arch.interface import PlacementArch
     from warmboot.placement.crash import CrashDump, CrashPlan
     from warmboot.placement.layout import Layout, Placement
@@ -23,12 +23,12 @@ class _X86:
 
     kexec_arch = KexecArch.X86_64
 
-    def place(self, image: Image, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
+    def place(self, image: PlainImage, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
         from warmboot.placement.arch.x86_64.formats import place_image  # noqa: PLC0415
 
         return place_image(image, wanted, layout)
 
-    def linux_command_line(self, image: Image, command_line: str) -> tuple[str, int] | None:
+    def linux_command_line(self, image: PlainImage, command_line: str) -> tuple[str, int] | None:
         from warmboot.placement.arch.x86_64.formats import linux_command_line  # noqa: PLC0415
 
         return linux_command_line(image, command_line)

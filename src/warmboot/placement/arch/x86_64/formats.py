@@ -2,36 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from warmboot.images.bzimage import BzImage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from warmboot.images.image import Image
+    from warmboot.images.image import PlainImage
     from warmboot.placement.layout import Layout, Placement
     from warmboot.placement.wanted import Wanted
 
 __all__ = ["linux_command_line", "place_image"]
 
 
-def place_image(image: Image, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
-    """See PlacementArch.place."""
-    # The others' modules are only loaded for an image of theirs.
+def place_image(image: PlainImage, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
+    """See PlacementArch.place. The others' modules are only loaded for an image of theirs."""
     if isinstance(image, BzImage):
         from warmboot.placement.arch.x86_64.bzimage import place_bzimage  # noqa: PLC0415
 
         return place_bzimage(layout(wanted), image)
-    from warmboot.images.uki import Uki  # noqa: PLC0415
-
-    if isinstance(image, Uki):
-        from warmboot.placement.arch.x86_64.bzimage import place_bzimage  # noqa: PLC0415
-
-        line = wanted.command_line or image.command_line or ""
-        wanted = replace(wanted, initrds=(*image.initrds, *wanted.initrds), command_line=line)
-        return place_bzimage(layout(wanted), image.linux)
     from warmboot.images.elf import ElfImage  # noqa: PLC0415
 
     if isinstance(image, ElfImage):
@@ -43,17 +32,11 @@ def place_image(image: Image, wanted: Wanted, layout: Callable[[Wanted], Layout]
     return place_multiboot(layout(wanted), image)
 
 
-def linux_command_line(image: Image, command_line: str) -> tuple[str, int] | None:
+def linux_command_line(image: PlainImage, command_line: str) -> tuple[str, int] | None:
     """See PlacementArch.linux_command_line."""
+    if isinstance(image, BzImage):
+        return command_line, image.cmdline_size
     from warmboot.images.elf import ElfImage  # noqa: PLC0415
-    from warmboot.images.uki import Uki  # noqa: PLC0415
     from warmboot.placement.arch.x86_64.linux import COMMAND_LINE_SIZE  # noqa: PLC0415
 
-    match image:
-        case BzImage():
-            return command_line, image.cmdline_size
-        case Uki():
-            return command_line or image.command_line or "", image.linux.cmdline_size
-        case ElfImage():
-            return command_line, COMMAND_LINE_SIZE - 1
-    return None
+    return (command_line, COMMAND_LINE_SIZE - 1) if isinstance(image, ElfImage) else None
