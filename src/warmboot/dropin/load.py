@@ -52,6 +52,7 @@ def load(command: Command) -> int:
 def _load(command: Command, inputs: Inputs) -> int:
     path, profile = profile_named(command.operands[0])
     kernel = inputs.file(path)
+    _tell_which_initrd_counts(command)
     if command.file_call:
         image = _identify(inputs, kernel, None, profile)  # kexec-tools takes no notice of --type here
         result = _load_by_file(command, inputs, kernel, image)
@@ -64,6 +65,16 @@ def _load(command: Command, inputs: Inputs) -> int:
     from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
 
     return load_segments(command, inputs, kernel.path, image)
+
+
+def _tell_which_initrd_counts(command: Command) -> None:
+    """The last one, as in kexec-tools, where that is not said."""
+    given = [argument for meaning, argument, _ in command.given if meaning == "initrd"]
+    for each in given[:-1]:
+        sys.stderr.write(
+            f"kexec: the initrd '{shown(each)}' is not loaded, as '{shown(given[-1])}' was given after it\n"
+            "kexec: try: one file with both, one after the other, if both are wanted\n"
+        )
 
 
 def _load_by_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:

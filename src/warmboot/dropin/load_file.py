@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["load_file"]
 
 _KEXEC_FILE_DEBUG = 0x8
-_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP = 22, 8, 38, 95
+_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP, _EFBIG, _ETXTBSY = 22, 8, 38, 95, 27, 26
 # After these kexec_load may still succeed; after a wrong signature or without the right to load it must not be tried.
-_FALL_BACK = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
+_NOT_AVAILABLE = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
+# A file is larger than the kernel reads, or open for writing: there kexec-tools does not go on.
+_FALL_BACK = _NOT_AVAILABLE | {_EFBIG, _ETXTBSY}
 
 # What only a placement by user space can do; kexec-tools ignores these without a word here.
 _NOT_BY_FILE = frozenset(
@@ -98,10 +100,11 @@ def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, 
 
 
 def _refused(command: Command, error: LiveError, request: KexecFileRequest) -> int:
-    if error.errno in _FALL_BACK:
-        if not command.fallback:
-            print_not_available()
-            explain(error, request)
+    if command.fallback and error.errno in _FALL_BACK:
+        return EFALLBACK
+    if error.errno in _NOT_AVAILABLE:
+        print_not_available()
+        explain(error, request)
         return EFALLBACK
     sys.stderr.write(f"kexec_file_load failed: {error.strerror}\n")
     explain(error, request)

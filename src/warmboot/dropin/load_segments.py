@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from warmboot.dropin.command import KEXEC_PRESERVE_CONTEXT
@@ -11,7 +12,7 @@ from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
 from warmboot.images.unwrap import unwrapped
-from warmboot.live.arch.x86_64.firmware import read_firmware
+from warmboot.live.arch import this_machine
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["load_segments"]
 
+_IOMEM = "/proc/iomem"
+_ENOENT = 2
+
 
 def load_segments(command: Command, inputs: Inputs, path: str, image: Image) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     try:
         computer = read_computer()
     except WarmbootError as error:
-        raise Stop(EFAILED, f"Could not get memory layout\n{told(error)}") from None
+        missing = "" if os.access(_IOMEM, os.F_OK) else f"Cannot open {_IOMEM}: {os.strerror(_ENOENT)}\n"
+        raise Stop(EFAILED, f"{missing}Could not get memory layout\n{told(error)}") from None
     options = LoaderOptions(command, image.kind)
     if options.real_mode:
         raise Stop(EFAILED, f"Cannot load {shown(path)}\n{_NO_REAL_MODE}")
@@ -78,7 +83,11 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         initrds=initrds,
         command_line=line,
         modules=[_module(inputs, each) for each in options.modules],
-        firmware=read_firmware(noefi=command.has("noefi"), reuse_video_type=command.has("reuse-video-type")),
+        firmware=this_machine().read_firmware(
+            noefi=command.has("noefi"),
+            reuse_video_type=command.has("reuse-video-type"),
+            tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
+        ),
         mem_min=command.mem_min,
         mem_max=command.mem_max,
         digest=not command.skip_checks,

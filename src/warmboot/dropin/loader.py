@@ -21,7 +21,7 @@ class LoaderOptions:
     def __init__(self, command: Command, kind: str) -> None:
         self._command = command
         self._kind = kind
-        self.initrd = command.last("initrd") or None
+        self.initrd = command.last("initrd")
         if self.initrd is None and command.reuse_initrd:
             self.initrd = _RETAINED
         self.dtb = command.last("dtb")

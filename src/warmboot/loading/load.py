@@ -19,7 +19,7 @@ from warmboot.kernel import Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
-from warmboot.live.arch.x86_64.firmware import read_firmware
+from warmboot.live.arch import this_machine
 from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
@@ -112,7 +112,7 @@ class _Run:
                 initrds=self._initrds,
                 modules=[read_module(each) for each in self._options.modules],
                 command_line=self._line,
-                firmware=read_firmware(),
+                firmware=this_machine().read_firmware(),
                 crash=crash,
                 progress=lambda done, total: self._observer.progress("place", done, total),
             )

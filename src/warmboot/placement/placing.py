@@ -80,5 +80,5 @@ def place(
 
 def linux_command_line(image: Image, host: Host, command_line: str) -> tuple[str, int] | None:
     """The command line that `place` gives a Linux, and how many bytes it may have; None for another kind of image."""
-    kernel, _, line = unwrapped(image, (), lambda own: command_line or own or "")
-    return of(host.machine).linux_command_line(kernel, line)
+    kernel, _, command_line = unwrapped(image, (), lambda own: command_line or own or "")
+    return of(host.machine).linux_command_line(kernel, command_line)

@@ -23,11 +23,11 @@ class PlacementArch(Protocol):
         ...
 
     def place(self, image: PlainImage, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
-        """Place an unwrapped image, whatever its format, on a fresh layout. Raises as placement.place."""
+        """Place an image, whatever its format, on a fresh layout. Raises as placement.place."""
         ...
 
     def linux_command_line(self, image: PlainImage, command_line: str) -> tuple[str, int] | None:
-        """See placement.linux_command_line; of an unwrapped image."""
+        """See placement.linux_command_line."""
         ...
 
     def plan_crash(self, dump: CrashDump, space: Space, *, acpi_rsdp: int = 0) -> CrashPlan:

@@ -16,7 +16,8 @@ __all__ = ["linux_command_line", "place_image"]
 
 
 def place_image(image: PlainImage, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
-    """See PlacementArch.place. The others' modules are only loaded for an image of theirs."""
+    """See PlacementArch.place."""
+    # The others' modules are only loaded for an image of theirs.
     if isinstance(image, BzImage):
         from warmboot.placement.arch.x86_64.bzimage import place_bzimage  # noqa: PLC0415
 
@@ -34,9 +35,12 @@ def place_image(image: PlainImage, wanted: Wanted, layout: Callable[[Wanted], La
 
 def linux_command_line(image: PlainImage, command_line: str) -> tuple[str, int] | None:
     """See PlacementArch.linux_command_line."""
-    if isinstance(image, BzImage):
-        return command_line, image.cmdline_size
     from warmboot.images.elf import ElfImage  # noqa: PLC0415
     from warmboot.placement.arch.x86_64.linux import COMMAND_LINE_SIZE  # noqa: PLC0415
 
-    return (command_line, COMMAND_LINE_SIZE - 1) if isinstance(image, ElfImage) else None
+    match image:
+        case BzImage():
+            return command_line, image.cmdline_size
+        case ElfImage():
+            return command_line, COMMAND_LINE_SIZE - 1
+    return None
