@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from warmboot.closing import Closing
 from warmboot.errors import RefusedError
 from warmboot.kernel import CpuState, Kernel, PhysicalMemory, Policy, Profile
 from warmboot.machines.arch import DEFAULT
@@ -43,7 +42,7 @@ class Verdict:
     differences: tuple[Difference, ...]
 
 
-class Witness:
+class Witness(Closing):
     """One machine under one kernel, booted once; `ask` as often as wanted. A context manager.
 
     Raises GuestError where the kernel does not boot.
@@ -56,12 +55,8 @@ class Witness:
             self.facts: Facts = _facts(kernel, self._snapshot.words)
             self._held = held.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End everything that was started."""
         self._held.close()
 
     def ask(self, layout: WitnessLayout, profile: Profile | None = None) -> Verdict:
