@@ -12,6 +12,7 @@ from warmboot.dropin.stop import EFAILED, EFALLBACK
 from warmboot.files.anonymous import anonymous_file
 from warmboot.live.calls import LiveError, kexec_file_load
 from warmboot.uapi import KexecFileRequest
+from warmboot.uapi.numbers import KEXEC_FILE_DEBUG
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["load_file"]
 
-_KEXEC_FILE_DEBUG = 0x8
 _EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP, _EFBIG, _ETXTBSY = 22, 8, 38, 95, 27, 26
 # After these kexec_load may still succeed; after a wrong signature or without the right to load it must not be tried.
 _NOT_AVAILABLE = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
@@ -87,8 +87,8 @@ def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, 
         try:
             kexec_file_load(kernel_fd, initrd_fd, line, flags)
         except LiveError as error:
-            if error.errno == _EINVAL and flags & _KEXEC_FILE_DEBUG:
-                flags &= ~_KEXEC_FILE_DEBUG  # unknown before Linux 6.8: -d must not change what is done
+            if error.errno == _EINVAL and flags & KEXEC_FILE_DEBUG:
+                flags &= ~KEXEC_FILE_DEBUG  # unknown before Linux 6.8: -d must not change what is done
                 continue
             size = 0 if initrd_fd is None else os.fstat(initrd_fd).st_size
             return _refused(command, error, KexecFileRequest(kernel, size, line + b"\0", flags))
