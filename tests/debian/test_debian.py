@@ -104,7 +104,7 @@ ENTRIES = st.one_of(
 
 
 @given(st.lists(ENTRIES, max_size=12))
-def test_archive_reads_back(entries: list[cpio.Entry]) -> None:
+def test_archive_reads_back(entries: list[cpio.CpioEntry]) -> None:
     [found] = parse_newc(cpio.archive(entries))
     wanted = {entry.name: entry for entry in entries}
     assert {inode.name for inode in found} >= set(wanted)

@@ -9,7 +9,7 @@ from warmboot.dropin.files import File, Inputs
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import RefusedError, WarmbootError
-from warmboot.images import WrongKindError, identify_bytes
+from warmboot.images.detect import WrongKindError, identify_bytes, profile_named, with_its_addons
 from warmboot.images.probe import matching_kinds
 
 TYPE_CHECKING = False
@@ -48,17 +48,18 @@ def load(command: Command) -> int:
 
 
 def _load(command: Command, inputs: Inputs) -> int:
-    kernel = inputs.file(command.operands[0])
+    path, profile = profile_named(command.operands[0])
+    kernel = inputs.file(path)
     _tell_which_initrd_counts(command)
     if command.file_call:
-        image = _identify(kernel, None)  # kexec-tools takes no notice of --type here
+        image = _identify(inputs, kernel, None, profile)  # kexec-tools takes no notice of --type here
         result = _load_by_file(command, inputs, kernel, image)
         if result != EFALLBACK or not command.fallback:
             return result
         if command.type is not None:
-            image = _identify(kernel, command.type)
+            image = _identify(inputs, kernel, command.type, profile)
     else:
-        image = _identify(kernel, command.type)
+        image = _identify(inputs, kernel, command.type, profile)
     from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
 
     return load_segments(command, inputs, kernel.path, image)
@@ -91,13 +92,14 @@ def _load_by_file(command: Command, inputs: Inputs, kernel: File, image: Image) 
     )
 
 
-def _identify(kernel: File, kind: str | None) -> Image:
+def _identify(inputs: Inputs, kernel: File, kind: str | None, profile: int | None) -> Image:
     """Raises Stop."""
     if kind is not None and kind not in options().FILE_TYPES:
         known = ", ".join(options().FILE_TYPES)
         raise Stop(EFAILED, f"Unsupported kernel type {shown(kind)}\nkexec: known are {known}\n")
     try:
-        return identify_bytes(kernel.data, kernel.path, kind)
+        image = identify_bytes(kernel.data, kernel.path, kind, profile=profile)
+        return with_its_addons(image, kernel.path, lambda path: inputs.file(path).data)
     except WrongKindError as error:
         raise Stop(EFAILED, f"Wrong file type {kind}, file matches type {error.matches}\n") from None
     except WarmbootError as error:

@@ -6,10 +6,11 @@ import os
 import sys
 
 from warmboot.dropin.failure import explain, print_not_available
-from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.loader import LoaderOptions
 from warmboot.dropin.output import shown
 from warmboot.dropin.stop import EFAILED, EFALLBACK
 from warmboot.files.anonymous import anonymous_file
+from warmboot.images.unwrap import unwrapped
 from warmboot.live.calls import LiveError, kexec_file_load
 from warmboot.uapi import KexecFileRequest
 from warmboot.uapi.numbers import KEXEC_FILE_DEBUG
@@ -42,10 +43,10 @@ _NOT_BY_FILE = frozenset(
 def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     options = LoaderOptions(command, image.kind)
-    inner, initrds, line = unpacked(image)
     if options.real_mode or options.entry_32bit:
         sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
         return _cannot_load(kernel)
+    inner, initrds, line = unwrapped(image, (), options.command_line)
     opened: list[int] = []
     try:
         kernel_fd = kernel.fd
@@ -62,7 +63,7 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         elif initrds:
             initrd_fd = _in_one_file(initrds)
             opened.append(initrd_fd)
-        return _call(command, kernel_fd, initrd_fd, os.fsencode(options.command_line(line)), inner.file)
+        return _call(command, kernel_fd, initrd_fd, os.fsencode(line), inner.file)
     finally:
         for fd in opened:
             os.close(fd)

@@ -6,10 +6,11 @@ import os
 import sys
 
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
-from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.loader import LoaderOptions
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
+from warmboot.images.unwrap import unwrapped
 from warmboot.live.arch import this_machine
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
@@ -59,9 +60,8 @@ _NO_REAL_MODE = (
 
 def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Image, computer: Computer) -> LoadRequest:
     """The request. Raises InputError, RefusedError, Stop."""
-    kernel, initrds, line = unpacked(image)
-    if options.initrd is not None:
-        initrds = (inputs.file(options.initrd).data,)
+    given = () if options.initrd is None else (inputs.file(options.initrd).data,)
+    kernel, initrds, line = unwrapped(image, given, options.command_line, in_place=True)
     console = Console(
         serial=command.console_serial,
         vga=command.console_vga,
@@ -74,14 +74,14 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         if not computer.crash_kernel:
             raise InputError("/proc/iomem shows no addresses", hint="run it as root")
         from warmboot.live.crash import read_dump_facts  # noqa: PLC0415
-        from warmboot.placement.arch.x86_64.crash import CrashDump  # noqa: PLC0415
+        from warmboot.placement.crash import CrashDump  # noqa: PLC0415
 
         crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.pass_memmap)
     placement = place(
         kernel,
         computer,
         initrds=initrds,
-        command_line=options.command_line(line),
+        command_line=line,
         modules=[_module(inputs, each) for each in options.modules],
         firmware=this_machine().read_firmware(
             noefi=command.noefi,

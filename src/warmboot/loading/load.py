@@ -12,8 +12,9 @@ from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.anonymous import anonymous_file, joined_file
 from warmboot.files.steady import changed_files
-from warmboot.images import BzImage, Image, Uki, identify, map_file
+from warmboot.images import BzImage, Image, identify, map_file
 from warmboot.images.figures import image_figures
+from warmboot.images.unwrap import unwrapped
 from warmboot.kernel import Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
@@ -27,8 +28,8 @@ from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.placement import Placement, place
-from warmboot.placement.arch.x86_64.crash import CrashDump
 from warmboot.placement.command_line import CommandLineRequest
+from warmboot.placement.crash import CrashDump
 from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
@@ -83,17 +84,15 @@ class _Run:
         self._placement: Placement | None = None
         self._choice = choose(self._facts, options.profile)
         self._call, self._why = chosen(options.call, self._facts)
-        self._initrds = [map_file(path, "initrd") for path in options.initrds]
+        self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._line = ""
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
-            self._given, own = image, None
-            if isinstance(image, Uki):
-                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
-            self._image, self._line = image, self._options.command_line.line(own)
+            self._given = image
+            self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:

@@ -132,7 +132,7 @@ def trace_file(data: bytes) -> None:
     try:
         os.write(file, data)
         with suppress(WarmbootError):
-            for line in read_lines(f"/proc/self/fd/{file}", most_bytes=1 << 20):
+            for line in read_lines(f"/proc/self/fd/{file}", most_bytes=1 << 17):
                 line.encode()
     finally:
         os.close(file)

@@ -22,7 +22,7 @@ from warmboot.errors import ExitStatus, InputError, RefusedError
 from warmboot.machines.guest import GuestError
 from warmboot.memmap import Facts, Range
 from warmboot.oracle.witness.arch import of
-from warmboot.oracle.witness.layouts import PATTERN_SIZE, Layout, generate
+from warmboot.oracle.witness.layouts import PATTERN_SIZE, WitnessLayout, generate
 from warmboot.oracle.witness.statement import REGISTERS, Mapped, Statement, StatementError, differences
 from warmboot.oracle.witness.witness import Witness, ask_model
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE
@@ -125,7 +125,7 @@ def test_bad_input(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the report
 
 
-def expected(layout: Layout) -> list[tuple[int, int, str]]:
+def expected(layout: WitnessLayout) -> list[tuple[int, int, str]]:
     """The digests as a report has them."""
     return [
         (start, start + size, digest) for (start, size), digest in zip(layout.regions, layout.digests(), strict=True)
@@ -133,7 +133,7 @@ def expected(layout: Layout) -> list[tuple[int, int, str]]:
 
 
 @cache
-def statement(*, crash: bool = False) -> tuple[Layout, Statement]:
+def statement(*, crash: bool = False) -> tuple[WitnessLayout, Statement]:
     """What the model's witness says of one layout."""
     layout = generate(FACTS, 3, 4, crash=crash)
     return layout, ask_model(FACTS, layout)

@@ -22,7 +22,7 @@ from warmboot.oracle.calls.replay import memory_of
 from warmboot.oracle.guest.root import root_layer, witness_layer
 from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch import of
-from warmboot.oracle.witness.layouts import Layout, pattern
+from warmboot.oracle.witness.layouts import WitnessLayout, pattern
 from warmboot.oracle.witness.statement import Difference, Statement, StatementError, differences
 from warmboot.visible import visible
 
@@ -38,7 +38,7 @@ _POLICIES = tuple(Policy)
 class Verdict:
     """A layout, what both kernels' witnesses said, or why they did not, and in what they differ."""
 
-    layout: Layout
+    layout: WitnessLayout
     linux: Statement | str
     model: Statement | str
     differences: tuple[Difference, ...]
@@ -65,7 +65,7 @@ class Witness:
     ) -> None:
         self._held.close()
 
-    def ask(self, layout: Layout, profile: Profile | None = None) -> Verdict:
+    def ask(self, layout: WitnessLayout, profile: Profile | None = None) -> Verdict:
         """Both, the model under `profile` if given, and compare.
 
         A kernel that refuses, or does not come to the end of a report, is a difference.
@@ -84,7 +84,7 @@ class Witness:
             ]
         return Verdict(layout, linux, model, tuple(found))
 
-    def _linux(self, layout: Layout) -> Statement | str:
+    def _linux(self, layout: WitnessLayout) -> Statement | str:
         with self._snapshot.copy() as guest:
             guest.send(layout.agent_line())
             answer = next(guest.lines(_TIMEOUT), "the guest ended")
@@ -101,14 +101,16 @@ class Witness:
             return f"{error}; the console's last lines: {[visible(each, most=80) for each in said[-3:]]}"
 
 
-def _model(facts: Facts, layout: Layout, profile: Profile | None) -> Statement | str:
+def _model(facts: Facts, layout: WitnessLayout, profile: Profile | None) -> Statement | str:
     try:
         return ask_model(facts, layout, profile)
     except RefusedError as error:  # as KexecError is, and what the emulator raises where the image faults
         return str(error)
 
 
-def ask_model(facts: Facts, layout: Layout, profile: Profile | None = None, *, timeout: float = _TIMEOUT) -> Statement:
+def ask_model(
+    facts: Facts, layout: WitnessLayout, profile: Profile | None = None, *, timeout: float = _TIMEOUT
+) -> Statement:
     """What the witness finds under the model of that machine; its page allocator is another for each layout.
 
     Raises KexecError where the model refuses, RefusedError where the image faults or does not halt, StatementError.
