@@ -35,7 +35,8 @@ def system_mirrors(options: Sequence[str] = ()) -> Mirrors:
     """The mirrors of this system: $WARMBOOT_DEBIAN_MIRROR if set, else those of its package sources; `options` are
     apt's, such as `-o Dir::Etc::sourcelist=FILE`.
 
-    Raises InputError for an address that is none, RefusedError if the system has none, MissingToolError if apt is not installed.
+    Raises InputError for an address that is none, RefusedError if the system has none, MissingToolError if apt is not
+    installed.
     """
     if chosen := os.environ.get(MIRROR_VARIABLE):
         if not _ADDRESS.fullmatch(chosen):  # it becomes a word in a list of package sources
