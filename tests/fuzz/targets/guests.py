@@ -16,7 +16,9 @@ from warmboot.oracle.calls.replay import Player, agree
 from warmboot.oracle.calls.trace import format_row, read_header, read_operations, read_rows
 from warmboot.oracle.guest.agent import FACTS
 from warmboot.oracle.guest.told import FileTold, parse
-from warmboot.oracle.witness.statement import Statement, differences
+from warmboot.oracle.witness.arch import of
+from warmboot.oracle.witness.comparison import differences
+from warmboot.oracle.witness.statement import Statement
 from warmboot.rehearsal import boot_watch
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.visible import visible
@@ -25,6 +27,7 @@ __all__ = ["boot", "guest_answer", "line_splitter", "statement", "trace", "trace
 
 _LONGEST = 100
 _MOST_CALLS = 8
+_RULES = of("x86_64").report
 _PLAYED_ON = Facts.of_pc(256 << 20, crashkernel=32 << 20)
 for _name in ("_SETTLE", "_LINGER", "_LAST_WORDS"):
     setattr(boot_watch, _name, 0.0)
@@ -101,8 +104,8 @@ def guest_answer(data: bytes) -> None:
 def statement(data: bytes) -> None:
     """A witness's report, compared with itself."""
     with _refusing():
-        found = Statement.parse(data.decode("utf-8", "replace"))
-        differences(found, found, crash=True, expected=found.digests)
+        found = Statement.parse(data.decode("utf-8", "replace"), _RULES)
+        differences(found, found, _RULES, crash=True, expected=found.digests)
 
 
 def trace(data: bytes) -> None:
