@@ -35,7 +35,7 @@ def check(image: Uki) -> None:
     assert image.version.startswith("0.1.0-warmboot-demo")
     assert [bytes(each) for each in image.initrds] == [PARTS[".initrd"]]
     assert image.command_line == "root=/dev/sda1 quiet"
-    assert (image.uname, image.os_name, image.profiles) == ("6.12.1-amd64", "Debian GNU/Linux 13", 0)
+    assert (image.uname, image.os_name, image.profiles) == ("6.12.1-amd64", "Debian GNU/Linux 13", ())
 
 
 def test_sections_by_hand() -> None:
@@ -78,14 +78,62 @@ def test_of_two_sections_the_first_counts() -> None:
     assert [bytes(each) for each in image.initrds] == [b"one"]
 
 
+BASE = [(".linux", demo_kernel()), (".cmdline", b"base"), (".initrd", b"initrd")]
+PROFILES = [
+    *((".profile", b'ID=main\nTITLE="Regular boot"\n'), (".cmdline", b"first")),
+    *((".profile", b"ID=factory"), (".cmdline", b"second"), (".initrd", b"other"), (".ucode", b"ucode")),
+    (".profile", b""),
+]
+
+
 def test_the_first_profile_is_the_default() -> None:
-    base = [(".linux", demo_kernel()), (".cmdline", b"base"), (".initrd", b"initrd")]
-    first = [(".profile", b"ID=main"), (".cmdline", b"first")]
-    second = [(".profile", b"ID=factory"), (".cmdline", b"second"), (".initrd", b"other")]
-    image = uki(pe([*base, *first, *second]))
-    assert (image.profiles, image.command_line) == (2, "first")
-    assert [bytes(each) for each in image.initrds] == [b"initrd"]
-    assert uki(pe([*base, (".profile", b"ID=main")])).command_line == "base"
+    image = uki(pe([*BASE, *PROFILES]))
+    assert (image.profiles, image.profile) == (("Regular boot", "factory", "profile 2"), 0)
+    assert (image.command_line, [bytes(each) for each in image.initrds]) == ("first", [b"initrd"])
+    assert uki(pe([*BASE, (".profile", b"ID=main")])).command_line == "base"
+
+
+@pytest.mark.parametrize(
+    ("number", "line", "initrds"),
+    [(0, "first", [b"initrd"]), (1, "second", [b"ucode", b"other"]), (2, "base", [b"initrd"])],
+)
+def test_a_profile_overrides_what_is_before_all_profiles(number: int, line: str, initrds: list[bytes]) -> None:
+    image = identify_bytes(memoryview(pe([*BASE, *PROFILES])), "kernel.efi", profile=number)
+    assert isinstance(image, Uki)
+    assert (image.profile, image.command_line, [bytes(each) for each in image.initrds]) == (number, line, initrds)
+
+
+def test_a_profile_by_the_name_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "kernel.efi"
+    path.write_bytes(pe([*BASE, *PROFILES]))
+    image = identify(f"{path}@1")
+    assert isinstance(image, Uki)
+    assert (image.name, image.command_line) == (str(path), "second")
+    for given, words in (
+        (f"{path}@3", r"no profile @3 in it"),
+        (f"{path}@x", "cannot be read: No such file"),
+        (f"{path}@70000", "cannot be read: No such file"),
+        (f"{path}2@1", "cannot be read: No such file"),
+    ):
+        with pytest.raises(InputError, match=words):
+            identify(given)
+    (tmp_path / "kernel.efi@1").write_bytes(demo_kernel())  # a file of that very name comes first
+    assert identify(f"{path}@1").kind == "bzImage64"
+    (tmp_path / "kernel.efi@1").unlink()
+    plain = tmp_path / "plain"
+    plain.write_bytes(demo_kernel())
+    with pytest.raises(InputError, match="no profile @0: it is no unified kernel image"):
+        identify(f"{plain}@0")
+    path.write_bytes(pe(BASE))
+    identify(f"{path}@0")
+    with pytest.raises(InputError, match="no profile @1") as caught:
+        identify(f"{path}@1")
+    assert "one profile, @0" in caught.value.hint
+
+
+def test_a_command_line_as_the_stub_makes_it() -> None:
+    image = uki(pe([(".linux", demo_kernel()), (".cmdline", b"\t\n quiet\x7fro\n\x01x \n\0behind")]))
+    assert image.command_line == "quiet ro  x"
 
 
 @pytest.mark.parametrize("method", ["gzip", "zstd"])

@@ -282,7 +282,8 @@ def test_placing_imports_nothing_heavy() -> None:
         "import sys\nfrom warmboot.images.bzimage import parse_bzimage\n"
         f"demo_kernel = open({DEMO_KERNEL!r}, 'rb').read\n"
         "from warmboot.memmap.ranges import Range; from warmboot.placement import place\n"
-        "class Host: system_ram = [Range(1 << 20, 1 << 30)]; crash_kernel = e820 = []; la57 = False; rsdp = 0\n"
+        "class Host: machine = 'x86_64'; system_ram = [Range(1 << 20, 1 << 30)]\n"
+        "Host.crash_kernel = Host.e820 = []; Host.la57 = False; Host.rsdp = 0\n"
         "place(parse_bzimage(memoryview(demo_kernel()), 'demo'), Host, command_line='quiet')\n"
         "print(*sys.modules)"
     )

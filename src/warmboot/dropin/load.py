@@ -9,7 +9,7 @@ from warmboot.dropin.options import FILE_TYPES
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import RefusedError, WarmbootError
-from warmboot.images import WrongKindError, identify_bytes
+from warmboot.images.detect import WrongKindError, identify_bytes, profile_named, with_its_addons
 from warmboot.images.probe import matching_kinds
 
 TYPE_CHECKING = False
@@ -50,19 +50,31 @@ def load(command: Command) -> int:
 
 
 def _load(command: Command, inputs: Inputs) -> int:
-    kernel = inputs.file(command.operands[0])
+    path, profile = profile_named(command.operands[0])
+    kernel = inputs.file(path)
+    _tell_which_initrd_counts(command)
     if command.file_call:
-        image = _identify(kernel, None)  # kexec-tools takes no notice of --type here
+        image = _identify(inputs, kernel, None, profile)  # kexec-tools takes no notice of --type here
         result = _load_by_file(command, inputs, kernel, image)
         if result != EFALLBACK or not command.fallback:
             return result
         if command.has("type"):
-            image = _identify(kernel, command.last("type"))
+            image = _identify(inputs, kernel, command.last("type"), profile)
     else:
-        image = _identify(kernel, command.last("type"))
+        image = _identify(inputs, kernel, command.last("type"), profile)
     from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
 
     return load_segments(command, inputs, kernel.path, image)
+
+
+def _tell_which_initrd_counts(command: Command) -> None:
+    """The last one, as in kexec-tools, where that is not said."""
+    given = [argument for meaning, argument, _ in command.given if meaning == "initrd"]
+    for each in given[:-1]:
+        sys.stderr.write(
+            f"kexec: the initrd '{shown(each)}' is not loaded, as '{shown(given[-1])}' was given after it\n"
+            "kexec: try: one file with both, one after the other, if both are wanted\n"
+        )
 
 
 def _load_by_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:
@@ -83,12 +95,13 @@ def _load_by_file(command: Command, inputs: Inputs, kernel: File, image: Image) 
     )
 
 
-def _identify(kernel: File, kind: str | None) -> Image:
+def _identify(inputs: Inputs, kernel: File, kind: str | None, profile: int | None) -> Image:
     """Raises Stop."""
     if kind is not None and kind not in FILE_TYPES:
         raise Stop(EFAILED, f"Unsupported kernel type {shown(kind)}\nkexec: known are {', '.join(FILE_TYPES)}\n")
     try:
-        return identify_bytes(kernel.data, kernel.path, kind)
+        image = identify_bytes(kernel.data, kernel.path, kind, profile=profile)
+        return with_its_addons(image, kernel.path, lambda path: inputs.file(path).data)
     except WrongKindError as error:
         raise Stop(EFAILED, f"Wrong file type {kind}, file matches type {error.matches}\n") from None
     except WarmbootError as error:

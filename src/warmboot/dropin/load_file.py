@@ -6,10 +6,11 @@ import os
 import sys
 
 from warmboot.dropin.failure import explain, print_not_available
-from warmboot.dropin.loader import LoaderOptions, unpacked
+from warmboot.dropin.loader import LoaderOptions
 from warmboot.dropin.output import shown
 from warmboot.dropin.stop import EFAILED, EFALLBACK
 from warmboot.files.anonymous import anonymous_file
+from warmboot.images.unwrap import unwrapped
 from warmboot.live.calls import LiveError, kexec_file_load
 from warmboot.uapi import KexecFileRequest
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["load_file"]
 
 _KEXEC_FILE_DEBUG = 0x8
-_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP = 22, 8, 38, 95
+_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP, _EFBIG, _ETXTBSY = 22, 8, 38, 95, 27, 26
 # After these kexec_load may still succeed; after a wrong signature or without the right to load it must not be tried.
-_FALL_BACK = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
+_NOT_AVAILABLE = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
+# A file is larger than the kernel reads, or open for writing: there kexec-tools does not go on.
+_FALL_BACK = _NOT_AVAILABLE | {_EFBIG, _ETXTBSY}
 
 # What only a placement by user space can do; kexec-tools ignores these without a word here.
 _NOT_BY_FILE = frozenset(
@@ -40,10 +43,10 @@ _NOT_BY_FILE = frozenset(
 def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     options = LoaderOptions(command, image.kind)
-    inner, initrds, line = unpacked(image)
     if options.real_mode or options.entry_32bit:
         sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
         return _cannot_load(kernel)
+    inner, initrds, line = unwrapped(image, (), options.command_line)
     opened: list[int] = []
     try:
         kernel_fd = kernel.fd
@@ -60,7 +63,7 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         elif initrds:
             initrd_fd = _in_one_file(initrds)
             opened.append(initrd_fd)
-        return _call(command, kernel_fd, initrd_fd, os.fsencode(options.command_line(line)), inner.file)
+        return _call(command, kernel_fd, initrd_fd, os.fsencode(line), inner.file)
     finally:
         for fd in opened:
             os.close(fd)
@@ -97,10 +100,11 @@ def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, 
 
 
 def _refused(command: Command, error: LiveError, request: KexecFileRequest) -> int:
-    if error.errno in _FALL_BACK:
-        if not command.fallback:
-            print_not_available()
-            explain(error, request)
+    if command.fallback and error.errno in _FALL_BACK:
+        return EFALLBACK
+    if error.errno in _NOT_AVAILABLE:
+        print_not_available()
+        explain(error, request)
         return EFALLBACK
     sys.stderr.write(f"kexec_file_load failed: {error.strerror}\n")
     explain(error, request)

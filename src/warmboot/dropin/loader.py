@@ -10,11 +10,7 @@ from warmboot.dropin.options import LOADER, TAKEN_BY
 from warmboot.dropin.output import shown
 from warmboot.dropin.stop import Stop
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from warmboot.images import Image
-
-__all__ = ["LoaderOptions", "check_reuse_initrd", "unpacked"]
+__all__ = ["LoaderOptions", "check_reuse_initrd"]
 
 _RETAINED = "/sys/firmware/initrd"  # the initrd of this boot, with retain_initrd (Linux 6.10)
 
@@ -25,7 +21,7 @@ class LoaderOptions:
     def __init__(self, command: Command, kind: str) -> None:
         self._command = command
         self._kind = kind
-        self.initrd = command.last("initrd") or None
+        self.initrd = command.last("initrd")
         if self.initrd is None and command.reuse_initrd:
             self.initrd = _RETAINED
         self.dtb = command.last("dtb")
@@ -67,16 +63,6 @@ class LoaderOptions:
         if line is None:
             line = embedded
         return line or ""
-
-
-def unpacked(image: Image) -> tuple[Image, tuple[memoryview, ...], str | None]:
-    """The kernel, and a unified image's own initrds and command line."""
-    if image.kind != "uki":
-        return image, (), None
-    from warmboot.images import Uki  # noqa: PLC0415 - only now is its module there anyway
-
-    assert isinstance(image, Uki)
-    return image.linux, image.initrds, image.command_line
 
 
 def check_reuse_initrd() -> None:

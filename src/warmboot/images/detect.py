@@ -7,14 +7,19 @@ import os
 from warmboot.errors import InputError
 from warmboot.files.mapped import map_file
 from warmboot.images.probe import KINDS, matching_kinds
+from warmboot.images.unwrap import is_unified
+from warmboot.numbers import number
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from warmboot.images.image import Image
 
-__all__ = ["UnknownFormatError", "WrongKindError", "identify", "identify_bytes"]
+__all__ = ["UnknownFormatError", "WrongKindError", "identify", "identify_bytes", "profile_named", "with_its_addons"]
 
 _MOST_LAYERS = 5
+_MOST_PROFILES = 0xFFFF  # a PE file has no more sections
 
 
 class UnknownFormatError(InputError):
@@ -32,13 +37,37 @@ class WrongKindError(InputError):
 def identify(path: str | os.PathLike[str], kind: str | None = None) -> Image:
     """The kernel in the file at `path`, of the given kind of `KINDS`, else of the first that matches.
 
-    Raises UnknownFormatError where it is none, WrongKindError where it is of another kind, InputError where it cannot
-    be read or is damaged, and RefusedError where it is understood and cannot be loaded by anybody.
+    `FILE@N` is profile N, counted from 0, of the unified kernel image FILE, which is read with its add-ons. Raises
+    UnknownFormatError where it is no kernel, WrongKindError where it is of another kind, InputError where it cannot be
+    read or is damaged, and RefusedError where it is understood and cannot be loaded by anybody.
     """
-    return identify_bytes(map_file(path, "kernel"), os.fspath(path), kind)
+    file, profile = profile_named(os.fspath(path))
+    image = identify_bytes(map_file(file, "kernel"), file, kind, profile=profile)
+    return with_its_addons(image, file)
 
 
-def identify_bytes(data: memoryview, name: str, kind: str | None = None) -> Image:
+def profile_named(path: str) -> tuple[str, int | None]:
+    """The file and the profile that `FILE@N` names; a file of that name itself comes first."""
+    file, at, digits = path.rpartition("@")
+    profile = number(digits, most=_MOST_PROFILES) if at and digits.isdecimal() else None
+    if profile is None or os.path.lexists(path) or not os.path.isfile(file):  # noqa: PTH113
+        return path, None
+    return file, profile
+
+
+def with_its_addons(image: Image, path: str, opened: Callable[[str], memoryview] | None = None) -> Image:
+    """The image with the add-ons that lie beside its file at `path`, if it is a unified kernel image.
+
+    `opened` gives a file's bytes in place of `map_file`. Raises InputError.
+    """
+    if not is_unified(image):
+        return image
+    from warmboot.images.addons import with_addons_of  # noqa: PLC0415
+
+    return with_addons_of(image, path, opened)
+
+
+def identify_bytes(data: memoryview, name: str, kind: str | None = None, *, profile: int | None = None) -> Image:
     """The kernel in `data`; `name` is used in messages. Raises as `identify` does."""
     if kind is not None and kind not in KINDS:
         raise InputError(f"{kind!r} is no kind of kernel that is known", hint=f"one of: {', '.join(KINDS)}")
@@ -57,7 +86,9 @@ def identify_bytes(data: memoryview, name: str, kind: str | None = None) -> Imag
         what, hint = explain(data)
         packed = f" (within {', '.join(reversed(wrapping))})" if wrapping else ""
         raise UnknownFormatError(f"{name}: {what}{packed}", hint=hint)
-    return _parse(best, data, name, wrapping)
+    if profile is not None and best != "uki":
+        raise InputError(f"{name}: no profile @{profile}: it is no unified kernel image", hint=f"give {name} alone")
+    return _parse(best, data, name, wrapping, profile)
 
 
 def _unwrapped(data: memoryview, name: str) -> tuple[memoryview, tuple[str, ...]]:
@@ -84,7 +115,7 @@ def _unwrapped(data: memoryview, name: str) -> tuple[memoryview, tuple[str, ...]
     return data, tuple(wrapping)
 
 
-def _parse(kind: str, data: memoryview, name: str, wrapping: tuple[str, ...]) -> Image:
+def _parse(kind: str, data: memoryview, name: str, wrapping: tuple[str, ...], profile: int | None) -> Image:
     """Each parser is imported by whom it reads something."""
     match kind:
         case "bzImage64" | "bzImage":
@@ -106,4 +137,4 @@ def _parse(kind: str, data: memoryview, name: str, wrapping: tuple[str, ...]) ->
         case _:
             from warmboot.images.uki import parse_uki  # noqa: PLC0415
 
-            return parse_uki(data, name, wrapping)
+            return parse_uki(data, name, wrapping, profile)

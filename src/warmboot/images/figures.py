@@ -58,12 +58,19 @@ class BzImageFigures(LinuxFigures, _File):
 
 @dataclass(frozen=True)
 class UkiFigures(_File):
-    """A unified kernel image; `profiles` is how many it has, `initrds` are the sizes of those inside."""
+    """A unified kernel image; `initrds` are the sizes of those inside and in add-ons, `command_line` is of both.
+
+    `profiles` are the titles of those it has, `profile` is the number of the one that counts. `addons` are the names
+    of those that count, their signatures not checked; `addons_left_out` of those that do not, each with the reason.
+    """
 
     version: str
     os: str
     uname: str
-    profiles: int
+    profiles: tuple[str, ...]
+    profile: int
+    addons: tuple[str, ...]
+    addons_left_out: tuple[str, ...]
     command_line: str | None
     initrds: tuple[int, ...]
     linux: LinuxFigures
@@ -137,6 +144,9 @@ def image_figures(image: Image) -> ImageFigures:
                 os=image.os_name,
                 uname=image.uname,
                 profiles=image.profiles,
+                profile=image.profile,
+                addons=image.addons,
+                addons_left_out=image.left_out,
                 command_line=image.command_line,
                 initrds=tuple(each.nbytes for each in image.initrds),
                 linux=LinuxFigures(*_linux(image.linux)),

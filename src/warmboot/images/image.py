@@ -7,7 +7,8 @@ from warmboot.images.elf import ElfImage
 from warmboot.images.multiboot import MultibootImage
 from warmboot.images.uki import Uki
 
-__all__ = ["Image"]
+__all__ = ["Image", "PlainImage"]
 
 # Each has name, kind (of `KINDS`), version, file (the whole file, unpacked) and wrapping (what it was unpacked from).
-Image = BzImage | ElfImage | MultibootImage | Uki
+PlainImage = BzImage | ElfImage | MultibootImage
+Image = PlainImage | Uki

@@ -12,13 +12,14 @@ from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.anonymous import anonymous_file, joined_file
 from warmboot.files.steady import changed_files
-from warmboot.images import BzImage, Image, Uki, identify, map_file
+from warmboot.images import BzImage, Image, identify, map_file
 from warmboot.images.figures import image_figures
+from warmboot.images.unwrap import unwrapped
 from warmboot.kernel import Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
 from warmboot.kernel.security import Caller
-from warmboot.live.arch.x86_64.firmware import read_firmware
+from warmboot.live.arch import this_machine
 from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
@@ -27,8 +28,8 @@ from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.placement import Placement, place
-from warmboot.placement.arch.x86_64.crash import CrashDump
 from warmboot.placement.command_line import CommandLineRequest
+from warmboot.placement.crash import CrashDump
 from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
@@ -83,17 +84,15 @@ class _Run:
         self._placement: Placement | None = None
         self._choice = choose(self._facts, options.profile)
         self._call, self._why = chosen(options.call, self._facts)
-        self._initrds = [map_file(path, "initrd") for path in options.initrds]
+        self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._line = ""
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
-            self._given, own = image, None
-            if isinstance(image, Uki):
-                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
-            self._image, self._line = image, self._options.command_line.line(own)
+            self._given = image
+            self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
@@ -113,7 +112,7 @@ class _Run:
                 initrds=self._initrds,
                 modules=[read_module(each) for each in self._options.modules],
                 command_line=self._line,
-                firmware=read_firmware(),
+                firmware=this_machine().read_firmware(),
                 crash=crash,
                 progress=lambda done, total: self._observer.progress("place", done, total),
             )

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from warmboot.command_line import parse
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
+from warmboot.placement.arch import of
 from warmboot.placement.space import Space
 from warmboot.placement.wanted import Wanted
 from warmboot.purgatory import Entry, Region, purgatory, purgatory_size
 from warmboot.uapi import (
     PAGE_SIZE,
-    KexecArch,
     KexecFlags,
     LoadRequest,
     Readable,
@@ -24,7 +24,7 @@ from warmboot.uapi import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from warmboot.placement.arch.x86_64.crash import CrashDump, CrashPlan
+    from warmboot.placement.crash import CrashDump, CrashPlan
     from warmboot.placement.host import Host
 
 __all__ = ["FOUR_GIB", "LOW", "MORE_MEMORY", "Layout", "Placement"]
@@ -106,9 +106,7 @@ class Layout:
         line = self.wanted.command_line
         if self._crash is None:
             return line
-        from warmboot.placement.arch.x86_64.crash import plan_crash  # noqa: PLC0415 - only a crash kernel pays for it
-
-        self._plan = plan_crash(self._crash, self.space, acpi_rsdp=0 if efi else self.host.rsdp)
+        self._plan = of(self.host.machine).plan_crash(self._crash, self.space, acpi_rsdp=0 if efi else self.host.rsdp)
         self._segments += self._plan.segments
         return str(parse(line).with_parameters(self._plan.command_line))
 
@@ -176,4 +174,4 @@ class Layout:
         if self.wanted.preserve_context:
             flags |= KexecFlags.PRESERVE_CONTEXT
         segments = tuple(sorted(self._segments, key=lambda each: each.mem))
-        return LoadRequest(entry, segments, KexecArch.X86_64 | flags)
+        return LoadRequest(entry, segments, of(self.host.machine).kexec_arch | flags)

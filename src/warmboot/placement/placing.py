@@ -1,15 +1,14 @@
-"""Where an image and what belongs to it go on an x86_64 machine, whatever the image's format."""
+"""Where an image and what belongs to it go on a machine, whatever the image's format."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
-from warmboot.images.bzimage import BzImage
+from warmboot.images.unwrap import unwrapped
 from warmboot.memmap.firmware import Firmware
 from warmboot.memmap.ranges import Range
-from warmboot.placement.arch.x86_64.linux import COMMAND_LINE_SIZE
+from warmboot.placement.arch import of
 from warmboot.placement.layout import Layout, Placement
 from warmboot.placement.wanted import Module, Wanted
 from warmboot.purgatory import Console
@@ -17,7 +16,7 @@ from warmboot.purgatory import Console
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.images.image import Image
-    from warmboot.placement.arch.x86_64.crash import CrashDump
+    from warmboot.placement.crash import CrashDump
     from warmboot.placement.host import Host
 
 __all__ = ["RNG_SEED_SIZE", "linux_command_line", "place"]
@@ -58,6 +57,7 @@ def place(
     A unified kernel image's own initrds come before the others, its own command line counts where none is given.
     Raises InputError for a command line that the kernel would cut, RefusedError for an image that does not fit.
     """
+    kernel, initrds, command_line = unwrapped(image, initrds, lambda own: command_line or own or "")
     wanted = Wanted(
         initrds=initrds,
         command_line=command_line,
@@ -75,40 +75,10 @@ def place(
         limits = {"mem_min": mem_min, "mem_max": mem_max}
         return Layout(host, wanted, avoid=avoid, digest=digest, crash=crash, progress=progress, **limits)
 
-    # The others' modules are only loaded for an image of theirs.
-    if isinstance(image, BzImage):
-        from warmboot.placement.arch.x86_64.bzimage import place_bzimage  # noqa: PLC0415
-
-        return place_bzimage(layout(wanted), image)
-    from warmboot.images.uki import Uki  # noqa: PLC0415
-
-    if isinstance(image, Uki):
-        from warmboot.placement.arch.x86_64.bzimage import place_bzimage  # noqa: PLC0415
-
-        line = command_line or image.command_line or ""
-        wanted = replace(wanted, initrds=(*image.initrds, *initrds), command_line=line)
-        return place_bzimage(layout(wanted), image.linux)
-    from warmboot.images.elf import ElfImage  # noqa: PLC0415
-
-    if isinstance(image, ElfImage):
-        from warmboot.placement.arch.x86_64.elf import place_elf  # noqa: PLC0415
-
-        return place_elf(layout(wanted), image)
-    from warmboot.placement.arch.x86_64.multiboot import place_multiboot  # noqa: PLC0415
-
-    return place_multiboot(layout(wanted), image)
+    return of(host.machine).place(kernel, wanted, layout)
 
 
-def linux_command_line(image: Image, command_line: str) -> tuple[str, int] | None:
+def linux_command_line(image: Image, host: Host, command_line: str) -> tuple[str, int] | None:
     """The command line that `place` gives a Linux, and how many bytes it may have; None for another kind of image."""
-    from warmboot.images.elf import ElfImage  # noqa: PLC0415
-    from warmboot.images.uki import Uki  # noqa: PLC0415
-
-    match image:
-        case BzImage():
-            return command_line, image.cmdline_size
-        case Uki():
-            return command_line or image.command_line or "", image.linux.cmdline_size
-        case ElfImage():
-            return command_line, COMMAND_LINE_SIZE - 1
-    return None
+    kernel, _, command_line = unwrapped(image, (), lambda own: command_line or own or "")
+    return of(host.machine).linux_command_line(kernel, command_line)

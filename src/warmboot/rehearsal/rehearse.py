@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from warmboot.errors import ExitStatus, RefusedError, WarmbootError
@@ -18,8 +18,9 @@ from warmboot.figures import (
     segment_figures,
 )
 from warmboot.files.steady import check_unchanged
-from warmboot.images import Image, Uki, identify, map_file
+from warmboot.images import Image, identify, map_file
 from warmboot.images.figures import image_figures
+from warmboot.images.unwrap import image_files, unwrapped
 from warmboot.kernel import Kernel, KexecError, Rule, choose
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import permit
@@ -93,10 +94,11 @@ class _Run:
         self._call, self._why = chosen(options.call, options.facts)
         if self._call is Call.FILE:
             self._why += f"; {_PLACED_HERE}"
-        self._initrds = [map_file(path, "initrd") for path in options.initrds]
+        self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._modules = [read_module(each) for each in options.modules]
         self._machines = Machines(options, self._profile, stack)
         self._image: Image
+        self._image_files: tuple[str, ...]
         self._line = ""  # the command line, without what is added to see the boot
         self._placement: Placement
 
@@ -104,10 +106,8 @@ class _Run:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
-            own = None
-            if isinstance(image, Uki):
-                own, self._initrds, image = image.command_line, [*image.initrds, *self._initrds], image.linux
-            self._image, self._line = image, self._options.command_line.line(own)
+            self._image_files = image_files(image)
+            self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
@@ -167,7 +167,9 @@ class _Run:
                 seconds=time.monotonic() - began,
             )
             options = self._options
-            check_unchanged([options.kernel, *options.initrds, *(each.partition(" ")[0] for each in options.modules)])
+            check_unchanged(
+                [*self._image_files, *options.initrds, *(each.partition(" ")[0] for each in options.modules)]
+            )
 
     def hand_over(self) -> None:
         memsz, digest = self._placement.request.memsz, self._placement.digest_size
@@ -241,7 +243,7 @@ class _Run:
     def _placed_on(self, host: Facts) -> tuple[str, str, Placement]:
         """The command line, what of it was added to see the boot, and the placement. Raises RefusedError."""
         line, added = self._line, ""
-        linux = linux_command_line(self._image, line)
+        linux = linux_command_line(self._image, host, line)
         if self._machines.to_boot and linux is not None:
             line, added = seen_on_serial(*linux)
         placement = place(

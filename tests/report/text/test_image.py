@@ -51,7 +51,7 @@ def test_a_unified_kernel_image() -> None:
         "command line inside: quiet",
     ]
     bare = lines(pe([(".linux", demo_kernel()), (".profile", b""), (".cmdline", b"")]))
-    assert bare[1] == "unified kernel image, the first of 1 profiles"
+    assert bare[1:3] == ["unified kernel image", "profile @0: profile 0, the one that counts"]
     assert bare[-2:] == ["initrd inside: none", "command line inside: (empty)"]
     assert lines(pe([(".linux", demo_kernel())]))[-1] == "command line inside: none"
 

@@ -53,9 +53,14 @@ def _uki(figures: UkiFigures) -> list[str]:
     initrds = " and ".join(size_text(each) for each in figures.initrds)
     line = figures.command_line
     system = f" of {figures.os}" if figures.os else ""
-    profiles = f", the first of {figures.profiles} profiles" if figures.profiles else ""
     return [
-        f"unified kernel image{system}{profiles}",
+        f"unified kernel image{system}",
+        *(
+            f"profile @{number}: {title}{', the one that counts' if number == figures.profile else ''}"
+            for number, title in enumerate(figures.profiles)
+        ),
+        *(f"add-on {each}, whose signature is not checked" for each in figures.addons),
+        *(f"add-on left out: {each}" for each in figures.addons_left_out),
         *_bzimage(figures.linux),
         f"initrd inside: {initrds or 'none'}",
         f"command line inside: {'none' if line is None else line or '(empty)'}",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from warmboot.images import BzImage, LoadFlags, XLoadFlags, parse_bzimage
 from warmboot.memmap import E820Entry, E820Type, Efi, EfiMemoryDescriptor, Facts, Firmware, Range
-from warmboot.placement import BootParams, Placement, place
-from warmboot.placement.arch.x86_64.boot_params import synthetic_header
+from warmboot.placement import Placement, place
+from warmboot.placement.arch.x86_64.boot_params import BootParams, synthetic_header
 from warmboot.purgatory import JUMP_BACK_TEXT_SIZE
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.uapi import PAGE_SIZE, KexecFlags, Segment

@@ -21,7 +21,8 @@ from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.memmap import E820Entry, E820Type, Range, whole
 from warmboot.placement import Placement, Space, place
-from warmboot.placement.arch.x86_64.crash import CrashDump, CrashPlan, plan_crash
+from warmboot.placement.arch.x86_64.crash import plan_crash
+from warmboot.placement.crash import CrashDump, CrashPlan
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.uapi import PAGE_SIZE, KexecFlags, Segment
 
