@@ -20,8 +20,9 @@ from warmboot.oracle.calls.recorder import facts_told
 from warmboot.oracle.guest.root import root_layer, witness_layer
 from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch import of
+from warmboot.oracle.witness.comparison import Difference, differences
 from warmboot.oracle.witness.layouts import WitnessLayout, pattern
-from warmboot.oracle.witness.statement import Difference, Statement, StatementError, differences
+from warmboot.oracle.witness.statement import Statement, StatementError
 from warmboot.visible import visible
 
 __all__ = ["Verdict", "Witness", "ask_model"]
@@ -71,7 +72,7 @@ class Witness(Closing):
                 (start, start + size, digest)
                 for (start, size), digest in zip(layout.regions, layout.digests(), strict=True)
             ]
-            found = differences(linux, model, crash=layout.crash, expected=expected)
+            found = differences(linux, model, of(layout.machine).report, crash=layout.crash, expected=expected)
         else:
             found = [
                 Difference("the image", *(each if isinstance(each, str) else "reports" for each in (linux, model)))
@@ -90,7 +91,7 @@ class Witness(Closing):
                 if line == "witness: end" or len(said) == _MOST_LINES:
                     break
         try:
-            return Statement.parse("\n".join(said))
+            return Statement.parse("\n".join(said), of(layout.machine).report)
         except StatementError as error:
             return f"{error}; the console's last lines: {[visible(each, most=80) for each in said[-3:]]}"
 
@@ -122,7 +123,7 @@ def ask_model(
         state = kernel.crash_kexec() if layout.crash else kernel.reboot()
         assert state is not None
         said = execute(memory, state, progress=look).serial
-    return Statement.parse(said.decode("ascii", "replace"))
+    return Statement.parse(said.decode("ascii", "replace"), of(layout.machine).report)
 
 
 def _facts(kernel: Path, words: Sequence[str]) -> Facts:
