@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 from unittest.mock import patch
 
 from warmboot.errors import InputError, WarmbootError
@@ -30,7 +31,7 @@ _LONGEST = 100
 _MOST_CALLS = 8
 _RULES = of("x86_64").report
 _PLAYED_ON = Facts.of_pc(256 << 20, crashkernel=32 << 20)
-_AT_ONCE = dict.fromkeys(("_SETTLE", "_LINGER", "_LAST_WORDS"), 0.0)  # seconds: nothing is waited for
+_AT_ONCE: dict[str, Any] = dict.fromkeys(("_SETTLE", "_LINGER", "_LAST_WORDS"), 0.0)  # seconds: nothing is waited for
 
 
 @contextmanager
