@@ -5,9 +5,8 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from warmboot.closing import Closing
 from warmboot.kernel import Caller, Kernel, KexecError, PhysicalMemory, Profile
 from warmboot.kernel.kexec import compat_kexec_load, kexec_load
 from warmboot.memmap import Facts
@@ -48,7 +47,7 @@ class Disagreement:
     error: KexecError | None
 
 
-class Player:
+class Player(Closing):
     """The model of the machine that `facts` describe, playing operations one after another. A context manager.
 
     `sources` are what lies behind each kind of buffer.
@@ -68,12 +67,8 @@ class Player:
             raise
         self.error: KexecError | None = None  # why the model refused the last operation
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Give the memory back to this computer."""
         self._memory.close()
 
     def play(self, operation: Operation) -> Answer:
