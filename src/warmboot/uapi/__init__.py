@@ -12,7 +12,7 @@ from warmboot.uapi.kexec import (
     KexecFlags,
     page_align,
 )
-from warmboot.uapi.request import KexecFileRequest, LoadRequest, Segment, SegmentTable
+from warmboot.uapi.request import FileFacts, KexecFileRequest, LoadRequest, Segment, SegmentTable
 from warmboot.uapi.source import Joined, Readable, Source, Unreadable
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "PAGE_SHIFT",
     "PAGE_SIZE",
     "SEGMENT",
+    "FileFacts",
     "Joined",
     "KexecArch",
     "KexecFileFlags",

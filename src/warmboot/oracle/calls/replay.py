@@ -10,7 +10,7 @@ from typing import Self
 
 from warmboot.kernel import Caller, Kernel, KexecError, PhysicalMemory, Profile
 from warmboot.kernel.kexec import compat_kexec_load, kexec_load
-from warmboot.memmap import Facts, Range
+from warmboot.memmap import Facts
 from warmboot.oracle.calls.trace import (
     MAPPED_LIMIT,
     Answer,
@@ -24,19 +24,16 @@ from warmboot.oracle.calls.trace import (
 )
 from warmboot.uapi import (
     COMPAT_SEGMENT,
-    PAGE_SIZE,
     SEGMENT,
     Readable,
     Segment,
     SegmentTable,
     Source,
     Unreadable,
-    page_align,
 )
 
-__all__ = ["Disagreement", "Player", "memory_of", "replay"]
+__all__ = ["Disagreement", "Player", "replay"]
 
-_4G = 1 << 32
 _ROOT = Caller()
 _NOBODY = Caller(cap_sys_boot=False)
 _EDGE_REST = 8  # bytes of a table at the edge that cannot be read
@@ -58,7 +55,7 @@ class Player:
     """
 
     def __init__(self, facts: Facts, profile: Profile | None = None) -> None:
-        self._memory = memory_of(facts)
+        self._memory = PhysicalMemory.of(facts)
         self._zeros = mmap.mmap(-1, MAPPED_LIMIT, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.sources: dict[Buffer, Source] = {
             Buffer("mapped"): Readable.of(memoryview(self._zeros)),
@@ -134,13 +131,6 @@ class Player:
         if source is None:
             source = self.sources[buf] = Readable.of(memoryview(self._zeros)[: buf.size])
         return Segment(source, bufsz, mem, memsz)
-
-
-def memory_of(facts: Facts) -> PhysicalMemory:
-    """Empty memory as that machine has it. A context manager."""
-    low = max((each.end for each in facts.system_ram if each.start < _4G), default=PAGE_SIZE)
-    high = max((each.end for each in facts.system_ram if each.start >= _4G), default=_4G)
-    return PhysicalMemory([Range(0, page_align(low)), Range(_4G, page_align(high))])
 
 
 def replay(player: Player, rows: Iterable[Row]) -> Iterator[Disagreement | None]:

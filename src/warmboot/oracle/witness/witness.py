@@ -11,14 +11,13 @@ from types import TracebackType
 from typing import Self
 
 from warmboot.errors import RefusedError
-from warmboot.kernel import CpuState, Kernel, Policy, Profile
+from warmboot.kernel import CpuState, Kernel, PhysicalMemory, Policy, Profile
 from warmboot.machines.arch import DEFAULT
 from warmboot.machines.guest import GuestError
 from warmboot.machines.snapshot import Snapshot
 from warmboot.machines.unicorn import execute
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.recorder import facts_told
-from warmboot.oracle.calls.replay import memory_of
 from warmboot.oracle.guest.root import root_layer, witness_layer
 from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch import of
@@ -122,7 +121,7 @@ def ask_model(
             raise RefusedError(f"the image has not halted for {timeout:g} s", hint="look at its segments")
 
     policy = _POLICIES[layout.number % len(_POLICIES)]
-    with memory_of(facts) as memory:
+    with PhysicalMemory.of(facts) as memory:
         kernel = Kernel(facts, memory, profile=profile, policy=policy, seed=layout.number)
         kernel.kexec_load(layout.request())
         state = kernel.crash_kexec() if layout.crash else kernel.reboot()
