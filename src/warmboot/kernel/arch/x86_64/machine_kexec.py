@@ -10,7 +10,7 @@ from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.kernel.arch.x86_64.ident_map import IdentityMapping
 from warmboot.kernel.arch.x86_64.kexec_bzimage64 import BzImage64
 from warmboot.kernel.arch.x86_64.limits import maxmem
-from warmboot.kernel.arch.x86_64.profile import x86_profile
+from warmboot.kernel.arch.x86_64.profile import X86Profile, x86_profile
 from warmboot.kernel.arch.x86_64.relocate_kernel import RELOCATE_RETURNED, RELOCATE_STACK, relocate_kernel
 from warmboot.kernel.kexec_core import kimage_alloc_table_pages
 from warmboot.kernel.kimage import Kimage, KimageType
