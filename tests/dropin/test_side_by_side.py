@@ -22,7 +22,8 @@ from support.formats import samples
 from support.kexec_tools import kexec_tools
 from support.peer import Call, LoadFile
 from support.side_by_side import OURS, Outcome, differences, run_all
-from warmboot.dropin.options import ARCHITECTURE, GENERAL, LOADER
+from warmboot.dropin.arch.x86_64.options import ARCHITECTURE
+from warmboot.dropin.options import GENERAL, LOADER
 
 pytestmark = pytest.mark.needs_namespaces
 

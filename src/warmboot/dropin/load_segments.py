@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 
-from warmboot.dropin.command import KEXEC_PRESERVE_CONTEXT
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
 from warmboot.dropin.loader import LoaderOptions
 from warmboot.dropin.output import shown, told
@@ -19,6 +18,7 @@ from warmboot.live.computer import read_computer
 from warmboot.placement import Module, place
 from warmboot.purgatory import Console
 from warmboot.uapi import LoadRequest
+from warmboot.uapi.numbers import KEXEC_PRESERVE_CONTEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,9 +63,9 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
     given = () if options.initrd is None else (inputs.file(options.initrd).data,)
     kernel, initrds, line = unwrapped(image, given, options.command_line, in_place=True)
     console = Console(
-        serial=command.has("console-serial"),
-        vga=command.has("console-vga"),
-        reset_vga=command.has("reset-vga"),
+        serial=command.console_serial,
+        vga=command.console_vga,
+        reset_vga=command.reset_vga,
         serial_port=command.serial,
         serial_baud=command.serial_baud,
     )
@@ -76,7 +76,7 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         from warmboot.live.crash import read_dump_facts  # noqa: PLC0415
         from warmboot.placement.crash import CrashDump  # noqa: PLC0415
 
-        crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.has("pass-memmap-cmdline"))
+        crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.pass_memmap)
     placement = place(
         kernel,
         computer,
@@ -84,8 +84,8 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         command_line=line,
         modules=[_module(inputs, each) for each in options.modules],
         firmware=this_machine().read_firmware(
-            noefi=command.has("noefi"),
-            reuse_video_type=command.has("reuse-video-type"),
+            noefi=command.noefi,
+            reuse_video_type=command.reuse_video_type,
             tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
         ),
         mem_min=command.mem_min,

@@ -8,6 +8,7 @@ from warmboot.dropin.failure import explain, print_not_available
 from warmboot.dropin.stop import EFAILED, EFALLBACK
 from warmboot.live.calls import LiveError, kexec_file_unload, kexec_unload
 from warmboot.live.status import is_locked_down
+from warmboot.uapi.numbers import KEXEC_FILE_ON_CRASH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _LOCKED_DOWN = """\
 kexec: the running kernel is locked down (lockdown(7), as with Secure Boot): kexec_load is forbidden, to unload too
 kexec: try: -u without -c: kexec_file_load may unload
 """
-_UNDERSTOOD_BY_UNLOAD = 0x2  # KEXEC_FILE_ON_CRASH: kexec-tools passes on -d too, which kernels before 6.8 refuse
+_UNDERSTOOD_BY_UNLOAD = KEXEC_FILE_ON_CRASH  # kexec-tools passes on -d too, which kernels before 6.8 refuse
 
 
 def unload(command: Command) -> int:

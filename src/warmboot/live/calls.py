@@ -6,6 +6,7 @@ import ctypes
 import os
 
 from warmboot.live.arch import this_machine
+from warmboot.uapi.numbers import KEXEC_FILE_NO_INITRAMFS, KEXEC_FILE_UNLOAD
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["LiveError", "kexec_file_load", "kexec_file_unload", "kexec_load", "kexec_unload", "reboot_kexec", "sync"]
 
 _LINUX_REBOOT_MAGIC1, _LINUX_REBOOT_MAGIC2, _LINUX_REBOOT_CMD_KEXEC = 0xFEE1DEAD, 672274793, 0x45584543
-_FILE_UNLOAD, _FILE_NO_INITRAMFS = 0x1, 0x4  # KexecFileFlags
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.restype = ctypes.c_long
@@ -58,7 +58,7 @@ def kexec_unload(flags: int = 0) -> None:
 def kexec_file_load(kernel_fd: int, initrd_fd: int | None, command_line: bytes, flags: int) -> None:
     """Load the kernel and the initial RAM disk in open files; the line has no zero at its end. Raises LiveError."""
     if initrd_fd is None:
-        flags |= _FILE_NO_INITRAMFS
+        flags |= KEXEC_FILE_NO_INITRAMFS
     line = command_line + b"\0"
     initrd = -1 if initrd_fd is None else initrd_fd
     number = this_machine().kexec_file_load
@@ -67,7 +67,7 @@ def kexec_file_load(kernel_fd: int, initrd_fd: int | None, command_line: bytes, 
 
 def kexec_file_unload(flags: int = 0) -> None:
     """Unload the image, that for a crash where `flags` has KexecFileFlags.ON_CRASH. Raises LiveError."""
-    _call("kexec_file_load", this_machine().kexec_file_load, -1, -1, 0, None, flags | _FILE_UNLOAD)
+    _call("kexec_file_load", this_machine().kexec_file_load, -1, -1, 0, None, flags | KEXEC_FILE_UNLOAD)
 
 
 def reboot_kexec() -> None:

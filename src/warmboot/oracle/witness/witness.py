@@ -7,18 +7,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from warmboot.closing import Closing
 from warmboot.errors import RefusedError
-from warmboot.kernel import CpuState, Kernel, Policy, Profile
+from warmboot.kernel import CpuState, Kernel, PhysicalMemory, Policy, Profile
 from warmboot.machines.arch import DEFAULT
 from warmboot.machines.guest import GuestError
 from warmboot.machines.snapshot import Snapshot
 from warmboot.machines.unicorn import execute
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.recorder import facts_told
-from warmboot.oracle.calls.replay import memory_of
 from warmboot.oracle.guest.root import root_layer, witness_layer
 from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch import of
@@ -45,7 +43,7 @@ class Verdict:
     differences: tuple[Difference, ...]
 
 
-class Witness:
+class Witness(Closing):
     """One machine under one kernel, booted once; `ask` as often as wanted. A context manager.
 
     Raises GuestError where the kernel does not boot.
@@ -58,12 +56,8 @@ class Witness:
             self.facts: Facts = _facts(kernel, self._snapshot.words)
             self._held = held.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End everything that was started."""
         self._held.close()
 
     def ask(self, layout: WitnessLayout, profile: Profile | None = None) -> Verdict:
@@ -123,7 +117,7 @@ def ask_model(
             raise RefusedError(f"the image has not halted for {timeout:g} s", hint="look at its segments")
 
     policy = _POLICIES[layout.number % len(_POLICIES)]
-    with memory_of(facts) as memory:
+    with PhysicalMemory.of(facts) as memory:
         kernel = Kernel(facts, memory, profile=profile, policy=policy, seed=layout.number)
         kernel.kexec_load(layout.request())
         state = kernel.crash_kexec() if layout.crash else kernel.reboot()
