@@ -8,6 +8,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+from warmboot.programs import find_program
+
 __all__ = ["begin", "demand", "has_apt", "has_atheris", "has_namespaces", "has_qemu", "is_root"]
 
 # CLONE_NEWNS and CLONE_NEWNET, and for others than root CLONE_NEWUSER.
@@ -30,7 +32,7 @@ def has_namespaces() -> bool:
 
 def has_qemu() -> bool:
     """Whether there is a QEMU for x86."""
-    return shutil.which(os.environ.get("WARMBOOT_QEMU", "qemu-system-x86_64")) is not None
+    return bool(find_program("qemu-system-x86_64") or shutil.which(os.environ.get("WARMBOOT_QEMU", "")))
 
 
 def has_apt() -> bool:
