@@ -8,7 +8,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-from warmboot.programs import find_program
+from warmboot.errors import MissingToolError
+from warmboot.machines.qemu import find_qemu
 
 __all__ = ["begin", "demand", "has_apt", "has_atheris", "has_namespaces", "has_qemu", "is_root"]
 
@@ -32,7 +33,10 @@ def has_namespaces() -> bool:
 
 def has_qemu() -> bool:
     """Whether there is a QEMU for x86."""
-    return bool(find_program("qemu-system-x86_64") or shutil.which(os.environ.get("WARMBOOT_QEMU", "")))
+    try:
+        return bool(find_qemu())
+    except MissingToolError:
+        return False
 
 
 def has_apt() -> bool:
