@@ -218,6 +218,15 @@ def test_mirror_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
+    "address", ["debian", "http://x y", "http://x\ndeb http://y", "http://x/[trusted=yes]", "a:\x1b[31m"]
+)
+def test_a_mirror_is_an_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, address)
+    with pytest.raises(InputError, match="is no address"):
+        system_mirrors()
+
+
+@pytest.mark.parametrize(
     ("one", "other"),
     list(itertools.pairwise(["1.0~rc1-1", "1.0-1", "1.0-1+b1", "1.0-10", "1.10-1", "1:0.9-1"])),
 )

@@ -13,7 +13,7 @@ from warmboot.files.anonymous import anonymous_file
 from warmboot.images.unwrap import unwrapped
 from warmboot.live.calls import LiveError, kexec_file_load
 from warmboot.uapi import KexecFileRequest
-from warmboot.uapi.numbers import KEXEC_FILE_DEBUG
+from warmboot.uapi.numbers import KEXEC_FILE_DEBUG, KEXEC_FILE_NO_INITRAMFS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -91,12 +91,20 @@ def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, 
             if error.errno == _EINVAL and flags & KEXEC_FILE_DEBUG:
                 flags &= ~KEXEC_FILE_DEBUG  # unknown before Linux 6.8: -d must not change what is done
                 continue
-            size = 0 if initrd_fd is None else os.fstat(initrd_fd).st_size
-            return _refused(command, error, KexecFileRequest(kernel, size, line + b"\0", flags))
+            return _refused(command, error, _request(kernel_fd, initrd_fd, line, flags, kernel))
         for meaning, _, typed in command.given:
             if meaning in _NOT_BY_FILE:
                 sys.stderr.write(f"kexec: {shown(typed)} has no effect on kexec_file_load: use -c for it\n")
         return 0
+
+
+def _request(kernel_fd: int, initrd_fd: int | None, line: bytes, flags: int, kernel: memoryview) -> KexecFileRequest:
+    """What was refused, with what the kernel saw of the files."""
+    from warmboot.live.file_facts import file_facts  # noqa: PLC0415 - only a refusal needs it
+
+    initrd = None if initrd_fd is None else file_facts(initrd_fd)
+    flags |= KEXEC_FILE_NO_INITRAMFS if initrd is None else 0
+    return KexecFileRequest(kernel, initrd.size if initrd else 0, line + b"\0", flags, file_facts(kernel_fd), initrd)
 
 
 def _refused(command: Command, error: LiveError, request: KexecFileRequest) -> int:

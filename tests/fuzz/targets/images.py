@@ -89,4 +89,5 @@ def file_load(data: bytes) -> None:
     line = data[2 : 2 + how] if how & 2 else b"quiet\0"
     request = KexecFileRequest(memoryview(data)[2:], how << 20 if how & 1 else 0, line, flags)
     with Machine(_FACTS) as machine, suppress(KexecError):
-        kexec_file_load_check(machine.kernel, request, Caller(), sig_enforce=bool(how & 4))
+        machine.kernel.security.sig_enforce = bool(how & 4)
+        kexec_file_load_check(machine.kernel, request, Caller())
