@@ -15,8 +15,8 @@ from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
-from warmboot.placement import Module, place
-from warmboot.purgatory import Console
+from warmboot.placement import Module, PlaceOptions, place
+from warmboot.purgatory.parameters import Console
 from warmboot.uapi import LoadRequest
 
 TYPE_CHECKING = False
@@ -69,25 +69,27 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         if not computer.crash_kernel:
             raise InputError("/proc/iomem shows no addresses", hint="run it as root")
         from warmboot.live.crash import read_dump_facts  # noqa: PLC0415
-        from warmboot.placement.arch.x86_64.crash import CrashDump  # noqa: PLC0415
+        from warmboot.placement.crash import CrashDump  # noqa: PLC0415
 
         crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.has("pass-memmap-cmdline"))
     placement = place(
         kernel,
         computer,
-        initrds=initrds,
-        command_line=line,
-        modules=[_module(inputs, each) for each in options.modules],
-        firmware=read_firmware(noefi=command.has("noefi"), reuse_video_type=command.has("reuse-video-type")),
-        mem_min=command.mem_min,
-        mem_max=command.mem_max,
-        digest=not command.skip_checks,
-        entry_32bit=options.entry_32bit or image.kind == "bzImage",
-        elf_style=options.elf_style,
-        dtb=inputs.file(options.dtb).data if options.dtb is not None else None,
-        crash=crash,
-        console=console,
-        preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
+        PlaceOptions(
+            initrds=initrds,
+            command_line=line,
+            modules=[_module(inputs, each) for each in options.modules],
+            firmware=read_firmware(noefi=command.has("noefi"), reuse_video_type=command.has("reuse-video-type")),
+            mem_min=command.mem_min,
+            mem_max=command.mem_max,
+            digest=not command.skip_checks,
+            entry_32bit=options.entry_32bit or image.kind == "bzImage",
+            elf_style=options.elf_style,
+            dtb=inputs.file(options.dtb).data if options.dtb is not None else None,
+            crash=crash,
+            console=console,
+            preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
+        ),
     )
     request = placement.request
     return LoadRequest(command.entry or request.entry, request.segments, request.flags | command.flags)

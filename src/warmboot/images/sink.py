@@ -125,7 +125,7 @@ class Beginning(Sink):
 
     def __init__(self, size: int) -> None:
         self._wanted = size
-        self.data = b""
+        self.data: bytes = b""
 
     def write(self, chunk: bytes) -> None:
         self.data = (self.data + chunk)[: self._wanted]

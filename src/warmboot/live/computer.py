@@ -35,6 +35,11 @@ class Computer:
     rsdp: int  # the ACPI root pointer, 0 where it has to be searched for
 
     @property
+    def machine(self) -> str:
+        """The architecture, as `uname -m` names it."""
+        return os.uname().machine
+
+    @property
     def system_ram(self) -> Sequence[Range]:
         """RAM, without what another entry of the map says of it."""
         ram = (each.range for each in self.e820 if each.type is E820Type.RAM)

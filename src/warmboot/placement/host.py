@@ -15,6 +15,11 @@ class Host(Protocol):
     """A machine on which something is to be loaded; memmap.Facts is one. Addresses are physical."""
 
     @property
+    def machine(self) -> str:
+        """The architecture, as `uname -m` names it."""
+        ...
+
+    @property
     def system_ram(self) -> Sequence[Range]:
         """RAM, sorted."""
         ...

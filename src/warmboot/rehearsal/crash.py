@@ -5,7 +5,7 @@ from __future__ import annotations
 from warmboot.dump.facts import DumpFacts, KernelText
 from warmboot.errors import RefusedError
 from warmboot.memmap import E820Type, Facts, Range, subtract
-from warmboot.placement.arch.x86_64.crash import CrashDump
+from warmboot.placement.crash import CrashDump
 from warmboot.rehearsal.arch import of
 from warmboot.uapi import PAGE_SIZE
 

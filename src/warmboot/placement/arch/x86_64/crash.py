@@ -8,59 +8,23 @@ the way in. This is what kexec-tools does. (Since Linux 5.6 the crashed kernel i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from warmboot.dump import DumpFacts, Moved, elfcorehdr
 from warmboot.errors import RefusedError
 from warmboot.memmap.entries import E820Entry, E820Type
 from warmboot.memmap.ranges import Range, subtract
+from warmboot.placement.crash import CrashDump, CrashPlan
 from warmboot.placement.space import Space
-from warmboot.purgatory import Backup
+from warmboot.purgatory.parameters import Backup
 from warmboot.uapi import PAGE_SIZE, KexecFlags, Readable, Segment, page_align
 
-__all__ = ["CrashDump", "CrashPlan", "plan_crash"]
+__all__ = ["plan_crash"]
 
 _LEAST_HEADERS = 16 << 10  # bytes that kexec-tools always leaves for them
 _LEAST_MEMMAP = 100 << 10  # RAM that is smaller is not worth its place on the command line
 _KIB = 1024
 _MEMMAP_SIGNS = {E820Type.RAM: "@", E820Type.ACPI: "#", E820Type.NVS: "#", E820Type.PRAM: "!"}
 _HINT = "reserve more: boot the running kernel with a larger crashkernel="
-
-
-@dataclass(frozen=True, slots=True)
-class CrashDump:
-    """What is asked for: a dump of this machine.
-
-    `hotplug`: the kernel may rewrite the headers when processors or memory come and go (since 6.6).
-    `pass_memmap`: the memory map is told on the command line, in place of the e820 map.
-    """
-
-    facts: DumpFacts
-    hotplug: bool = False
-    pass_memmap: bool = False
-
-    @property
-    def load_range(self) -> Range:
-        """Where a crash image may lie (physical): the highest reservation, as the kernel refuses any other."""
-        return self.facts.reserved[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class CrashPlan:
-    """The parts of one crash image besides the kernel's own."""
-
-    headers: Segment
-    saved: Segment | None  # room for `backup`; it is filled after the digests were checked, and needs none
-    backup: Backup | None  # for the purgatory
-    e820: tuple[E820Entry, ...]  # for the zero page; empty where the command line replaces it
-    command_line: str  # parameters to be added to the user's
-    flags: KexecFlags
-    digest_headers: bool  # False where the kernel may rewrite them
-
-    @property
-    def segments(self) -> tuple[Segment, ...]:
-        """What goes into the request beside kernel, parameters, initrd and purgatory."""
-        return (self.headers,) if self.saved is None else (self.headers, self.saved)
 
 
 def plan_crash(dump: CrashDump, space: Space, *, acpi_rsdp: int = 0) -> CrashPlan:
