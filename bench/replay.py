@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from random import Random
 
+from warmboot.kernel import Told
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.replay import Player, replay
@@ -63,9 +64,8 @@ def _measure(name: str, lines: list[str], runs: int) -> tuple[int, int]:
 
     for run in range(1 + runs):  # the first, not timed, tells how many bytes are loaded
         began = time.process_time()
-        with Player(read_header(lines[0], name)) as player:
-            if run == 0:
-                player.kernel.on_progress = count
+        observer = None if run else Told(progress=count)
+        with Player(read_header(lines[0], name)) as player, player.kernel.observed(observer):
             results = list(replay(player, read_rows(lines[1:], name)))
         if run:
             seconds.append(time.process_time() - began)

@@ -104,6 +104,6 @@ def test_wings_are_reached_by_of_alone() -> None:
         for module, path in MODULES.items()
         for target, _ in imports(path)
         if ".arch." in target and not target.endswith(".arch.interface")
-        if target.split(".arch.")[0] != module.split(".arch.")[0] or ".arch." not in module
+        if target.split(".arch.")[0] != f"{module}.".split(".arch.")[0] or ".arch." not in f"{module}."
     }
     assert not named

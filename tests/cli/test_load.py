@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import json
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from support.crash_machine import CrashMachine
 from support.formats import pe
 from support.peer import Call, Captured, Load, LoadFile, captured
 from warmboot.debian import kernel
+from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 
 pytestmark = pytest.mark.needs_namespaces
 
@@ -173,3 +175,39 @@ def test_exec_asks_at_a_terminal_only(computer: Path) -> None:
     assert done.status in (1, 2), done.stdout
     assert "no kernel is loaded" in done.stderr or "no terminal" in done.stderr or "no kexec" in done.stderr
     assert done.calls == ()
+
+
+@pytest.mark.parametrize(("signed", "status"), [(False, 1), (True, 0)])
+def test_a_dry_run_under_lockdown_wants_a_signature(computer: Path, tmp_path: Path, signed: bool, status: int) -> None:
+    """A key that the kernel trusts is more than can be known here: that is said."""
+    lockdown = computer / "sys/kernel/security/lockdown"
+    lockdown.parent.mkdir(parents=True)
+    lockdown.write_text("none [integrity] confidentiality\n")
+    image = tmp_path / "vmlinuz"
+    image.write_bytes(KERNEL.read_bytes() if signed else demo_kernel())
+    done = warmboot(computer, ["load", image, "--dry-run", "--json"])
+    assert done.status == status, done.stdout
+    stages = json.loads(done.stdout)["stages"]
+    figures = stages[2]["figures"]
+    if signed:
+        assert any("trusts" in each for each in figures["not_made"])
+    else:
+        assert "no signature" in stages[2]["problem"]
+        assert stages[2]["name"] == "permit"
+
+
+def test_a_dry_run_on_a_kernel_without_kexec(computer: Path) -> None:
+    (computer / "proc/config.gz").write_bytes(gzip.compress(b"# CONFIG_KEXEC is not set\n"))
+    done = warmboot(computer, ["load", KERNEL, "--dry-run"])
+    assert done.status == 1
+    assert "config_kexec" in done.stdout or "no kexec_load" in done.stdout
+    assert "ENOSYS" in done.stdout
+
+
+def test_a_dry_run_looks_at_the_files(computer: Path, tmp_path: Path) -> None:
+    words: list[str | Path] = ["load", KERNEL, "--dry-run", "--call", "kexec_file_load", "--initrd"]
+    written = tmp_path / "written"
+    written.write_bytes(b"070701" * 3000)
+    with written.open("ab"):
+        done = warmboot(computer, [*words, written])
+    assert "ETXTBSY" in done.stdout or "which this file system does not tell" in done.stdout

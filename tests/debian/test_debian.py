@@ -104,7 +104,7 @@ ENTRIES = st.one_of(
 
 
 @given(st.lists(ENTRIES, max_size=12))
-def test_archive_reads_back(entries: list[cpio.Entry]) -> None:
+def test_archive_reads_back(entries: list[cpio.CpioEntry]) -> None:
     [found] = parse_newc(cpio.archive(entries))
     wanted = {entry.name: entry for entry in entries}
     assert {inode.name for inode in found} >= set(wanted)
@@ -215,6 +215,15 @@ def test_mirror_is_the_systems_own() -> None:
 def test_mirror_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MIRROR_VARIABLE, f"{NOWHERE}/")
     assert (system_mirrors().main, system_mirrors().security) == (NOWHERE, f"{NOWHERE}-security")
+
+
+@pytest.mark.parametrize(
+    "address", ["debian", "http://x y", "http://x\ndeb http://y", "http://x/[trusted=yes]", "a:\x1b[31m"]
+)
+def test_a_mirror_is_an_address(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MIRROR_VARIABLE, address)
+    with pytest.raises(InputError, match="is no address"):
+        system_mirrors()
 
 
 @pytest.mark.parametrize(

@@ -130,6 +130,35 @@ def test_a_multiboot_kernel_is_told_its_name_whatever_else_is_given(root: Path, 
     assert any(f"{path} a b\0".encode() in each.data for each in found.load.segments)
 
 
+@pytest.mark.parametrize("missing", [errno.EFBIG, errno.ETXTBSY])
+def test_a_file_that_the_kernel_cannot_read_goes_to_the_other(missing: int, root: Path, image: Path) -> None:
+    """It is too large for it, or somebody has it open for writing; -s alone ends there."""
+    assert isinstance(_done(root, "-a", "-l", image, missing=missing).calls[1], Load)
+    found = captured([*OURS, "-s", "-l", image], root, answer=lambda _: missing)
+    assert (found.status, found.stderr.splitlines()[0]) == (255, f"kexec_file_load failed: {os.strerror(missing)}")
+
+
+def test_the_last_initrd_counts_and_the_others_are_told(root: Path, image: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(name.encode())
+    words = ("-l", image, "--initrd", tmp_path / "one", "--ramdisk", tmp_path / "two")
+    for missing in (0, errno.ENOSYS):
+        found = _done(root, "-a", *words, missing=missing)
+        assert isinstance(found.calls[0], LoadFile)
+        assert found.calls[0].initrd == b"two"
+        assert found.stderr.count("is not loaded, as") == 1
+
+
+@pytest.mark.parametrize("mode", ["none [integrity] confidentiality", "[none] integrity confidentiality"])
+def test_unloading_under_lockdown_has_another_way(mode: str, tmp_path: Path) -> None:
+    """Root is not told to be root."""
+    root = tree(tmp_path / "locked", {**_FILES, "sys/kernel/security/lockdown": mode + "\n"})
+    found = captured([*OURS, "-c", "-u"], root, answer=lambda _: errno.EPERM)
+    assert (found.status, found.stderr.splitlines()[0]) == (255, "kexec unload failed: Operation not permitted")
+    assert ("try: -u without -c" in found.stderr) == ("[integrity]" in mode)
+    assert "run it as root" not in found.stderr or "[none]" in mode
+
+
 def test_options_that_only_kexec_load_has_are_told(root: Path, image: Path) -> None:
     found = _done(root, "-s", "-l", image, "--mem-max=0x10000000", "-i")
     told = [line for line in found.stderr.splitlines() if "no effect" in line]

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from warmboot.dropin.arch.x86_64.options import ARCHITECTURE
 from warmboot.dropin.getopt import MISTAKE, Getopt
 from warmboot.dropin.numbers import strtoul
-from warmboot.dropin.options import ARCHITECTURE, GENERAL, LOADER, SHORT
+from warmboot.dropin.options import GENERAL, LOADER, SHORT
 
 Long = tuple[str, bool, object]
 _ALL: tuple[Long, ...] = GENERAL + ARCHITECTURE + LOADER

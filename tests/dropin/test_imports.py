@@ -24,7 +24,7 @@ _FILES = {
     "sys/kernel/kexec_loaded": "0\n",
     "sys/kernel/kexec_crash_loaded": "0\n",
 }
-_TELLING = {"cli", "dropin", "lazy", "live", "streams", "version"}
+_TELLING = {"cli", "dropin", "lazy", "live", "numbers", "streams", "uapi", "version"}
 _SYSTEM_CALLS = ("ctypes",)
 _LOADING = ("ctypes", "dataclasses", "enum", "fcntl", "hashlib", "mmap", "re", "struct", "threading", "typing")
 

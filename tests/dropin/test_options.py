@@ -15,7 +15,8 @@ import pytest
 from support.computers import tree
 from support.kexec_tools import kexec_tools
 from support.side_by_side import run_all
-from warmboot.dropin.options import ARCHITECTURE, EXTRA, FILE_TYPES, GENERAL, LOADER, SHORT, SHORT_MEANINGS, TAKEN_BY
+from warmboot.dropin.arch.x86_64.options import ARCHITECTURE, FILE_TYPES, TAKEN_BY
+from warmboot.dropin.options import EXTRA, GENERAL, LOADER, SHORT, SHORT_MEANINGS
 from warmboot.dropin.usage import print_usage
 
 _PAGE = Path(__file__).parents[2] / "docs" / "kexec.md"

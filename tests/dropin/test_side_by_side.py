@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import random
 import re
+import shutil
 import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ from support.formats import samples
 from support.kexec_tools import kexec_tools
 from support.peer import Call, LoadFile
 from support.side_by_side import OURS, Outcome, differences, run_all
-from warmboot.dropin.options import ARCHITECTURE, GENERAL, LOADER
+from warmboot.dropin.arch.x86_64.options import ARCHITECTURE
+from warmboot.dropin.options import GENERAL, LOADER
 
 pytestmark = pytest.mark.needs_namespaces
 
@@ -112,7 +114,8 @@ _FORMATS = """\
 -s -l MB2 | -c -l MB2 --module=I | -c -l MB2 --args-linux | -c -l -t elf-x86 MB2 | -s -l UKI | -s -l UKI --initrd=I
 -c -l UKI | -a -l UKI | -c -l -t uki UKI | -a -l K --entry-32bit | -a -l K --real-mode | -c -l K --real-mode
 -c -l K --dtb=I | -c -l -t bzImage K --dtb=I | -c -l K --initrd=EMPTY | -a -l K --initrd=EMPTY
--c -l K --initrd=/dev/null | -s -l K --initrd=EMPTY
+-c -l K --initrd=/dev/null | -s -l K --initrd=EMPTY | -c -l K --initrd= | -a -l K --initrd= | -s -l K --ramdisk=
+-c -l K --initrd=I --initrd= | -c -l K --initrd= --initrd=I | -a -l K --initrd=nofile --initrd=I
 """
 
 # Where we differ, and why: the program, what the command line has in it, the reason.
@@ -200,6 +203,19 @@ def test_actions(files: dict[str, Path], tmp_path: Path) -> None:
 def test_computers(world: str, files: dict[str, Path], tmp_path: Path) -> None:
     """What an action finds on different computers."""
     _compare(_lines(_COMPUTERS, files), tree(tmp_path, _WORLDS[world]))
+
+
+@pytest.mark.parametrize("firmwares_map", [True, False])
+def test_without_proc(firmwares_map: bool, files: dict[str, Path], tmp_path: Path) -> None:
+    """The memory map is known from /sys alone, or not at all."""
+    left = {name: content for name, content in _PLAIN.items() if firmwares_map or "memmap" not in name}
+    root = tree(tmp_path, left)
+    shutil.rmtree(root / "proc")
+    (root / "proc").mkdir()
+    lines = (
+        "-c -l K | -c -l K --initrd=I | -a -l K | -c -p K | -c -l K --reuse-cmdline | -S | -e | -u | --print-ckr-size"
+    )
+    _compare(_lines(lines, files), root)
 
 
 def test_crash_kernels(files: dict[str, Path], tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     image = identify_bytes(memoryview(b"FLAT\xf4"), "kernel")
     assert kind_names()[-1] == image.kind == "flat"
     assert image_lines(image_figures(image)) == ["kernel", "flat, version 1.0", "5 bytes in the file"]
-    assert linux_command_line(image, "quiet", "x86_64") is None
     facts = Facts.of_pc(1 << 30)
+    assert linux_command_line(image, facts, "quiet") is None
     with pytest.raises(InputError, match="of type flat, which cannot be placed"):
         place(image, facts)
     monkeypatch.setitem(PLACERS, "flat", place_flat)

@@ -55,7 +55,7 @@ def test_placing_does_the_same() -> None:
     [initrd] = [each for each in placement.request.segments if each.name == "initrd"]
     assert initrd.bufsz == len(b"ucode.") + 2 + len(OWN) + len(GIVEN)
     assert placement.command_line == "root=/dev/vda1 -- 3"
-    assert linux_command_line(image, "", "x86_64") == ("root=/dev/vda1 -- 3", 2047)
+    assert linux_command_line(image, Facts.of_pc(1 << 30), "") == ("root=/dev/vda1 -- 3", 2047)
 
 
 @pytest.mark.parametrize(("name", "line"), [("kernel.efi", "root=/dev/vda1 quiet -- 3"), ("kernel.efi@1", "two quiet")])

@@ -23,7 +23,7 @@ from support.kernels import (
     segment,
     walk_page_list,
 )
-from warmboot.kernel import Ind, Kernel, KexecError, Kimage, Policy, Rule, rules
+from warmboot.kernel import Ind, Kernel, KexecError, Kimage, Policy, Rule, Told, rules
 from warmboot.uapi import PAGE_SIZE, LoadRequest, Segment
 
 LOW = 16 * MIB
@@ -245,9 +245,8 @@ def test_destinations_of_others_are_all_that_memory_has() -> None:
 
         for pages in range(200):
             kernel.pages.fail_after(None)
-            kernel.on_check = partial(aim, pages)
             with suppress(KexecError):
-                kernel.kexec_load(request(one, other))
+                kernel.kexec_load(request(one, other), observer=Told(passed=partial(aim, pages)))
             assert kernel.pages.allocated == held(kernel)
             if kernel.kexec_image is not None:
                 break

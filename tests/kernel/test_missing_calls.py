@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from support.kernels import MIB
-from warmboot.kernel import KexecError, Rule, rules
+from warmboot.kernel import KexecError, Rule, Told, rules
 from warmboot.kernel.permit import permit
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
@@ -36,7 +36,6 @@ def test_only_what_is_known_to_be_there_is_a_check_that_passed(there: str | None
     facts = replace(FACTS, kexec_load=there, kexec_file_load=there)
     with Machine(facts) as machine:
         passed: list[Rule] = []
-        machine.kernel.on_check = passed.append
-        permit(machine.kernel, ONE)
-        permit(machine.kernel, FILE)
+        for asked in (ONE, FILE):
+            permit(machine.kernel, asked, observer=Told(passed=passed.append))
     assert (rules.CONFIG_KEXEC in passed, rules.CONFIG_KEXEC_FILE in passed) == (told, told)

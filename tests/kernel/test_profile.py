@@ -21,15 +21,11 @@ CHANGES = [
     ("new_flags", "6.5", KexecFlags(0), "6.6", KexecFlags.UPDATE_ELFCOREHDR),
     ("destination_end_inclusive", "6.7", False, "6.8", True),
     ("new_flags", "6.9", KexecFlags.UPDATE_ELFCOREHDR, "6.10", BOTH),
-    ("gbpages_only_when_full", "6.10", False, "6.11", True),
-    ("pgd_in_control_code", "6.11", True, "6.12", False),
-    ("control_code_order", "6.11", 1, "6.12", 0),
-    ("control_page_in_direct_map", "6.13", False, "6.14", True),
-    ("leaves_gdt", "6.14", False, "6.15", True),
+    ("kexec_file_size_max", "5.19", (1 << 31) - 1, "6.0", 4 << 30),
 ]
 
 # What long-lived releases have before its time.
-BACKPORTED = {"5.10": {"rounds_crash_size_first"}, "6.1": {"rounds_crash_size_first", "gbpages_only_when_full"}}
+BACKPORTED = {"5.10": {"rounds_crash_size_first"}, "6.1": {"rounds_crash_size_first"}}
 
 
 def profile_of(release: str) -> Profile:
@@ -59,7 +55,7 @@ def test_what_long_lived_releases_have_before_its_time(release: str) -> None:
 
 def test_every_fact_has_its_release() -> None:
     facts = set(Profile.__dataclass_fields__) - {"name", "since"}
-    assert facts == {each[0] for each in CHANGES} - {"control_code_order"}
+    assert facts == {each[0] for each in CHANGES}
 
 
 @pytest.mark.parametrize(

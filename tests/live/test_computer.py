@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from support.computers import Files, iomem, memmap, small_kernel, told, tree
 from support.peer import Captured
 from warmboot.errors import InputError
-from warmboot.live.computer import la57, memory_map, on_xen, read_computer
+from warmboot.live.arch.x86_64.processor import la57
+from warmboot.live.computer import memory_map, on_xen, read_computer
 from warmboot.memmap import E820Entry, E820Type, Range
 
 MIB = 1 << 20
@@ -231,11 +233,19 @@ def test_who_sees_no_addresses(tmp_path: Path) -> None:
 
 def test_files_that_must_be_there(tmp_path: Path) -> None:
     root = tree(tmp_path, {**iomem(SEEN), **CPU})
-    for name in ("cpuinfo", "iomem"):
-        (root / "proc" / name).unlink()
-        with pytest.raises(InputError, match=f"{name}: cannot be read: No such file") as caught:
-            read_computer(str(root))
-        assert "root" in caught.value.hint
+    (root / "proc/iomem").unlink()
+    with pytest.raises(InputError, match="iomem: cannot be read: No such file") as caught:
+        read_computer(str(root))
+    assert "root" in caught.value.hint
+
+
+def test_firmwares_map_is_enough(tmp_path: Path) -> None:
+    """As for kexec-tools, where /proc is not mounted."""
+    root = tree(tmp_path, memmap(PC))
+    shutil.rmtree(root / "proc")
+    found = read_computer(str(root))
+    assert found.e820 == memory_map(str(root))
+    assert (found.crash_kernel, found.la57) == ([], False)
 
 
 @pytest.mark.needs_namespaces

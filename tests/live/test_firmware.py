@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from support.computers import Files, iomem, memmap, small_kernel, told, tree, zero_page
 from support.peer import Captured
@@ -384,6 +386,41 @@ def test_the_frame_buffer_of_another_driver() -> None:
     assert info[15] == PARAMETERS[15]
     assert word(info, 0x18) == 0xC000_0000
     assert screen.screen_info(foreign, b"", reuse_video_type=True)[15] == 1
+
+
+def test_a_screen_that_is_not_handed_on_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with --reuse-video-type, where the driver keeps the address to itself: at 0 there is no screen."""
+    said: list[str] = []
+    for reuse in (False, True):
+        monkeypatch.setattr(screen, "read_fb", lambda _: fb(b"i915drmfb", 0, 0))
+        found = read_firmware(str(computer(tmp_path / str(reuse))), reuse_video_type=reuse, tell=said.append)
+        assert (found.screen_info[15], word(found.screen_info, 0x18)) == (0, 0)
+    line = "the screen is not handed on: it is the driver i915drmfb's, and stays dark until its next driver"
+    assert said == [line] * 2
+    monkeypatch.setattr(screen, "read_fb", lambda _: fb(b"EFI VGA"))
+    read_firmware(str(tmp_path / "True"), tell=said.append)
+    assert len(said) == 2
+
+
+@given(fix=st.binary(min_size=80, max_size=80), var=st.binary(min_size=160, max_size=160), reuse=st.booleans())
+@example(fix=fb(b"EFI VGA")[0], var=struct.pack("<II", 70000, 768).ljust(160, b"\0"), reuse=False)
+def test_whatever_a_driver_answers(fix: bytes, var: bytes, reuse: bool) -> None:
+    assert len(screen.screen_info((fix, var), bytes(PARAMETERS), reuse_video_type=reuse)) in {0, 64}
+    screen.frame_buffer((fix, var))
+
+
+def test_what_does_not_fit_is_told_and_the_rest_is_handed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    wide = (fb(b"EFI VGA")[0], struct.pack("<II", 70000, 768).ljust(160, b"\0"))
+    monkeypatch.setattr(screen, "read_fb", lambda _: wide)
+    found = read_firmware(str(computer(tmp_path)), tell=said.append)
+    assert (found.screen_info, len(found.boot_params)) == (screen.NO_SCREEN, 4096)
+    assert "EFI VGA" in said[0]
+
+
+def test_parameters_that_are_cut_are_none(tmp_path: Path) -> None:
+    root = tree(tmp_path, {"sys/kernel/boot_params/data": bytes(PARAMETERS)[:15]})
+    assert read_firmware(str(root)) == Firmware()
 
 
 @pytest.mark.parametrize("name", [b"simpledrmdrmfb", b"efidrmdrmfb", b"vesadrmdrmfb"])

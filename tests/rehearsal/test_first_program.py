@@ -15,7 +15,7 @@ import pytest
 from support.speakers import console_speaker
 from warmboot.debian import cpio, guest_root, kernel
 
-pytestmark = pytest.mark.needs_qemu
+pytestmark = [pytest.mark.needs_qemu, pytest.mark.slow(8)]
 
 PATIENCE = 180.0  # seconds: for a busy computer, never what a test takes
 
@@ -76,15 +76,6 @@ def test_a_program_that_the_initrd_lacks_is_named(tmp_path: Path) -> None:
     assert ran.status == 1
     assert "Unable to mount root fs" in ran.verdict
     assert "the initrd has no /nonexist" in ran.result["hint"]
-
-
-@pytest.mark.parametrize("again", [True, False])
-def test_the_time_out_holds_whatever_the_guest_does(again: bool, tmp_path: Path) -> None:
-    """Lines without end, or some, and silence."""
-    image = console_speaker(tmp_path / "kernel", b"A\n" * 3000, again=again)
-    ran = rehearse(tmp_path, image, "--timeout", "1")
-    assert ran.status != 0
-    assert "no user space in time; last on the console: A" in ran.verdict
 
 
 def test_a_consoles_file_has_a_limit_that_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warmboot.kernel import Ind, Kimage, PhysicalMemory, Policy
+from warmboot.kernel.arch.x86_64.profile import x86_profile
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import Run, execute
 from warmboot.memmap import Facts
@@ -73,7 +74,7 @@ def frames_of(image: Kimage | None) -> set[int]:
 
 def control_code(machine: Machine, image: Kimage) -> int:
     """The one frame, besides destinations, that a hand-over writes: code, what it saves, and its stack."""
-    return image.control_code_page + int(machine.kernel.profile.pgd_in_control_code)
+    return image.control_code_page + int(x86_profile(machine.kernel.profile).pgd_in_control_code)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.guest_disk import STAGE, SYSTEM, busybox, stage_disk, system_disk
+from support.guests import FAST, STAGE, SYSTEM, shell, stage_disk, system_disk
 from warmboot.debian import Suite, cache_folder, cpio, kernel, unpack
 from warmboot.debian.cache import is_stored, locked, store
 from warmboot.machines.accel import Accel, choose, cpu_model
@@ -26,12 +26,7 @@ from warmboot.machines.qemu import find_qemu
 
 __all__ = ["BOOT", "Hop", "Journey", "initial_ram_disk", "kernel_file", "ovmf", "travel"]
 
-# What every kernel of a journey is told. Self tests of its cryptography, and the mitigations, take a third of a boot
-# under emulation.
-BOOT = (
-    "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check tsc=reliable cryptomgr.notests"
-    " initcall_blacklist=crypto_kdf108_init,init_encrypted,jent_mod_init"
-)
+BOOT = f"console=ttyS0 quiet panic=-1 {FAST}"  # what every kernel of a journey is told
 
 _INIT = (
     """\
@@ -136,9 +131,8 @@ def initial_ram_disk() -> bytes:
     system = ("usr", "lib", "lib64", "etc", "sbin/kexec")
     entries = [cpio.symlink(each, f"/disks/{SYSTEM}/{each}") for each in system]
     entries += [cpio.symlink(each, f"/disks/{STAGE}/{each}") for each in ("opt", "stage")]
-    entries += [cpio.directory(each) for each in ("proc", "sys", "dev", "tmp", f"disks/{SYSTEM}", f"disks/{STAGE}")]
-    entries += [cpio.device("dev/console", 5, 1), cpio.file("bin/busybox", busybox(), 0o755)]
-    return cpio.archive([*entries, cpio.file("init", _INIT.encode(), 0o755)])
+    entries += [cpio.directory(f"disks/{each}") for each in (SYSTEM, STAGE)]
+    return shell(_INIT.encode(), entries)
 
 
 def kernel_file(series: str) -> Path:

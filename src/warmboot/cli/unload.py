@@ -10,10 +10,9 @@ from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import RefusedError
 from warmboot.live import status
 from warmboot.report.json.documents import UnloadAnswer
+from warmboot.uapi.numbers import KEXEC_FILE_ON_CRASH, KEXEC_ON_CRASH
 
 __all__ = ["add_parser", "run"]
-
-_ON_CRASH = 1  # KEXEC_ON_CRASH, and the file call's is 2
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -37,10 +36,10 @@ def run(args: argparse.Namespace) -> int:
     what = "crash image" if args.panic else "image"
     before = status.crash_loaded() if args.panic else status.loaded()
     try:
-        kexec_unload(_ON_CRASH if args.panic else 0)
+        kexec_unload(KEXEC_ON_CRASH if args.panic else 0)
     except LiveError as first:
         try:  # lockdown forbids the first call even for this
-            kexec_file_unload(2 * _ON_CRASH if args.panic else 0)
+            kexec_file_unload(KEXEC_FILE_ON_CRASH if args.panic else 0)
         except LiveError:
             raise RefusedError(f"the {what} cannot be unloaded: {first}", hint=_hint(first.errno)) from None
     if args.json:

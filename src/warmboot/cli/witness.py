@@ -13,7 +13,7 @@ from warmboot.cli.profiles import profile_named
 from warmboot.cli.record import QEMU_VARIABLES, memory_of
 from warmboot.cli.replay import AGREE, print_lines
 from warmboot.errors import ExitStatus, InputError
-from warmboot.oracle.witness.layouts import Layout, generate
+from warmboot.oracle.witness.layouts import WitnessLayout, generate
 from warmboot.oracle.witness.statement import Statement
 from warmboot.oracle.witness.witness import Verdict, Witness
 from warmboot.report.json.documents import LayoutCounts
@@ -28,7 +28,7 @@ A disagreement is shown whole. The same seed and number give the same image on t
 _EXAMPLES = ("warmboot witness vmlinuz --layouts 10 --crash 2", "warmboot witness vmlinuz --memory 1G --json")
 _MEMORY, _LARGE_MEMORY = 512 << 20, 5 << 30
 _LARGE_EVERY = 5  # layouts
-_TOLD_EVERY = 20
+_REPORT_EVERY = 20
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
                 print_json(document("witness", verdict, uses_qemu=True), one_line=True)
             else:
                 print_lines(description(verdict))
-        _tell(done, total, disagree)
+        _report_progress(done, total, disagree)
     if args.json:
         counts = LayoutCounts(total, total - disagree, disagree)
         print_json(document("witness", counts, uses_qemu=True), one_line=True)
@@ -80,10 +80,10 @@ def run(args: argparse.Namespace) -> int:
     return ExitStatus.DONE if total and not disagree else ExitStatus.REFUSED
 
 
-def _tell(done: int, total: int, disagree: int) -> None:
+def _report_progress(done: int, total: int, disagree: int) -> None:
     """Report progress: on one line of a terminal, every few layouts in a file."""
     again = sys.stderr.isatty() and done < total
-    if again or done % _TOLD_EVERY == 0 or done == total:
+    if again or done % _REPORT_EVERY == 0 or done == total:
         end = "\r" if again else "\n"
         print(f"{done} of {total} layouts, {disagree} disagree", end=end, file=sys.stderr, flush=True)
 
@@ -113,16 +113,16 @@ def description(verdict: Verdict) -> list[str]:
     lines += [f"  {each}" for each in verdict.differences]
     for name, statement in (("Linux", verdict.linux), ("model", verdict.model)):
         if isinstance(statement, Statement):
-            lines += [f"  {name} | {line}" for line in _told(statement)]
+            lines += [f"  {name} | {line}" for line in _statement_lines(statement)]
     return lines
 
 
-def _name(layout: Layout) -> str:
+def _name(layout: WitnessLayout) -> str:
     kind = "crash image" if layout.crash else "image"
     return f"{kind} {layout.number} of seed {layout.seed}"
 
 
-def _told(statement: Statement) -> Iterator[str]:
+def _statement_lines(statement: Statement) -> Iterator[str]:
     registers = [f"{name} {value:x}" for name, value in statement.registers.items()]
     for start in range(0, len(registers), 8):
         yield "  ".join(registers[start : start + 8])

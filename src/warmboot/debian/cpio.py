@@ -15,13 +15,13 @@ from pathlib import Path
 
 from warmboot.errors import InputError
 
-__all__ = ["Entry", "archive", "device", "directory", "file", "symlink", "tree"]
+__all__ = ["CpioEntry", "archive", "device", "directory", "file", "symlink", "tree"]
 
 _MAGIC = b"070701"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CpioEntry:
     """One name in an archive.
 
     `name` is relative to the root. `mode` is the inode's whole mode, type and permissions. `data` is a file's
@@ -46,30 +46,30 @@ class Entry:
             )
 
 
-_TRAILER = Entry("TRAILER!!!", 0)  # ends the archive
+_TRAILER = CpioEntry("TRAILER!!!", 0)  # ends the archive
 
 
-def directory(name: str, permissions: int = 0o755) -> Entry:
+def directory(name: str, permissions: int = 0o755) -> CpioEntry:
     """A folder."""
-    return Entry(name, stat.S_IFDIR | permissions)
+    return CpioEntry(name, stat.S_IFDIR | permissions)
 
 
-def file(name: str, data: bytes, permissions: int = 0o644) -> Entry:
+def file(name: str, data: bytes, permissions: int = 0o644) -> CpioEntry:
     """A regular file."""
-    return Entry(name, stat.S_IFREG | permissions, data)
+    return CpioEntry(name, stat.S_IFREG | permissions, data)
 
 
-def symlink(name: str, target: str) -> Entry:
+def symlink(name: str, target: str) -> CpioEntry:
     """A symbolic link at `name` that leads to `target`."""
-    return Entry(name, stat.S_IFLNK | 0o777, _encode(target))
+    return CpioEntry(name, stat.S_IFLNK | 0o777, _encode(target))
 
 
-def device(name: str, major: int, minor: int, permissions: int = 0o600) -> Entry:
+def device(name: str, major: int, minor: int, permissions: int = 0o600) -> CpioEntry:
     """A character device, such as dev/console (5, 1)."""
-    return Entry(name, stat.S_IFCHR | permissions, device=(major, minor))
+    return CpioEntry(name, stat.S_IFCHR | permissions, device=(major, minor))
 
 
-def tree(folder: Path) -> list[Entry]:
+def tree(folder: Path) -> list[CpioEntry]:
     """Everything below `folder`: its folders, files and symbolic links.
 
     A file with several names is stored once for each. Raises InputError for what an archive of files cannot
@@ -91,11 +91,11 @@ def tree(folder: Path) -> list[Entry]:
                 )
         except OSError as error:
             raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the permissions") from error
-        entries.append(Entry(path.relative_to(folder).as_posix(), status.st_mode, data))
+        entries.append(CpioEntry(path.relative_to(folder).as_posix(), status.st_mode, data))
     return entries
 
 
-def archive(entries: Iterable[Entry]) -> bytes:
+def archive(entries: Iterable[CpioEntry]) -> bytes:
     """The newc archive of `entries`, with the folders they lie in added where missing.
 
     Of two entries of one name the later one counts. Raises InputError for the name that ends an archive.
@@ -115,7 +115,7 @@ def archive(entries: Iterable[Entry]) -> bytes:
     return bytes(out)
 
 
-def _append(out: bytearray, entry: Entry, inode: int) -> None:
+def _append(out: bytearray, entry: CpioEntry, inode: int) -> None:
     path = _encode(entry.name) + b"\0"
     links = 2 if stat.S_ISDIR(entry.mode) else 1
     # ino mode uid gid nlink mtime filesize devmajor devminor rdevmajor rdevminor namesize check

@@ -8,13 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from warmboot.debian.tools import run_tool
-from warmboot.errors import RefusedError
+from warmboot.errors import InputError, RefusedError
+from warmboot.visible import visible
 
 __all__ = ["MIRROR_VARIABLE", "Mirrors", "system_mirrors"]
 
 MIRROR_VARIABLE = "WARMBOOT_DEBIAN_MIRROR"
 
 _ARCHIVE = re.compile(r"'(?P<uri>[^']+?)/dists/(?P<codename>[^/']+(?:/updates)?)/main/binary-")
+_ADDRESS = re.compile(r"[a-z][a-z+]*:[!-Z^-~]+")
 _RELEASES = {
     *("bullseye", "bookworm", "trixie", "forky", "duke", "sid"),
     *("oldoldstable", "oldstable", "stable", "testing", "unstable"),
@@ -33,9 +35,15 @@ def system_mirrors(options: Sequence[str] = ()) -> Mirrors:
     """The mirrors of this system: $WARMBOOT_DEBIAN_MIRROR if set, else those of its package sources; `options` are
     apt's, such as `-o Dir::Etc::sourcelist=FILE`.
 
-    Raises RefusedError if it has none, MissingToolError if apt is not installed.
+    Raises InputError for an address that is none, RefusedError if the system has none, MissingToolError if apt is not
+    installed.
     """
     if chosen := os.environ.get(MIRROR_VARIABLE):
+        if not _ADDRESS.fullmatch(chosen):  # it becomes a word in a list of package sources
+            raise InputError(
+                f"{MIRROR_VARIABLE}: '{visible(chosen, most=80)}' is no address",
+                hint="give the part before /dists, such as http://deb.debian.org/debian",
+            )
         return Mirrors(chosen.rstrip("/"), _security_beside(chosen))
     for archives in (_known_archives, _configured_archives):
         main: str | None = None

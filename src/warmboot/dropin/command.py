@@ -7,10 +7,10 @@ ignored.
 
 from __future__ import annotations
 
+from warmboot.dropin.arch import options
 from warmboot.dropin.getopt import MISTAKE, Getopt
 from warmboot.dropin.numbers import ULONG_MAX, strtoul
 from warmboot.dropin.options import (
-    ARCHITECTURE,
     EXTRA,
     GENERAL,
     LOADER,
@@ -20,6 +20,14 @@ from warmboot.dropin.options import (
 )
 from warmboot.dropin.output import shown
 from warmboot.dropin.stop import EFAILED, Stop
+from warmboot.uapi.numbers import (
+    KEXEC_FILE_DEBUG,
+    KEXEC_FILE_FORCE_DTB,
+    KEXEC_FILE_NO_CMA,
+    KEXEC_FILE_ON_CRASH,
+    KEXEC_ON_CRASH,
+    KEXEC_PRESERVE_CONTEXT,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Command", "parse", "parse_architecture"]
 
-KEXEC_ON_CRASH = 0x1
-KEXEC_PRESERVE_CONTEXT = 0x2
 KEXEC_LIVE_UPDATE = 0x4  # Xen's
-KEXEC_FILE_ON_CRASH = 0x2
-KEXEC_FILE_DEBUG = 0x8
-KEXEC_FILE_NO_CMA = 0x10
-KEXEC_FILE_FORCE_DTB = 0x20
 
 
 class Command:
@@ -42,6 +44,8 @@ class Command:
     def __init__(self, argv: Sequence[str]) -> None:
         self.argv = argv
         self.operands: list[str] = []
+        self.given: list[tuple[str, str, str]] = []  # every option: meaning, argument, as typed
+        # What is done.
         self.load = True
         self.exec = False
         self.shutdown = True  # neither loading only nor executing: load, then the system's shutdown
@@ -49,29 +53,40 @@ class Command:
         self.unload = False
         self.status = False
         self.jump_back_helper = False
-        self.reuse_initrd = False
         self.load_given = False
+        self.no_sync = False
+        self.no_ifdown = False
+        self.debug = False
+        # By which call.
         self.file_call = True  # kexec_file_load first
         self.fallback = True  # then kexec_load
         self.flags = 0  # of kexec_load
         self.file_flags = 0  # of kexec_file_load
-        self.skip_checks = False
-        self.hotplug = False
-        self.debug = False
+        # What is loaded, and what it gets.
+        self.type: str | None = None
+        self.initrds: list[str] = []  # in order; the last one counts
+        self.reuse_initrd = False
+        self.modules: list[str] = []
+        self.dtb: str | None = None
+        self.append: str | None = None
+        self.reuse_cmdline = False
+        self.args_style = "elf"  # of ELF files: elf, linux, none
+        self.entry_32bit = False
+        self.real_mode = False
+        # How it is placed.
         self.entry = 0  # physical; 0 is none
         self.mem_min = 0  # physical
         self.mem_max = ULONG_MAX
+        self.skip_checks = False
+        self.hotplug = False
+        self.pass_memmap = False
+        self.noefi = False
+        self.reuse_video_type = False
         self.serial = 0x3F8  # I/O port
         self.serial_baud = 0  # 0 leaves it as it is
-        self.given: list[tuple[str, str, str]] = []  # every option: meaning, argument, as typed
-
-    def has(self, meaning: str) -> bool:
-        """Whether the option was given."""
-        return any(each[0] == meaning for each in self.given)
-
-    def last(self, meaning: str) -> str | None:
-        """The argument of the option where it was given last."""
-        return next((argument for each, argument, _ in reversed(self.given) if each == meaning), None)
+        self.console_serial = False
+        self.console_vga = False
+        self.reset_vga = False
 
     @property
     def on_crash(self) -> bool:
@@ -87,7 +102,7 @@ class Command:
 def parse(argv: Sequence[str], at_once: dict[str, Callable[[], Stop]]) -> Command:
     """What `argv` asks for. `at_once` are the options that end it as soon as they are met. Raises Stop."""
     command = Command(argv)
-    pass_ = Getopt(argv, SHORT, GENERAL + ARCHITECTURE + LOADER, extra=EXTRA)
+    pass_ = Getopt(argv, SHORT, (*GENERAL, *options().ARCHITECTURE, *LOADER), extra=EXTRA)
     for found, argument, typed in pass_:
         meaning = SHORT_MEANINGS.get(str(found), str(found))
         if meaning == MISTAKE:
@@ -97,8 +112,8 @@ def parse(argv: Sequence[str], at_once: dict[str, Callable[[], Stop]]) -> Comman
         command.given.append((meaning, argument, typed))
         if meaning in _SETTERS:
             _SETTERS[meaning](command)
-        elif meaning in {"entry", "mem-min", "mem-max"}:
-            setattr(command, meaning.replace("-", "_"), _address(meaning, argument))
+        elif meaning in _WITH_ARGUMENT:
+            _WITH_ARGUMENT[meaning](command, argument)
     command.operands = pass_.operands
     if command.status:
         if not command.flags and not command.load_given:
@@ -117,7 +132,7 @@ def parse_architecture(command: Command) -> None:
             command.serial_baud = _baud_rate(argument)
     if not command.load:
         for meaning, _, typed in command.given:
-            if meaning in LOADING_ONLY:
+            if meaning in LOADING_ONLY or meaning in options().LOADING_ONLY:
                 raise Stop(
                     1, f"kexec: {shown(typed)} is for loading a kernel, and nothing is to be loaded\n", usage=True
                 )
@@ -213,6 +228,42 @@ def _file_flag(flag: int) -> Callable[[Command], None]:
     return set_flag
 
 
+def _entry(command: Command, text: str) -> None:
+    command.entry = _address("entry", text)
+
+
+def _mem_min(command: Command, text: str) -> None:
+    command.mem_min = _address("mem-min", text)
+
+
+def _mem_max(command: Command, text: str) -> None:
+    command.mem_max = _address("mem-max", text)
+
+
+def _type(command: Command, text: str) -> None:
+    command.type = text
+
+
+def _append(command: Command, text: str) -> None:
+    command.append = text
+
+
+def _dtb(command: Command, text: str) -> None:
+    command.dtb = text
+
+
+# The serial options are looked at by parse_architecture.
+_WITH_ARGUMENT: dict[str, Callable[[Command, str], None]] = {
+    "entry": _entry,
+    "mem-min": _mem_min,
+    "mem-max": _mem_max,
+    "type": _type,
+    "append": _append,
+    "dtb": _dtb,
+    "initrd": lambda command, text: command.initrds.append(text),
+    "module": lambda command, text: command.modules.append(text),
+}
+
 _SETTERS: dict[str, Callable[[Command], None]] = {
     "load": _load,
     "load-panic": _load_panic,
@@ -226,6 +277,20 @@ _SETTERS: dict[str, Callable[[Command], None]] = {
     "debug": _debug,
     "status": _setter(status=True),
     "hotplug": _setter(hotplug=True),
+    "no-sync": _setter(no_sync=True),
+    "no-ifdown": _setter(no_ifdown=True),
+    "reuse-cmdline": _setter(reuse_cmdline=True),
+    "args-elf": _setter(args_style="elf"),
+    "args-linux": _setter(args_style="linux"),
+    "args-none": _setter(args_style="none"),
+    "entry-32bit": _setter(entry_32bit=True),
+    "real-mode": _setter(real_mode=True),
+    "pass-memmap-cmdline": _setter(pass_memmap=True),
+    "noefi": _setter(noefi=True),
+    "reuse-video-type": _setter(reuse_video_type=True),
+    "console-serial": _setter(console_serial=True),
+    "console-vga": _setter(console_vga=True),
+    "reset-vga": _setter(reset_vga=True),
     "no-checks": _setter(skip_checks=True),
     "reuseinitrd": _setter(reuse_initrd=True),
     "kexec-file-syscall": _setter(file_call=True, fallback=False),

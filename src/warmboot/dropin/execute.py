@@ -23,11 +23,11 @@ def finish(command: Command) -> int:
         _check_loaded()
     if command.shutdown:
         return _shut_down()
-    if command.sync and not command.has("no-sync"):
+    if command.sync and not command.no_sync:
         sync()
     if command.exec:
         # kexec-tools does this after -e -l as well, where nothing is started and the network would only be lost.
-        if not command.has("no-ifdown"):
+        if not command.no_ifdown:
             _interfaces_down()
         return _exec()
     if command.jump_back_helper:

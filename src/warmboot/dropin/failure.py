@@ -45,7 +45,8 @@ def explain(error: LiveError, request: LoadRequest | KexecFileRequest | None = N
 
     sys.stderr.flush()
     try:
-        lines = explain_load(error, request)
+        told = explain_load(error, request)
+        lines = [*told.reasons, f"try: {told.hint}"]
     except Exception as trouble:  # the load has failed, and that is told: no explanation may change the exit status
         lines = [f"no explanation: {type(trouble).__name__}: {trouble}"]
     sys.stderr.writelines(f"kexec: {line}\n" for line in lines)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from warmboot.dropin.command import Command
 from warmboot.dropin.stop import Stop
 from warmboot.live.status import crash_elfcorehdr_size
+from warmboot.uapi.numbers import KEXEC_UPDATE_ELFCOREHDR
 
 __all__ = ["allow_hotplug"]
 
-_KEXEC_UPDATE_ELFCOREHDR = 0x4
 _PATH = "/sys/kernel/crash_elfcorehdr_size"
 
 
@@ -18,4 +18,4 @@ def allow_hotplug(command: Command) -> None:
     if not size:
         opened = f"Cannot open {_PATH}: No such file or directory\n" if size is None else ""
         raise Stop(1, f"{opened}Path {_PATH} does not exist, the kernel needs CONFIG_CRASH_HOTPLUG\n")
-    command.flags |= _KEXEC_UPDATE_ELFCOREHDR
+    command.flags |= KEXEC_UPDATE_ELFCOREHDR

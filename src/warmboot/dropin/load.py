@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from warmboot.dropin.arch import options
 from warmboot.dropin.files import File, Inputs
-from warmboot.dropin.options import FILE_TYPES
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import RefusedError, WarmbootError
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from warmboot.images import Image
 
 __all__ = ["load"]
-
-_BY_FILE = frozenset({"bzImage64", "uki"})  # what kexec_file_load understands on x86_64, the second once unwrapped
 
 
 def load(command: Command) -> int:
@@ -52,23 +50,33 @@ def load(command: Command) -> int:
 def _load(command: Command, inputs: Inputs) -> int:
     path, profile = profile_named(command.operands[0])
     kernel = inputs.file(path)
+    _tell_which_initrd_counts(command)
     if command.file_call:
         image = _identify(inputs, kernel, None, profile)  # kexec-tools takes no notice of --type here
         result = _load_by_file(command, inputs, kernel, image)
         if result != EFALLBACK or not command.fallback:
             return result
-        if command.has("type"):
-            image = _identify(inputs, kernel, command.last("type"), profile)
+        if command.type is not None:
+            image = _identify(inputs, kernel, command.type, profile)
     else:
-        image = _identify(inputs, kernel, command.last("type"), profile)
+        image = _identify(inputs, kernel, command.type, profile)
     from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
 
     return load_segments(command, inputs, kernel.path, image)
 
 
+def _tell_which_initrd_counts(command: Command) -> None:
+    """The last one, as in kexec-tools, where that is not said."""
+    for each in command.initrds[:-1]:
+        sys.stderr.write(
+            f"kexec: the initrd '{shown(each)}' is not loaded, as '{shown(command.initrds[-1])}' was given after it\n"
+            "kexec: try: one file with both, one after the other, if both are wanted\n"
+        )
+
+
 def _load_by_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> int:
     """EFALLBACK also where nothing was tried, as kexec_file_load cannot take it. Raises Stop where nothing else may."""
-    if image.kind in _BY_FILE and not (command.fallback and command.has("entry-32bit")):
+    if image.kind in options().BY_FILE and not (command.fallback and command.entry_32bit):
         from warmboot.dropin.load_file import load_file  # noqa: PLC0415
 
         try:
@@ -86,8 +94,9 @@ def _load_by_file(command: Command, inputs: Inputs, kernel: File, image: Image) 
 
 def _identify(inputs: Inputs, kernel: File, kind: str | None, profile: int | None) -> Image:
     """Raises Stop."""
-    if kind is not None and kind not in FILE_TYPES:
-        raise Stop(EFAILED, f"Unsupported kernel type {shown(kind)}\nkexec: known are {', '.join(FILE_TYPES)}\n")
+    if kind is not None and kind not in options().FILE_TYPES:
+        known = ", ".join(options().FILE_TYPES)
+        raise Stop(EFAILED, f"Unsupported kernel type {shown(kind)}\nkexec: known are {known}\n")
     try:
         image = identify_bytes(kernel.data, kernel.path, kind, profile=profile)
         return with_its_addons(image, kernel.path, lambda path: inputs.file(path).data)

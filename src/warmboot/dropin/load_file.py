@@ -13,6 +13,7 @@ from warmboot.files.anonymous import anonymous_file
 from warmboot.images.unwrap import unwrapped
 from warmboot.live.calls import LiveError, kexec_file_load
 from warmboot.uapi import KexecFileRequest
+from warmboot.uapi.numbers import KEXEC_FILE_DEBUG, KEXEC_FILE_NO_INITRAMFS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,10 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["load_file"]
 
-_KEXEC_FILE_DEBUG = 0x8
-_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP = 22, 8, 38, 95
+_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP, _EFBIG, _ETXTBSY = 22, 8, 38, 95, 27, 26
 # After these kexec_load may still succeed; after a wrong signature or without the right to load it must not be tried.
-_FALL_BACK = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
+_NOT_AVAILABLE = frozenset({_EINVAL, _ENOEXEC, _ENOSYS, _ENOTSUP})
+# A file is larger than the kernel reads, or open for writing: there kexec-tools does not go on.
+_FALL_BACK = _NOT_AVAILABLE | {_EFBIG, _ETXTBSY}
 
 # What only a placement by user space can do; kexec-tools ignores these without a word here.
 _NOT_BY_FILE = frozenset(
@@ -86,22 +88,31 @@ def _call(command: Command, kernel_fd: int, initrd_fd: int | None, line: bytes, 
         try:
             kexec_file_load(kernel_fd, initrd_fd, line, flags)
         except LiveError as error:
-            if error.errno == _EINVAL and flags & _KEXEC_FILE_DEBUG:
-                flags &= ~_KEXEC_FILE_DEBUG  # unknown before Linux 6.8: -d must not change what is done
+            if error.errno == _EINVAL and flags & KEXEC_FILE_DEBUG:
+                flags &= ~KEXEC_FILE_DEBUG  # unknown before Linux 6.8: -d must not change what is done
                 continue
-            size = 0 if initrd_fd is None else os.fstat(initrd_fd).st_size
-            return _refused(command, error, KexecFileRequest(kernel, size, line + b"\0", flags))
+            return _refused(command, error, _request(kernel_fd, initrd_fd, line, flags, kernel))
         for meaning, _, typed in command.given:
             if meaning in _NOT_BY_FILE:
                 sys.stderr.write(f"kexec: {shown(typed)} has no effect on kexec_file_load: use -c for it\n")
         return 0
 
 
+def _request(kernel_fd: int, initrd_fd: int | None, line: bytes, flags: int, kernel: memoryview) -> KexecFileRequest:
+    """What was refused, with what the kernel saw of the files."""
+    from warmboot.live.file_facts import file_facts  # noqa: PLC0415 - only a refusal needs it
+
+    initrd = None if initrd_fd is None else file_facts(initrd_fd)
+    flags |= KEXEC_FILE_NO_INITRAMFS if initrd is None else 0
+    return KexecFileRequest(kernel, initrd.size if initrd else 0, line + b"\0", flags, file_facts(kernel_fd), initrd)
+
+
 def _refused(command: Command, error: LiveError, request: KexecFileRequest) -> int:
-    if error.errno in _FALL_BACK:
-        if not command.fallback:
-            print_not_available()
-            explain(error, request)
+    if command.fallback and error.errno in _FALL_BACK:
+        return EFALLBACK
+    if error.errno in _NOT_AVAILABLE:
+        print_not_available()
+        explain(error, request)
         return EFALLBACK
     sys.stderr.write(f"kexec_file_load failed: {error.strerror}\n")
     explain(error, request)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
-from warmboot.dropin.command import KEXEC_PRESERVE_CONTEXT
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
 from warmboot.dropin.loader import LoaderOptions
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
 from warmboot.images.unwrap import unwrapped
-from warmboot.live.arch.x86_64.firmware import read_firmware
+from warmboot.live.arch import this_machine
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
 from warmboot.placement import Module, PlaceOptions, place
 from warmboot.purgatory.parameters import Console
 from warmboot.uapi import LoadRequest
+from warmboot.uapi.numbers import KEXEC_PRESERVE_CONTEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,13 +29,17 @@ if TYPE_CHECKING:
 
 __all__ = ["load_segments"]
 
+_IOMEM = "/proc/iomem"
+_ENOENT = 2
+
 
 def load_segments(command: Command, inputs: Inputs, path: str, image: Image) -> int:
     """0, or a negative number of stop.py. Raises Stop."""
     try:
         computer = read_computer()
     except WarmbootError as error:
-        raise Stop(EFAILED, f"Could not get memory layout\n{told(error)}") from None
+        missing = "" if os.access(_IOMEM, os.F_OK) else f"Cannot open {_IOMEM}: {os.strerror(_ENOENT)}\n"
+        raise Stop(EFAILED, f"{missing}Could not get memory layout\n{told(error)}") from None
     options = LoaderOptions(command, image.kind)
     if options.real_mode:
         raise Stop(EFAILED, f"Cannot load {shown(path)}\n{_NO_REAL_MODE}")
@@ -58,9 +63,9 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
     given = () if options.initrd is None else (inputs.file(options.initrd).data,)
     kernel, initrds, line = unwrapped(image, given, options.command_line, in_place=True)
     console = Console(
-        serial=command.has("console-serial"),
-        vga=command.has("console-vga"),
-        reset_vga=command.has("reset-vga"),
+        serial=command.console_serial,
+        vga=command.console_vga,
+        reset_vga=command.reset_vga,
         serial_port=command.serial,
         serial_baud=command.serial_baud,
     )
@@ -71,7 +76,7 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
         from warmboot.live.crash import read_dump_facts  # noqa: PLC0415
         from warmboot.placement.crash import CrashDump  # noqa: PLC0415
 
-        crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.has("pass-memmap-cmdline"))
+        crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.pass_memmap)
     placement = place(
         kernel,
         computer,
@@ -79,7 +84,11 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
             initrds=initrds,
             command_line=line,
             modules=[_module(inputs, each) for each in options.modules],
-            firmware=read_firmware(noefi=command.has("noefi"), reuse_video_type=command.has("reuse-video-type")),
+            firmware=this_machine().read_firmware(
+                noefi=command.noefi,
+                reuse_video_type=command.reuse_video_type,
+                tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
+            ),
             mem_min=command.mem_min,
             mem_max=command.mem_max,
             digest=not command.skip_checks,

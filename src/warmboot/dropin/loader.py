@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 
+from warmboot.dropin.arch import options
 from warmboot.dropin.command import Command
-from warmboot.dropin.options import LOADER, TAKEN_BY
+from warmboot.dropin.options import LOADER
 from warmboot.dropin.output import shown
 from warmboot.dropin.stop import Stop
 
@@ -21,23 +22,23 @@ class LoaderOptions:
     def __init__(self, command: Command, kind: str) -> None:
         self._command = command
         self._kind = kind
-        self.initrd = command.last("initrd") or None
+        self.initrd = command.initrds[-1] if command.initrds else None
         if self.initrd is None and command.reuse_initrd:
             self.initrd = _RETAINED
-        self.dtb = command.last("dtb")
-        self.modules: list[str] = [argument for meaning, argument, _ in command.given if meaning == "module"]
-        self.entry_32bit: bool = command.has("entry-32bit")
-        self.real_mode: bool = command.has("real-mode")
-        self.elf_style: str = next((m[5:] for m, _, _ in reversed(command.given) if m.startswith("args-")), "elf")
+        self.dtb = command.dtb
+        self.modules = command.modules
+        self.entry_32bit = command.entry_32bit
+        self.real_mode = command.real_mode
+        self.elf_style = command.args_style
         self._ignore_what_is_not_taken()
 
     def _ignore_what_is_not_taken(self) -> None:
         """An option for another type is told and has no effect, as in kexec-tools."""
+        taken = options().TAKEN_BY[self._kind]
         for meaning, _, typed in self._command.given:
-            if meaning in _LOADER_MEANINGS and meaning not in TAKEN_BY[self._kind]:
+            if meaning in _LOADER_MEANINGS and meaning not in taken:
                 sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{shown(typed)}'\n")
                 sys.stderr.write(f"kexec: it is of no use for a kernel of type {self._kind}, and is ignored\n")
-        taken = TAKEN_BY[self._kind]
         self.initrd = self.initrd if "initrd" in taken else None
         self.dtb = self.dtb if "dtb" in taken else None
         self.modules = self.modules if "module" in taken else []
@@ -54,8 +55,8 @@ class LoaderOptions:
         """--reuse-cmdline's, a space, --append's; `embedded`, a unified image's own, where neither is given."""
         from warmboot.live.cmdline import concatenated, reused  # noqa: PLC0415 - not needed where it is given
 
-        line = self._command.last("append")
-        if self._command.has("reuse-cmdline"):
+        line = self._command.append
+        if self._command.reuse_cmdline:
             try:
                 line = concatenated(reused(panic=self._command.on_crash), line)
             except OSError:

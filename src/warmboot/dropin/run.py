@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import sys
 
-from warmboot.dropin.command import KEXEC_LIVE_UPDATE, KEXEC_PRESERVE_CONTEXT, Command, parse, parse_architecture
+from warmboot.dropin.arch import KNOWN
+from warmboot.dropin.command import KEXEC_LIVE_UPDATE, Command, parse, parse_architecture
 from warmboot.dropin.numbers import ULONG_MAX
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.dropin.usage import print_usage, print_version
+from warmboot.uapi.numbers import KEXEC_PRESERVE_CONTEXT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def _perform(command: Command) -> int:
 def _refuse_strangers() -> None:
     """Other processors, and Xen, whose kernels are loaded by hypercalls. Raises Stop."""
     machine = os.uname().machine
-    if machine != "x86_64":
+    if machine not in KNOWN:
         raise Stop(EFAILED, f"Unsupported machine type: {machine}\n")
     if os.path.exists("/proc/xen"):  # noqa: PTH110 - pathlib costs more than all of `kexec -S`
         from warmboot.live.computer import on_xen

@@ -7,6 +7,8 @@ import sys
 from warmboot.dropin.failure import explain, print_not_available
 from warmboot.dropin.stop import EFAILED, EFALLBACK
 from warmboot.live.calls import LiveError, kexec_file_unload, kexec_unload
+from warmboot.live.status import is_locked_down
+from warmboot.uapi.numbers import KEXEC_FILE_ON_CRASH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,8 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["unload"]
 
-_ENOSYS = 38
-_UNDERSTOOD_BY_UNLOAD = 0x2  # KEXEC_FILE_ON_CRASH: kexec-tools passes on -d too, which kernels before 6.8 refuse
+_EPERM, _ENOSYS = 1, 38
+_LOCKED_DOWN = """\
+kexec: the running kernel is locked down (lockdown(7), as with Secure Boot): kexec_load is forbidden, to unload too
+kexec: try: -u without -c: kexec_file_load may unload
+"""
+_UNDERSTOOD_BY_UNLOAD = KEXEC_FILE_ON_CRASH  # kexec-tools passes on -d too, which kernels before 6.8 refuse
 
 
 def unload(command: Command) -> int:
@@ -38,6 +44,9 @@ def unload(command: Command) -> int:
         kexec_unload(command.flags)
     except LiveError as error:
         sys.stderr.write(f"kexec unload failed: {error.strerror}\n")
-        explain(error)
+        if error.errno == _EPERM and is_locked_down():
+            sys.stderr.write(_LOCKED_DOWN)
+        else:
+            explain(error)
         return EFAILED
     return 0

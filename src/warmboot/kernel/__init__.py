@@ -1,23 +1,52 @@
-"""The model: the kernel's side of kexec over a machine's physical memory, laid out as Linux lays it out."""
+"""The model: the kernel's side of kexec over a machine's physical memory, laid out as Linux lays it out.
+
+Each name is loaded when it is first used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from warmboot.lazy import lazy
 
-from warmboot.kernel import kexec, rules
-from warmboot.kernel.arch.x86_64.cpu import CpuState
-from warmboot.kernel.crash_core import crash_get_memory_size, crash_shrink_memory
-from warmboot.kernel.kimage import Ind, Kimage, KimageType
-from warmboot.kernel.memory import PhysicalMemory
-from warmboot.kernel.pages import PageAllocator, Policy
-from warmboot.kernel.profile import PROFILES, Choice, Fit, Profile, choose, profile_named
-from warmboot.kernel.rules import KexecError, Rule
-from warmboot.kernel.security import Caller, Ima, Lockdown, LockdownMode, Security
-from warmboot.kernel.state import KernelState
-from warmboot.kernel.sysctl import kstrtoul, proc_dointvec
-from warmboot.memmap import Facts
-from warmboot.uapi import KexecFlags, LoadRequest, SegmentTable
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.kernel.arch import CpuState
+    from warmboot.kernel.kernel import Kernel, Status
+    from warmboot.kernel.kimage import Ind, Kimage, KimageType
+    from warmboot.kernel.memory import PhysicalMemory
+    from warmboot.kernel.observer import LoadObserver, Told
+    from warmboot.kernel.pages import PageAllocator, Policy
+    from warmboot.kernel.profile import PROFILES, Choice, Fit, Profile, choose, profile_named
+    from warmboot.kernel.rules import KexecError, Rule
+    from warmboot.kernel.security import Caller, Ima, Lockdown, LockdownMode, Security
+    from warmboot.memmap import Facts
+
+_HOMES = {
+    "PROFILES": "kernel.profile",
+    "Caller": "kernel.security",
+    "Choice": "kernel.profile",
+    "CpuState": "kernel.arch",
+    "Facts": "memmap",
+    "Fit": "kernel.profile",
+    "Ima": "kernel.security",
+    "Ind": "kernel.kimage",
+    "Kernel": "kernel.kernel",
+    "KexecError": "kernel.rules",
+    "Kimage": "kernel.kimage",
+    "KimageType": "kernel.kimage",
+    "LoadObserver": "kernel.observer",
+    "Lockdown": "kernel.security",
+    "LockdownMode": "kernel.security",
+    "PageAllocator": "kernel.pages",
+    "PhysicalMemory": "kernel.memory",
+    "Policy": "kernel.pages",
+    "Profile": "kernel.profile",
+    "Rule": "kernel.rules",
+    "Security": "kernel.security",
+    "Status": "kernel.kernel",
+    "Told": "kernel.observer",
+    "choose": "kernel.profile",
+    "profile_named": "kernel.profile",
+}
 
 __all__ = [
     "PROFILES",
@@ -32,6 +61,7 @@ __all__ = [
     "KexecError",
     "Kimage",
     "KimageType",
+    "LoadObserver",
     "Lockdown",
     "LockdownMode",
     "PageAllocator",
@@ -41,115 +71,9 @@ __all__ = [
     "Rule",
     "Security",
     "Status",
+    "Told",
     "choose",
     "profile_named",
 ]
 
-_ROOT = Caller()
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What sysfs shows: whether images are loaded, and the bytes of the crash reservation."""
-
-    kexec_loaded: bool
-    kexec_crash_loaded: bool
-    kexec_crash_size: int
-
-
-class Kernel(KernelState):
-    """A running kernel that can be asked what a live one can: load, unload, status, reboot, crash.
-
-    Every method raises KexecError where Linux refuses; its `errno` is what Linux returns.
-    """
-
-    def kexec_load(self, request: LoadRequest, caller: Caller = _ROOT) -> None:
-        """Load an image, or with no segments unload the one of its kind."""
-        table = SegmentTable(request.segments)
-        kexec.kexec_load(self, request.entry, len(request.segments), table, request.flags, caller)
-
-    def compat_kexec_load(self, request: LoadRequest, caller: Caller = _ROOT) -> None:
-        """The same by the entry of 32-bit callers."""
-        table = SegmentTable(request.segments)
-        kexec.compat_kexec_load(self, request.entry, len(request.segments), table, request.flags, caller)
-
-    def sys_kexec_load(
-        self,
-        entry: int,
-        nr_segments: int,
-        table: SegmentTable,
-        flags: int,
-        *,
-        compat: bool = False,
-        caller: Caller = _ROOT,
-    ) -> int:
-        """The raw system call: 0 or a negative errno."""
-        call = kexec.compat_kexec_load if compat else kexec.kexec_load
-        return _raw(lambda: call(self, entry, nr_segments, table, flags, caller))
-
-    def unload(self, *, crash: bool = False, caller: Caller = _ROOT) -> None:
-        """Unload the image, or the crash image; nothing loaded is no error."""
-        flags = KexecFlags.ON_CRASH if crash else KexecFlags(0)
-        self.kexec_load(LoadRequest(0, (), flags), caller)
-
-    def status(self) -> Status:
-        """What is loaded."""
-        return Status(self.kexec_image is not None, self.kexec_crash_image is not None, self.crash.size)
-
-    def reboot(self) -> CpuState:
-        """reboot by kexec: the processor as it enters the relocation code of the loaded image."""
-        return kexec.kernel_kexec(self)
-
-    def crash_kexec(self) -> CpuState | None:
-        """Panic: the processor as it enters the crash image's relocation code, or None where there is none."""
-        return kexec.crash_kexec(self)
-
-    def read_crash_size(self) -> int:
-        """Read kexec_crash_size: bytes."""
-        return crash_get_memory_size(self)
-
-    def write_crash_size(self, size: int) -> None:
-        """Write kexec_crash_size: shrink the reservation to `size` bytes."""
-        crash_shrink_memory(self, size)
-
-    def store_crash_size(self, text: str) -> None:
-        """Write a text to kexec_crash_size; an empty one never reaches it (sysfs_kf_write)."""
-        if text:
-            self.write_crash_size(kstrtoul(text))
-
-    def store_sysctl(self, name: str, text: str) -> None:
-        """Write a text to one of kexec's sysctls; one without a number changes nothing."""
-        if name not in self.sysctls:
-            raise rules.SYSCTL_NAME.refuse(f"{self.profile.name} has no {name}")
-        value = proc_dointvec(text)
-        if value is not None:
-            self.write_sysctl(name, value)
-
-    @property
-    def sysctls(self) -> tuple[str, ...]:
-        """The names of kexec's sysctls in this release."""
-        limits = ("kernel.kexec_load_limit_reboot", "kernel.kexec_load_limit_panic")
-        return ("kernel.kexec_load_disabled", *(limits if self.profile.load_limits else ()))
-
-    def write_sysctl(self, name: str, value: int) -> None:
-        """Write one of kexec's sysctls, whose names begin with `kernel.`."""
-        if name == "kernel.kexec_load_disabled":
-            if value != 1:
-                raise rules.SYSCTL_VALUE.refuse(f"{name} can only be set to 1, not to {value}", addresses=(value,))
-            self.kexec_load_disabled = True
-            return
-        limit = name.removeprefix("kernel.")
-        if limit not in ("kexec_load_limit_reboot", "kexec_load_limit_panic") or not self.profile.load_limits:
-            raise rules.SYSCTL_NAME.refuse(f"{self.profile.name} has no {name}")
-        left: int = getattr(self, limit)
-        if value < 0 or (left != -1 and value >= left):
-            raise rules.SYSCTL_VALUE.refuse(f"{name} is {left} and cannot become {value}", addresses=(left, value))
-        setattr(self, limit, value)
-
-
-def _raw(call: Callable[[], None]) -> int:
-    try:
-        call()
-    except KexecError as error:
-        return -error.errno
-    return 0
+__getattr__, __dir__ = lazy(globals(), _HOMES)

@@ -23,6 +23,8 @@ def chosen(call: Call, facts: Facts) -> tuple[Call, str]:
         return call, "as asked for"
     if facts.kexec_load == "no" and facts.kexec_file_load != "no":
         return Call.FILE, "the running kernel has no kexec_load"
+    if facts.kexec_file_load == "no":
+        return Call.LOAD, "the running kernel has no kexec_file_load"
     if facts.lockdown_mode != "none":
         return Call.FILE, f"lockdown is {facts.lockdown_mode}, which forbids kexec_load"
     return Call.LOAD, "nothing forbids it, and everything is known before it is loaded"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from warmboot.kernel import rules
-from warmboot.kernel.arch.x86_64.cpu import CpuState
-from warmboot.kernel.arch.x86_64.machine_kexec import machine_kexec, machine_kexec_post_load, machine_kexec_prepare
+from warmboot.kernel.arch import CpuState
 from warmboot.kernel.crash_core import kimage_crash_copy_vmcoreinfo
 from warmboot.kernel.kexec_core import (
     do_kimage_alloc_init,
@@ -45,7 +44,7 @@ _U32 = 0xFFFF_FFFF
 _FLAGS_MASK = ~KEXEC_ARCH_MASK & _U32
 # Looked up once, and plain numbers: members of enums, and operations of flags, are slow.
 _CRASH = KimageType.CRASH
-_ARCHITECTURES = int(KexecArch.X86_64), int(KexecArch.DEFAULT)
+_DEFAULT = int(KexecArch.DEFAULT)
 _ON_CRASH, _PRESERVE_CONTEXT = int(KexecFlags.ON_CRASH), int(KexecFlags.PRESERVE_CONTEXT)
 _HOTPLUG = int(KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT)
 
@@ -66,6 +65,7 @@ def kexec_load_check(kernel: KernelState, nr_segments: int, flags: int, caller: 
         raise rules.LOCKDOWN.refuse(
             f"the kernel is locked down ({kernel.security.lockdown.mode}): unsigned images are forbidden",
             number=refusal,
+            hint="" if nr_segments else rules.UNLOAD_BY_FILE,
         )
     kernel.passed(rules.LOCKDOWN)
 
@@ -110,8 +110,8 @@ def kexec_load(
     """The 64-bit entry; `entry` is a physical address. Raises KexecError."""
     kexec_load_check(kernel, nr_segments, flags, caller)
     architecture = flags & KEXEC_ARCH_MASK
-    if architecture not in _ARCHITECTURES:
-        raise _wrong_architecture(architecture)
+    if architecture not in kernel.arch.architectures:
+        raise _wrong_architecture(kernel, architecture)
     kernel.passed(rules.ARCHITECTURE)
 
     def take_table() -> list[Segment]:
@@ -133,21 +133,26 @@ def compat_kexec_load(
     """
     entry, nr_segments, flags = entry & _U32, nr_segments & _U32, flags & _U32
     kexec_load_check(kernel, nr_segments, flags, caller)
-    if flags & KEXEC_ARCH_MASK == KexecArch.DEFAULT:
-        raise _wrong_architecture(KexecArch.DEFAULT)
+    if flags & KEXEC_ARCH_MASK == _DEFAULT:
+        raise _wrong_architecture(kernel, _DEFAULT)
     kernel.passed(rules.ARCHITECTURE)
     segments = [each.as_compat() for each in _copy_segment_table(kernel, table, nr_segments, COMPAT_SEGMENT.size)]
     do_kexec_load(kernel, entry, nr_segments, lambda: segments, flags, caller)
 
 
-def _wrong_architecture(architecture: int) -> rules.KexecError:
-    try:
-        name = KexecArch(architecture).name
-    except ValueError:
-        name = f"{architecture >> 16}"
+def _wrong_architecture(kernel: KernelState, architecture: int) -> rules.KexecError:
+    own = kernel.arch.architectures[0]
     return rules.ARCHITECTURE.refuse(
-        f"architecture {name} in flags, the kernel is X86_64", addresses=(architecture, KexecArch.X86_64)
+        f"architecture {_architecture(architecture)} in flags, the kernel is {_architecture(own)}",
+        addresses=(architecture, own),
     )
+
+
+def _architecture(number: int) -> str:
+    try:
+        return KexecArch(number).name
+    except ValueError:
+        return f"{number >> 16}"
 
 
 def _copy_segment_table(kernel: KernelState, table: SegmentTable, nr_segments: int, size: int) -> list[Segment]:
@@ -192,7 +197,7 @@ def do_kexec_load(
         image = _kimage_alloc_init(kernel, entry, take_table, flags, caller)
         unused: Kimage | None = image
         try:
-            machine_kexec_prepare(kernel, image, caller)
+            kernel.arch.machine_kexec_prepare(kernel, image, caller)
             kernel.passed(rules.PAGE_TABLES)
             kimage_crash_copy_vmcoreinfo(kernel, image, caller)
             if on_crash:
@@ -201,7 +206,7 @@ def do_kexec_load(
                 kimage_load_segment(kernel, image, number, caller)
             kernel.passed(rules.SOURCE_PAGES, rules.SOURCE_FAULT)
             kimage_terminate(kernel, image)
-            machine_kexec_post_load(kernel, image)
+            kernel.arch.machine_kexec_post_load(kernel, image)
             unused = _exchange(kernel, image, on_crash=on_crash)
         finally:
             if on_crash and kernel.kexec_crash_image is not None:
@@ -241,9 +246,11 @@ def _kimage_alloc_init(
     sanity_check_segment_list(kernel, image)
     kernel.pages.aim_at(image.destinations())
     try:
-        control_code_page = kimage_alloc_control_pages(kernel, image, kernel.profile.control_code_order, caller)
+        control_code_page = kimage_alloc_control_pages(kernel, image, kernel.arch.control_code_order, caller)
         if control_code_page is None:
-            raise rules.CONTROL_PAGES.refuse("no room for the control code buffer")
+            raise rules.CONTROL_PAGES.refuse(
+                "no room for the control code buffer", hint=rules.CRASH_ROOM if on_crash else ""
+            )
         image.control_code_page = control_code_page
         kernel.passed(rules.CONTROL_PAGES)
         if not on_crash:
@@ -265,7 +272,7 @@ def kernel_kexec(kernel: KernelState) -> CpuState:
     with kernel.kexec_lock():
         if kernel.kexec_image is None:
             raise rules.NOTHING_LOADED.refuse("no image is loaded")
-        return machine_kexec(kernel, kernel.kexec_image)
+        return kernel.arch.machine_kexec(kernel, kernel.kexec_image)
 
 
 def crash_kexec(kernel: KernelState) -> CpuState | None:
@@ -273,6 +280,7 @@ def crash_kexec(kernel: KernelState) -> CpuState | None:
     if not kernel.kexec_trylock():
         return None
     try:
-        return None if kernel.kexec_crash_image is None else machine_kexec(kernel, kernel.kexec_crash_image)
+        image = kernel.kexec_crash_image
+        return None if image is None else kernel.arch.machine_kexec(kernel, image)
     finally:
         kernel.kexec_unlock()

@@ -1,60 +1,35 @@
 """kexec_file_load up to the load itself: its checks in Linux's order, and whether there is room for what it would load.
 
-Linux places the image by itself there (kexec_file.c, bzImage64_load); the model looks for the same holes, and asks
-`sanity_check_segment_list` of the segments that would result. Nothing is loaded.
+Linux places the image by itself there (kexec_file.c and the architecture's loader); the model looks for the same holes,
+and asks `sanity_check_segment_list` of the segments that would result. Nothing is loaded.
 """
 
 from __future__ import annotations
 
 import errno
 
-from warmboot.formats.pe import certificate_table
-from warmboot.formats.reading import has, u16, u32
+from warmboot.formats import pe
 from warmboot.kernel import rules
+from warmboot.kernel.arch import Part
 from warmboot.kernel.kexec import kexec_load_permitted
 from warmboot.kernel.kexec_core import do_kimage_alloc_init, sanity_check_segment_list
 from warmboot.kernel.kimage import KimageType
-from warmboot.kernel.rules import Rule
 from warmboot.kernel.security import Caller
 from warmboot.kernel.state import KernelState
 from warmboot.memmap import Range, subtract
-from warmboot.uapi import KexecFileFlags, KexecFileRequest, KexecFlags, Segment, Unreadable, page_align
+from warmboot.uapi import (
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    FileFacts,
+    KexecFileFlags,
+    KexecFileRequest,
+    KexecFlags,
+    Segment,
+    Unreadable,
+    page_align,
+)
 
-__all__ = ["FILE_RULES", "kexec_file_load_check"]
-
-_MIN_PURGATORY, _PURGATORY = 0x3000, 24 << 10  # bytes, about: arch/x86/purgatory
-_MIN_BOOTPARAM, _BOOTPARAM = 0x3000, 0x1000 + 0x2000  # with EFI's and e820's parts, about
-_MIN_KERNEL = 0x100000
-_MIN_INITRD = 0x1000000
-_ELFCOREHDR = 30  # bytes kept free in a crash kernel's command line: MAX_ELFCOREHDR_STR_LEN
-
-FLAGS = Rule("file_flags", errno.EINVAL, "kexec_file_load", "leave out the flags that this release lacks")
-IMAGE = Rule(
-    "image_probe",
-    errno.ENOEXEC,
-    "arch_kexec_kernel_image_probe",
-    "kexec_file_load takes a 64-bit bzImage only: give one, or use kexec_load (kexec -c)",
-)
-SIGNATURE = Rule(
-    "kernel_signature",
-    errno.EPERM,
-    "kimage_validate_signature",
-    "give a kernel signed by a key that the running kernel trusts (/proc/keys: .builtin_trusted_keys, .platform)",
-)
-COMMAND_LINE_END = Rule(
-    "command_line_end", errno.EINVAL, "kimage_file_prepare_segments", "the command line must end with a zero byte"
-)
-COMMAND_LINE = Rule(
-    "command_line_length", errno.EINVAL, "bzImage64_load", "make the command line shorter, or take a newer kernel"
-)
-TRUNCATED = Rule("image_truncated", errno.EINVAL, "bzImage64_load", "copy or download the kernel file again")
-HOLE = Rule(
-    "memory_hole",
-    errno.EADDRNOTAVAIL,
-    "kexec_locate_mem_hole",
-    "use a smaller initrd, or a larger machine; for a crash kernel reserve more by crashkernel=",
-)
-FILE_RULES = (FLAGS, IMAGE, SIGNATURE, COMMAND_LINE_END, COMMAND_LINE, TRUNCATED, HOLE)
+__all__ = ["kexec_file_load_check"]
 
 _FLAGS_SINCE = {
     KexecFileFlags.DEBUG: (6, 8),
@@ -63,16 +38,14 @@ _FLAGS_SINCE = {
 }
 
 
-def kexec_file_load_check(
-    kernel: KernelState, request: KexecFileRequest, caller: Caller, *, sig_enforce: bool = False
-) -> None:
+def kexec_file_load_check(kernel: KernelState, request: KexecFileRequest, caller: Caller) -> None:
     """Every check that needs no key. Raises KexecError with the errno that Linux returns.
 
-    `sig_enforce` is CONFIG_KEXEC_SIG_FORCE, which no file of a running kernel tells. Whether a signature is one
-    that the kernel trusts is not known here: one that is there counts.
+    Whether a signature is one that the kernel trusts is not known here: one that is there counts.
     """
     if kernel.facts.kexec_file_load is not None:
-        kernel.check_call(rules.CONFIG_KEXEC_FILE, "kexec_file_load", there=kernel.facts.kexec_file_load == "yes")
+        there = kernel.facts.kexec_file_load == "yes"
+        kernel.check_call(rules.CONFIG_KEXEC_FILE, "kexec_file_load", there=there)
     on_crash = bool(request.flags & KexecFileFlags.ON_CRASH)
     kexec_load_permitted(kernel, int(KexecFlags.ON_CRASH) if on_crash else 0, caller)
     _check_flags(kernel, request.flags)
@@ -80,9 +53,20 @@ def kexec_file_load_check(
         kernel.passed(rules.LOCK)
         if request.flags & KexecFileFlags.UNLOAD:
             return
-        _probe(kernel, request.kernel)
-        _check_signature(kernel, request.kernel, sig_enforce)
-        _check_command_line(kernel, request, on_crash)
+        # kimage_file_prepare_segments
+        _read_file(kernel, request.kernel_file or FileFacts(request.kernel.nbytes), "the kernel file")
+        kernel.passed(*rules.READ_RULES)
+        problem = kernel.arch.file_loader.probe(kernel.facts, request.kernel)
+        if problem:
+            raise rules.IMAGE.refuse(problem)
+        kernel.passed(rules.IMAGE)
+        _validate_signature(kernel, request.kernel)
+        if not request.flags & KexecFileFlags.NO_INITRAMFS:
+            _read_file(kernel, request.initrd_file or FileFacts(request.initrd_size), "the initrd")
+        if request.command_line and request.command_line[-1]:
+            raise rules.COMMAND_LINE_END.refuse("the command line does not end with a zero byte")
+        kernel.passed(rules.COMMAND_LINE_END)
+        kernel.arch.file_loader.check(kernel, request, on_crash=on_crash)
         _check_room(kernel, request, on_crash)
 
 
@@ -92,101 +76,85 @@ def _check_flags(kernel: KernelState, flags: int) -> None:
         if kernel.facts.release_number >= since:
             legal |= flag
     if flags & ~int(legal):
-        raise FLAGS.refuse(
+        raise rules.FILE_FLAGS.refuse(
             f"flags {flags & ~int(legal):#x} are not known to Linux {kernel.facts.release}",
             addresses=(flags, int(legal)),
         )
-    kernel.passed(FLAGS)
+    kernel.passed(rules.FILE_FLAGS)
 
 
-def _probe(kernel: KernelState, data: memoryview) -> None:
-    """bzImage64_probe: the only loader that x86_64 has."""
-    problem = ""
-    if data.nbytes < 2 * 512:
-        problem = f"the file has {data.nbytes} bytes, too few for a bzImage"
-    elif not has(data, 0x202, b"HdrS"):
-        problem = "the file is no bzImage"
-    elif u16(data, 0x1FE) != 0xAA55:
-        problem = "the file has no boot sector's mark"
-    elif u16(data, 0x206) < 0x020C:
-        problem = f"boot protocol {data[0x207]}.{data[0x206]:02d} is older than 2.12"
-    elif not data[0x211] & 1:
-        problem = "a zImage, which lies below 1 MiB"
-    elif not u16(data, 0x236) & 1:
-        problem = "a 32-bit kernel, without the 64-bit entry"
-    elif not u16(data, 0x236) & 2:
-        problem = "a kernel that cannot be loaded above 4 GiB"
-    elif kernel.facts.la57 and not u16(data, 0x236) & 0x20:
-        problem = "a kernel that cannot be entered with 5-level page tables, which the running kernel uses"
-    if problem:
-        raise IMAGE.refuse(problem)
-    kernel.passed(IMAGE)
-
-
-def _check_signature(kernel: KernelState, data: memoryview, sig_enforce: bool) -> None:
-    """An unsigned image is refused under lockdown (EPERM), and where signatures are forced (ENODATA)."""
-    if certificate_table(data) is None:
-        if sig_enforce:
-            raise SIGNATURE.refuse("the kernel file has no signature, and this kernel forces one", number=errno.ENODATA)
-        if kernel.security.lockdown.locked_down_kexec():
-            raise SIGNATURE.refuse(
-                f"the kernel file has no signature, and the kernel is locked down ({kernel.security.lockdown.mode})"
-            )
-    kernel.passed(SIGNATURE)
-
-
-def _check_command_line(kernel: KernelState, request: KexecFileRequest, on_crash: bool) -> None:
-    line, data = request.command_line, request.kernel
-    if line and line[-1]:
-        raise COMMAND_LINE_END.refuse("the command line does not end with a zero byte")
-    kernel.passed(COMMAND_LINE_END)
-    setup_size = (1 + (data[0x1F1] or 4)) * 512
-    if data.nbytes < setup_size:
-        raise TRUNCATED.refuse(f"the file ends after {data.nbytes} bytes, within its setup part of {setup_size}")
-    kernel.passed(TRUNCATED)
-    limit = u32(data, 0x238)
-    size = len(line) + (_ELFCOREHDR if on_crash else 0)
-    if size > limit:
-        kept = f" with {_ELFCOREHDR} kept for elfcorehdr=" if on_crash else ""
-        raise COMMAND_LINE.refuse(
-            f"the command line has {len(line)} bytes{kept}, the new kernel takes {limit}", addresses=(size, limit)
+def _read_file(kernel: KernelState, file: FileFacts, name: str) -> None:
+    """kernel_read_file_from_fd and kernel_read_file, up to the reading itself; security modules and IMA aside."""
+    if not file.readable:
+        raise rules.FILE_DESCRIPTOR.refuse(f"{name} is not open for reading")
+    if not file.regular:
+        raise rules.FILE_REGULAR.refuse(f"{name} is no regular file")
+    if file.writers:
+        raise rules.FILE_WRITERS.refuse(f"{name} is open for writing")
+    if file.size <= 0:
+        raise rules.FILE_EMPTY.refuse(f"{name} is empty")
+    most = kernel.profile.kexec_file_size_max
+    if file.size > most:
+        raise rules.FILE_SIZE.refuse(
+            f"{name} has {file.size} bytes, at most {most} are read", addresses=(file.size, most)
         )
-    kernel.passed(COMMAND_LINE)
+    if file.size >> PAGE_SHIFT > kernel.totalram_pages:  # as vmalloc looks at it
+        memory = kernel.totalram_pages * PAGE_SIZE
+        raise rules.FILE_MEMORY.refuse(
+            f"{name} has {file.size} bytes, the machine {memory} of memory", addresses=(file.size, memory)
+        )
+
+
+def _validate_signature(kernel: KernelState, data: memoryview) -> None:
+    """kimage_validate_signature: what is not signed is refused where signatures are forced, and under lockdown."""
+    config = kernel.facts.kernel_config or {}
+    if config.get("CONFIG_KEXEC_SIG") != "n":  # else nobody looks
+        verifies = config.get("CONFIG_KEXEC_BZIMAGE_VERIFY_SIG") != "n"
+        signed = verifies and pe.certificate_table(data) is not None
+        locked_down = bool(kernel.security.lockdown.locked_down_kexec())
+        problem = "the kernel file has no signature" if verifies else "this kernel can verify no signature of a bzImage"
+        if not signed and kernel.security.sig_enforce:
+            number = errno.ENODATA if verifies else errno.EKEYREJECTED
+            raise rules.SIGNATURE.refuse(f"{problem}, and signatures are required", number=number)
+        if not signed and locked_down:
+            raise rules.SIGNATURE.refuse(f"{problem}, and the kernel is locked down ({kernel.security.lockdown.mode})")
+    kernel.passed(rules.SIGNATURE)
 
 
 def _check_room(kernel: KernelState, request: KexecFileRequest, on_crash: bool) -> None:
     """Each part in the highest hole that is large enough, then the rules of any image."""
-    data = request.kernel
     free = kernel.facts.crash_kernel if on_crash else subtract(kernel.facts.system_ram, kernel.facts.crash_kernel)
     if on_crash and kernel.crash.crashk_res is None:
-        raise HOLE.refuse("there is no crash reservation to load into", addresses=(0,))
+        raise rules.HOLE.refuse("there is no crash reservation to load into", addresses=(0,), hint=rules.CRASH_ROOM)
     segments = []
-    parts = [("purgatory", _PURGATORY, _MIN_PURGATORY, 4096), ("boot parameters", _BOOTPARAM, _MIN_BOOTPARAM, 4096)]
-    parts.append(("kernel", u32(data, 0x260), _MIN_KERNEL, u32(data, 0x230) or 4096))
+    loader = kernel.arch.file_loader
+    parts = list(loader.parts(request))
     if request.initrd_size and not request.flags & KexecFileFlags.NO_INITRAMFS:
-        parts.append(("initrd", request.initrd_size, _MIN_INITRD, 4096))
-    for name, size, least, align in parts:
-        taken = page_align(size)
-        found = _highest(free, taken, least, align)
+        parts.append(Part("initrd", request.initrd_size, loader.least_initrd, PAGE_SIZE))
+    for part in parts:
+        taken = page_align(part.size)
+        found = _highest(free, taken, part)
         if found is None:
-            largest = max((each.end - max(each.start, least) for each in free if each.end > least), default=0)
-            where = "in the crash reservation" if on_crash else "in RAM"
-            raise HOLE.refuse(
-                f"no room {where} for the {name}: {taken} bytes in one piece, the largest free range has {largest}",
+            largest = max((each.end - max(each.start, part.least) for each in free if each.end > part.least), default=0)
+            where = "the crash reservation" if on_crash else "RAM"
+            raise rules.HOLE.refuse(
+                f"no room in {where} for the {part.name}: {taken} bytes in one piece, the largest free range has"
+                f" {largest}",
                 addresses=(taken, largest),
+                hint=rules.CRASH_ROOM if on_crash else "",
             )
         free = subtract(free, [found])
-        segments.append(Segment(Unreadable(), 0, found.start, found.size, name))
-    kernel.passed(HOLE)
+        segments.append(Segment(Unreadable(), 0, found.start, found.size, part.name))
+    kernel.passed(rules.HOLE)
     image = do_kimage_alloc_init(kernel, segments[0].mem, segments)
     if on_crash:
         image.type = KimageType.CRASH
     sanity_check_segment_list(kernel, image)
 
 
-def _highest(free: list[Range], size: int, least: int, align: int) -> Range | None:
+def _highest(free: list[Range], size: int, part: Part) -> Range | None:
     for each in reversed(free):
-        start = (each.end - size) // align * align
-        if start >= max(each.start, least):
+        start = (each.end - size) // part.align * part.align
+        if start >= max(each.start, part.least):
             return Range(start, start + size)
     return None

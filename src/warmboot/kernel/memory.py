@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,8 +13,8 @@ from functools import cache
 from warmboot.closing import Closing
 from warmboot.errors import RefusedError
 from warmboot.files.anonymous import new_file
-from warmboot.memmap import Range, merge
-from warmboot.uapi import Source
+from warmboot.memmap import Facts, Range, merge
+from warmboot.uapi import PAGE_SIZE, Source, page_align
 
 __all__ = ["Bank", "PhysicalMemory"]
 
@@ -21,6 +22,8 @@ _NORESERVE = 0x4000  # MAP_NORESERVE of Linux; mmap has no name for it before Py
 _KEEP_SIZE_PUNCH_HOLE = 0x3  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE
 _COPY_CHUNK = 8 << 20  # bytes written by one system call: large enough to be fast, small enough to be interrupted
 _IOV_MAX = 1024
+_MOST = 16 << 40  # bytes of RAM that have memory behind them, lowest first
+_JOINED = 64 << 20  # bytes: over holes up to this, memory goes on in one piece
 _SMALL = 64 << 10  # bytes up to which a store through the mapping beats a system call
 _ZEROS = memoryview(bytes(_SMALL))
 
@@ -50,6 +53,7 @@ class PhysicalMemory(Closing):
     def __init__(self, banks: Sequence[Range]) -> None:
         self.fd: int = new_file("warmboot-memory")
         self.banks: list[Bank] = []
+        self._starts: list[int] = []
         self._spans: list[tuple[int, int, int, mmap.mmap]] = []  # what banks hold, for quick access
         offset = 0
         try:
@@ -58,6 +62,7 @@ class PhysicalMemory(Closing):
                 view = mmap.mmap(self.fd, each.size, mmap.MAP_SHARED | _NORESERVE, offset=offset)
                 self.banks.append(Bank(each, offset, view))
                 self._spans.append((each.start, each.end, offset, view))
+                self._starts.append(each.start)
                 offset += each.size
         except (OSError, OverflowError) as error:
             self.close()
@@ -66,6 +71,24 @@ class PhysicalMemory(Closing):
                 hint="give the machine less memory, or raise this process's address space limit (ulimit -v)",
             ) from None
 
+    @classmethod
+    def of(cls, facts: Facts) -> PhysicalMemory:
+        """Memory as a machine of these facts has it: from 0 on, and wherever there is RAM.
+
+        Of much RAM only the first part has memory behind it: a process has 128 TiB of addresses, and no image is as
+        large. Raises RefusedError where this computer cannot map it.
+        """
+        banks, left = [Range(0, PAGE_SIZE)], _MOST
+        for ram in merge(facts.system_ram):
+            start = ram.start // PAGE_SIZE * PAGE_SIZE
+            end = min(page_align(ram.end), start + left)
+            if start - banks[-1].end <= _JOINED:
+                banks[-1] = Range(banks[-1].start, max(end, banks[-1].end))
+            elif end > start:
+                banks.append(Range(start, end))
+            left -= end - start
+        return cls(banks)
+
     def close(self) -> None:
         """Give the memory back. Views handed out before keep their part alive until they are gone."""
         for bank in self.banks:
@@ -73,7 +96,7 @@ class PhysicalMemory(Closing):
                 bank.view.close()
             except BufferError:  # somebody still holds a view: the mapping goes with it
                 continue
-        self.banks, self._spans = [], []
+        self.banks, self._spans, self._starts = [], [], []
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
@@ -90,15 +113,17 @@ class PhysicalMemory(Closing):
 
     def _at(self, address: int, size: int) -> tuple[int, int, mmap.mmap]:
         """Where a run of bytes is: in its bank, in the file, and the bank's mapping. Raises ValueError."""
-        end = address + size
-        for start, behind, offset, view in self._spans:
-            if start <= address and end <= behind:
+        number = bisect_right(self._starts, address) - 1
+        if number >= 0:
+            start, end, offset, view = self._spans[number]
+            if address + size <= end:
                 return address - start, offset + address - start, view
         raise ValueError(f"no memory at {address:#x}, {size} bytes")
 
     def has(self, address: int, size: int) -> bool:
         """Whether every byte is in one bank."""
-        return any(start <= address and address + size <= end for start, end, _, _ in self._spans)
+        number = bisect_right(self._starts, address) - 1
+        return number >= 0 and address + size <= self._spans[number][1]
 
     def view(self, address: int, size: int) -> memoryview:
         """The bytes themselves, writable; the caller releases the view before the memory is closed."""

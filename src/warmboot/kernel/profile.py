@@ -14,6 +14,9 @@ from warmboot.visible import visible
 __all__ = ["PROFILES", "Choice", "Fit", "Profile", "choose", "profile_named"]
 
 
+_INT_MAX = 0x7FFF_FFFF
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One family of releases. The defaults are those of the newest."""
@@ -38,49 +41,34 @@ class Profile:
     destination_end_inclusive: bool = True
     # KEXEC_UPDATE_ELFCOREHDR: 6.6. KEXEC_CRASH_HOTPLUG_SUPPORT: 6.10.
     new_flags: KexecFlags = KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT
-    # A 1 GiB identity mapping is used only where all of it is asked for: 6.11, and 6.1's stable releases (seen
-    # in 6.1.192).
-    gbpages_only_when_full: bool = True
-    # The top page table is a control page of its own: 6.14, and 6.12's stable releases (seen in 6.12.117). Before,
-    # the control code buffer is two pages, the first of which is the table.
-    pgd_in_control_code: bool = False
-
-    # The relocation code runs at its page's address in the direct mapping: 6.14. Before, in the kernel's text.
-    control_page_in_direct_map: bool = True
-    # The next kernel finds the descriptor table of the relocation code still loaded: 6.15. Before, none.
-    leaves_gdt: bool = True
+    # Bytes of a file that kexec_file_load reads, KEXEC_FILE_SIZE_MAX: 4 GiB since 6.0. Before, INT_MAX.
+    kexec_file_size_max: int = 4 << 30
 
     def legal_flags(self, *, kexec_jump: bool) -> KexecFlags:
         """KEXEC_FLAGS of include/linux/kexec.h; `kexec_jump` says whether the kernel has CONFIG_KEXEC_JUMP."""
         jump = KexecFlags.PRESERVE_CONTEXT if kexec_jump else KexecFlags(0)
         return KexecFlags.ON_CRASH | jump | self.new_flags
 
-    @property
-    def control_code_order(self) -> int:
-        """get_order(KEXEC_CONTROL_PAGE_SIZE): the control code buffer is 2**order pages."""
-        return 1 if self.pgd_in_control_code else 0
-
 
 def _profiles() -> list[Profile]:
-    """Newest first: each takes back what its successor's release brought.
+    """Newest first: each takes back what its successor's release brought; what is the architecture's own is told there.
 
     6.12, 6.1 and 5.10 are maintained for years: their profiles are those of their last stable releases.
     """
     newest = Profile("linux-7.2", (6, 15))
-    linux_6_14 = replace(newest, name="linux-6.14", since=(6, 14), leaves_gdt=False)
-    linux_6_12 = replace(linux_6_14, name="linux-6.12", since=(6, 12), control_page_in_direct_map=False)
-    linux_6_11 = replace(linux_6_12, name="linux-6.11", since=(6, 11), pgd_in_control_code=True)
-    linux_6_10 = replace(linux_6_11, name="linux-6.10", since=(6, 10), gbpages_only_when_full=False)
+    linux_6_14 = replace(newest, name="linux-6.14", since=(6, 14))
+    linux_6_12 = replace(newest, name="linux-6.12", since=(6, 12))
+    linux_6_11 = replace(newest, name="linux-6.11", since=(6, 11))
+    linux_6_10 = replace(newest, name="linux-6.10", since=(6, 10))
     linux_6_8 = replace(linux_6_10, name="linux-6.8", since=(6, 8), new_flags=KexecFlags.UPDATE_ELFCOREHDR)
     linux_6_6 = replace(linux_6_8, name="linux-6.6", since=(6, 6), destination_end_inclusive=False)
     linux_6_5 = replace(linux_6_6, name="linux-6.5", since=(6, 5), new_flags=KexecFlags(0))
     linux_6_3 = replace(
         linux_6_5, name="linux-6.3", since=(6, 3), shrinks_low_reservation=False, rounds_crash_size_first=False
     )
-    linux_5_15 = replace(linux_6_3, name="linux-5.15", since=(5, 15), load_limits=False)
-    linux_6_1 = replace(
-        linux_5_15, name="linux-6.1", since=(6, 1), gbpages_only_when_full=True, rounds_crash_size_first=True
-    )
+    linux_6_0 = replace(linux_6_3, name="linux-6.0", since=(6, 0), load_limits=False)
+    linux_6_1 = replace(linux_6_0, name="linux-6.1", since=(6, 1), rounds_crash_size_first=True)
+    linux_5_15 = replace(linux_6_0, name="linux-5.15", since=(5, 15), kexec_file_size_max=_INT_MAX)
     linux_5_10 = replace(
         linux_5_15,
         name="linux-5.10",
@@ -91,7 +79,7 @@ def _profiles() -> list[Profile]:
     )
     return [
         *(newest, linux_6_14, linux_6_12, linux_6_11, linux_6_10, linux_6_8, linux_6_6, linux_6_5, linux_6_3),
-        *(linux_6_1, linux_5_15, linux_5_10),
+        *(linux_6_1, linux_6_0, linux_5_15, linux_5_10),
     ]
 
 

@@ -20,9 +20,16 @@ class KexecError(RefusedError):
     """
 
     def __init__(
-        self, rule: Rule, message: str, *, segment: int | None = None, addresses: tuple[int, ...] = (), number: int = 0
+        self,
+        rule: Rule,
+        message: str,
+        *,
+        segment: int | None = None,
+        addresses: tuple[int, ...] = (),
+        number: int = 0,
+        hint: str = "",
     ) -> None:
-        super().__init__(message, hint=rule.hint)
+        super().__init__(message, hint=hint or rule.hint)
         self.rule = rule
         self.errno: int = number or rule.errno
         self.segment = segment
@@ -51,11 +58,22 @@ class Rule:
     hint: str
 
     def refuse(
-        self, message: str, *, segment: int | None = None, addresses: tuple[int, ...] = (), number: int = 0
+        self,
+        message: str,
+        *,
+        segment: int | None = None,
+        addresses: tuple[int, ...] = (),
+        number: int = 0,
+        hint: str = "",
     ) -> KexecError:
-        """The error to raise where the rule is broken; `number` replaces the errno, for pluggable hooks."""
-        return KexecError(self, message, segment=segment, addresses=addresses, number=number)
+        """The error to raise where the rule is broken; `number` replaces the errno, and `hint` the rule's own."""
+        return KexecError(self, message, segment=segment, addresses=addresses, number=number, hint=hint)
 
+
+# What helps where a crash image does not fit its reservation.
+CRASH_ROOM = "reserve more for crash kernels by crashkernel= on the running kernel's command line, or load less"
+# And where a locked-down kernel should unload.
+UNLOAD_BY_FILE = "unload by kexec_file_load (kexec -s -u): lockdown forbids kexec_load whatever it is asked for"
 
 # whether the calls are there at all
 CONFIG_KEXEC = Rule(
@@ -120,7 +138,7 @@ CONTROL_PAGES = Rule(
     "control_pages",
     errno.ENOMEM,
     "kimage_alloc_control_pages",
-    "free some memory; for a crash image leave room in the reservation for page tables",
+    "free some memory",
 )
 SWAP_PAGE = Rule("swap_page", errno.ENOMEM, "kimage_alloc_init", "free some memory")
 
@@ -156,8 +174,8 @@ CRASH_RANGE = Rule(
 )
 
 # loading
-PAGE_TABLES = Rule("page_tables", errno.ENOMEM, "machine_kexec_prepare", "free some memory, or reserve more for crash")
-VMCOREINFO = Rule("vmcoreinfo", errno.ENOMEM, "kimage_crash_copy_vmcoreinfo", "reserve more memory by crashkernel=")
+PAGE_TABLES = Rule("page_tables", errno.ENOMEM, "machine_kexec_prepare", "free some memory")
+VMCOREINFO = Rule("vmcoreinfo", errno.ENOMEM, "kimage_crash_copy_vmcoreinfo", CRASH_ROOM)
 SOURCE_PAGES = Rule("source_pages", errno.ENOMEM, "kimage_load_segment", "free some memory, or use a smaller initrd")
 SOURCE_FAULT = Rule("source_buffer", errno.EFAULT, "kimage_load_segment", "buf must be readable for bufsz bytes")
 
@@ -174,3 +192,50 @@ CRASH_SIZE_TEXT = Rule(
 )
 SYSCTL_VALUE = Rule("sysctl_value", errno.EINVAL, "kexec_limit_handler", "limits only count down; disabled is only set")
 SYSCTL_NAME = Rule("sysctl_name", errno.ENOENT, "proc_sys", "this release has no such sysctl")
+
+# kexec_file_load, in the kernel's order
+FILE_FLAGS = Rule("file_flags", errno.EINVAL, "kexec_file_load", "leave out the flags that this release lacks")
+FILE_DESCRIPTOR = Rule(
+    "file_descriptor", errno.EBADF, "kernel_read_file_from_fd", "open the kernel and the initrd for reading"
+)
+FILE_REGULAR = Rule(
+    "file_regular", errno.EINVAL, "kernel_read_file", "give regular files: it reads no pipes, devices or folders"
+)
+FILE_WRITERS = Rule(
+    "file_writers",
+    errno.ETXTBSY,
+    "deny_write_access",
+    "wait until nobody has the file open for writing ('fuser -v FILE' tells who has), or copy it",
+)
+FILE_EMPTY = Rule("file_empty", errno.EINVAL, "kernel_read_file", "give a file that is not empty")
+FILE_SIZE = Rule(
+    "file_size",
+    errno.EFBIG,
+    "kernel_read_file",
+    "use a smaller file, or kexec_load (kexec -c), which has no such limit",
+)
+FILE_MEMORY = Rule("file_memory", errno.ENOMEM, "kernel_read_file", "use a smaller file, or a larger machine")
+IMAGE = Rule(
+    "image_probe",
+    errno.ENOEXEC,
+    "arch_kexec_kernel_image_probe",
+    "kexec_file_load takes a 64-bit bzImage only: give one, or use kexec_load (kexec -c)",
+)
+SIGNATURE = Rule(
+    "kernel_signature",
+    errno.EPERM,
+    "kimage_validate_signature",
+    "give a kernel signed by a key that the running kernel trusts (/proc/keys: .builtin_trusted_keys, .platform)",
+)
+COMMAND_LINE_END = Rule(
+    "command_line_end", errno.EINVAL, "kimage_file_prepare_segments", "the command line must end with a zero byte"
+)
+COMMAND_LINE = Rule(
+    "command_line_length", errno.EINVAL, "bzImage64_load", "make the command line shorter, or take a newer kernel"
+)
+TRUNCATED = Rule("image_truncated", errno.EINVAL, "bzImage64_load", "copy or download the kernel file again")
+HOLE = Rule("memory_hole", errno.EADDRNOTAVAIL, "kexec_locate_mem_hole", "use a smaller initrd, or a larger machine")
+
+CALL_RULES = (CONFIG_KEXEC, CONFIG_KEXEC_FILE)
+READ_RULES = (FILE_DESCRIPTOR, FILE_REGULAR, FILE_WRITERS, FILE_EMPTY, FILE_SIZE, FILE_MEMORY)
+FILE_RULES = (FILE_FLAGS, *READ_RULES, IMAGE, SIGNATURE, COMMAND_LINE_END, TRUNCATED, COMMAND_LINE, HOLE)

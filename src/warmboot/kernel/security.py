@@ -6,6 +6,10 @@ import errno
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from warmboot.memmap import Facts
 
 __all__ = ["Caller", "Ima", "Lockdown", "LockdownMode", "Security", "SecurityHook"]
 
@@ -58,10 +62,29 @@ class Ima:
 
 @dataclass(slots=True)
 class Security:
-    """All that stands between a capable caller and kexec_load."""
+    """All that stands between a capable caller and kexec_load.
+
+    `sig_enforce` is the variable of kernel/kexec_file.c: kexec_file_load refuses what is not signed.
+    """
 
     lockdown: Lockdown = field(default_factory=Lockdown)
     hooks: list[SecurityHook] = field(default_factory=list)
+    sig_enforce: bool = False
+
+    @classmethod
+    def of(cls, facts: Facts) -> Security:
+        """What the facts tell of it."""
+        lockdown = Lockdown(LockdownMode(facts.lockdown_mode))
+        config = facts.kernel_config
+        if config is None:
+            # Under lockdown it is not known whether signatures are forced besides.
+            return cls(lockdown, sig_enforce=bool(facts.signatures_required) and lockdown.mode is _NONE)
+        secure_boot = facts.secure_boot is True and config.get("CONFIG_KEXEC_SIG") == "y"
+        forced = config.get("CONFIG_KEXEC_SIG_FORCE") == "y"
+        forced |= secure_boot and config.get("CONFIG_IMA_ARCH_POLICY") == "y"  # arch_get_ima_policy
+        ima = config.get("CONFIG_IMA") == config.get("CONFIG_IMA_SECURE_AND_OR_TRUSTED_BOOT") == "y"
+        hooks: list[SecurityHook] = [Ima(secure_boot=True)] if secure_boot and ima else []
+        return cls(lockdown, hooks, forced)
 
     def kernel_load_data(self, caller: Caller) -> int:
         """The first hook's refusal as a positive errno, or 0."""

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 
+from warmboot.live.arch import this_machine
+from warmboot.uapi.numbers import KEXEC_FILE_NO_INITRAMFS, KEXEC_FILE_UNLOAD
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.live.buffers import Buffers
@@ -12,10 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveError", "kexec_file_load", "kexec_file_unload", "kexec_load", "kexec_unload", "reboot_kexec", "sync"]
 
-_KEXEC_LOAD, _KEXEC_FILE_LOAD, _REBOOT = 246, 320, 169  # arch/x86/entry/syscalls/syscall_64.tbl
 _LINUX_REBOOT_MAGIC1, _LINUX_REBOOT_MAGIC2, _LINUX_REBOOT_CMD_KEXEC = 0xFEE1DEAD, 672274793, 0x45584543
-_ARCH_X86_64 = 62 << 16  # KexecArch.X86_64; that module's enums would cost more than the call
-_FILE_UNLOAD, _FILE_NO_INITRAMFS = 0x1, 0x4  # KexecFileFlags
 
 _syscall = ctypes.CDLL(None, use_errno=True).syscall
 _syscall.restype = ctypes.c_long
@@ -46,31 +46,33 @@ def kexec_load(request: LoadRequest, buffers: Buffers | None = None) -> None:
         return
     words = (request.entry, len(request.segments), ctypes.c_char_p(buffers.table()), request.flags)
     addresses = buffers.addresses
-    buffers.while_letting_go(lambda: _call("kexec_load", _KEXEC_LOAD, *words, held=addresses))
+    buffers.while_letting_go(lambda: _call("kexec_load", this_machine().kexec_load, *words, held=addresses))
 
 
 def kexec_unload(flags: int = 0) -> None:
     """Unload the image, that for a crash where `flags` has KexecFlags.ON_CRASH. Raises LiveError."""
-    _call("kexec_load", _KEXEC_LOAD, 0, 0, None, flags | _ARCH_X86_64)
+    arch = this_machine()
+    _call("kexec_load", arch.kexec_load, 0, 0, None, flags | arch.kexec_arch)
 
 
 def kexec_file_load(kernel_fd: int, initrd_fd: int | None, command_line: bytes, flags: int) -> None:
     """Load the kernel and the initial RAM disk in open files; the line has no zero at its end. Raises LiveError."""
     if initrd_fd is None:
-        flags |= _FILE_NO_INITRAMFS
+        flags |= KEXEC_FILE_NO_INITRAMFS
     line = command_line + b"\0"
     initrd = -1 if initrd_fd is None else initrd_fd
-    _call("kexec_file_load", _KEXEC_FILE_LOAD, kernel_fd, initrd, len(line), ctypes.c_char_p(line), flags)
+    number = this_machine().kexec_file_load
+    _call("kexec_file_load", number, kernel_fd, initrd, len(line), ctypes.c_char_p(line), flags)
 
 
 def kexec_file_unload(flags: int = 0) -> None:
     """Unload the image, that for a crash where `flags` has KexecFileFlags.ON_CRASH. Raises LiveError."""
-    _call("kexec_file_load", _KEXEC_FILE_LOAD, -1, -1, 0, None, flags | _FILE_UNLOAD)
+    _call("kexec_file_load", this_machine().kexec_file_load, -1, -1, 0, None, flags | KEXEC_FILE_UNLOAD)
 
 
 def reboot_kexec() -> None:
     """Start the loaded kernel, at once: nothing is stopped or written to disks. Raises LiveError, or never returns."""
-    _call("reboot", _REBOOT, _LINUX_REBOOT_MAGIC1, _LINUX_REBOOT_MAGIC2, _LINUX_REBOOT_CMD_KEXEC, None)
+    _call("reboot", this_machine().reboot, _LINUX_REBOOT_MAGIC1, _LINUX_REBOOT_MAGIC2, _LINUX_REBOOT_CMD_KEXEC, None)
 
 
 def sync() -> None:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 
 from warmboot.errors import InputError
 from warmboot.live import iomem
-from warmboot.live.arch.x86_64.firmware import rsdp
-from warmboot.live.files import exists, folder, read, text, under
+from warmboot.live.arch import this_machine
+from warmboot.live.files import exists, folder, text, under
 from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type
 from warmboot.memmap.ranges import Range, subtract
+from warmboot.numbers import number
 
-__all__ = ["Computer", "firmware_memmap", "iomem_memmap", "la57", "memory_map", "on_xen", "read_computer"]
+__all__ = ["Computer", "firmware_memmap", "iomem_memmap", "memory_map", "on_xen", "read_computer"]
 
 _MEMMAP = "sys/firmware/memmap"
 _END_OF_INTERRUPT_TABLE = 0x400  # the real mode's, which a kernel may still call the firmware with
@@ -36,7 +37,7 @@ class Computer:
 
     @property
     def machine(self) -> str:
-        """The architecture, as `uname -m` names it."""
+        """This computer's architecture, as `uname -m` names it."""
         return os.uname().machine
 
     @property
@@ -49,10 +50,24 @@ class Computer:
 def read_computer(root: str = "/") -> Computer:
     """This computer; `root` is where proc/ and sys/ are found. Raises InputError where its memory cannot be read."""
     try:
-        crash = [Range(start, end) for start, end in iomem.crash_kernel(root) if end > 1]
-        return Computer(memory_map(root), crash, la57(root), rsdp(root))
+        return Computer(memory_map(root), _crash_kernel(root), _la57(root), this_machine().rsdp(root))
     except OSError as error:
         raise InputError(f"{error.filename}: cannot be read: {error.strerror}", hint=_HINT) from None
+
+
+def _crash_kernel(root: str) -> list[Range]:
+    """Nothing where nobody tells, as without /proc: the memory map may then be known all the same."""
+    try:
+        return [Range(start, end) for start, end in iomem.crash_kernel(root) if end > 1]
+    except OSError:
+        return []
+
+
+def _la57(root: str) -> bool:
+    try:
+        return this_machine().la57(root)
+    except OSError:
+        return False
 
 
 def memory_map(root: str = "/") -> list[E820Entry]:
@@ -60,9 +75,9 @@ def memory_map(root: str = "/") -> list[E820Entry]:
     added = b"add_efi_memmap" in (_optional(under(root, "proc/cmdline")) or b"")
     firmwares = not added and not on_xen(root) and exists(under(root, _MEMMAP))
     entries = (firmware_memmap(root) if firmwares else None) or iomem_memmap(root)
-    for number, each in enumerate(entries):
+    for index, each in enumerate(entries):
         if each.type is E820Type.RAM and each.range.start < _END_OF_INTERRUPT_TABLE < each.range.end:
-            entries[number] = E820Entry(Range(_END_OF_INTERRUPT_TABLE, each.range.end), each.type)
+            entries[index] = E820Entry(Range(_END_OF_INTERRUPT_TABLE, each.range.end), each.type)
             break
     if not any(each.type is E820Type.RAM for each in entries):
         raise InputError("/proc/iomem: no System RAM", hint="run it as root: others see no addresses")
@@ -75,12 +90,10 @@ def firmware_memmap(root: str = "/") -> list[E820Entry] | None:
     base = under(root, _MEMMAP)
     for name in folder(base):
         start, end, kind = (_optional(f"{base}/{name}/{each}") for each in ("start", "end", "type"))
-        try:
-            where = Range(int(start or b"", 0), int(end or b"", 0) + 1)
-        except ValueError:
+        first, last = (number((each or b"").decode("ascii", "replace").strip(), 0) for each in (start, end))
+        if first is None or last is None or last < first or kind is None:
             return None
-        if kind is None:
-            return None
+        where = Range(first, last + 1)
         # What has no name here is nobody's: reserved.
         entries.append(E820Entry(where, E820_NAMES.get(kind.strip().decode("ascii", "replace"), E820Type.RESERVED)))
     return _without_overlaps(sorted(entries, key=lambda each: each.range))
@@ -114,16 +127,6 @@ def _without_overlaps(entries: Iterable[E820Entry]) -> list[E820Entry]:
 def on_xen(root: str = "/") -> bool:
     """Whether Xen runs this computer and the kernel is its paravirtual guest, whose memory is not the machine's."""
     return exists(under(root, "proc/xen")) and text(under(root, "sys/hypervisor/guest_type")) == "PV"
-
-
-def la57(root: str = "/") -> bool:
-    """Whether the running kernel uses 5-level page tables: it hides the flag where it does not (Linux 4.17).
-
-    Only the first processor is looked at: the file takes long where there are hundreds. Raises OSError.
-    """
-    first, _, _ = read(under(root, "proc/cpuinfo"), until=b"\n\n").partition(b"\n\n")
-    flags = next((line for line in first.split(b"\n") if line.startswith(b"flags")), b"")
-    return b"la57" in flags.split()
 
 
 def _optional(path: str) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from warmboot.live.files import folder, number, text, under
 from warmboot.memmap.firmware import EFI_DESCRIPTOR_VERSION, Efi, EfiMemoryDescriptor
+from warmboot.numbers import number as bounded
 
 __all__ = ["read_efi", "systab"]
 
@@ -15,10 +16,9 @@ def systab(root: str = "/") -> dict[str, int]:
     found = {}
     for line in (text(under(root, "sys/firmware/efi/systab")) or "").split("\n"):
         name, _, address = line.partition("=")
-        try:
-            found[name] = int(address, 16)
-        except ValueError:
-            continue
+        value = bounded(address.strip(), 16)
+        if value is not None:
+            found[name] = value
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from warmboot.errors import InputError
-from warmboot.live.arch.x86_64.firmware import rsdp
+from warmboot.live.arch import this_machine
 from warmboot.live.kernel_config import read_kernel_config
 from warmboot.live.kexec_support import kexec_support
 from warmboot.live.secure_boot import has_efi, secure_boot
@@ -54,7 +54,7 @@ def read_facts(root: Path = Path("/")) -> Facts:
         ),
         la57="la57" in cpu_flags and "no5lvl" not in cmdline.split(),
         cpus=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
-        rsdp=rsdp(str(root)),
+        rsdp=this_machine().rsdp(str(root)),
         gbpages="pdpe1gb" in cpu_flags and "nogbpages" not in cmdline.split(),
         kexec_jump=config is not None and config["CONFIG_KEXEC_JUMP"] == "y",
         kexec_load_disabled=_optional(root / "proc/sys/kernel/kexec_load_disabled") == "1",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from warmboot.numbers import number as bounded
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,16 +42,12 @@ def text(path: str) -> str | None:
         return None
 
 
-def number(path: str) -> int | None:
-    """The number in a file, in C's notation, or None where there is none."""
-    found = text(path)
-    try:
-        return None if found is None else int(found, 0)
-    except ValueError:
-        try:
-            return int(found or "", 10)  # C takes a leading zero for octal, and sysfs never means that
-        except ValueError:
-            return None
+def number(path: str, *, least: int = 0, most: int = (1 << 64) - 1) -> int | None:
+    """The number in a file, in C's notation, or None where there is none, or none from `least` to `most`."""
+    found = text(path) or ""
+    value = bounded(found, 0, least=least, most=most)
+    # C takes a leading zero for octal, and sysfs never means that.
+    return bounded(found, least=least, most=most) if value is None else value
 
 
 def exists(path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from warmboot.live.files import read, under
+from warmboot.numbers import number
 
 __all__ = ["crash_kernel", "resources"]
 
@@ -16,11 +17,8 @@ def resources(root: str = "/") -> list[tuple[int, int, str]]:
     for line in read(under(root, "proc/iomem")).decode("utf-8", "replace").split("\n"):
         place, colon, name = line.partition(" : ")
         start, dash, end = place.partition("-")
-        try:
-            first, last = int(start, 16), int(end, 16)
-        except ValueError:
-            continue
-        if colon and dash and first <= last:
+        first, last = number(start.strip(), 16), number(end.strip(), 16)
+        if colon and dash and first is not None and last is not None and first <= last:
             found.append((first, last + 1, name))
     return found
 

@@ -5,9 +5,9 @@ Each answer is None where neither file can be read, as in a kernel without kexec
 
 from __future__ import annotations
 
-from warmboot.live.files import number, under
+from warmboot.live.files import number, text, under
 
-__all__ = ["crash_elfcorehdr_size", "crash_loaded", "crash_size", "loaded"]
+__all__ = ["crash_elfcorehdr_size", "crash_loaded", "crash_size", "is_locked_down", "loaded"]
 
 
 def loaded(root: str = "/") -> bool | None:
@@ -28,6 +28,12 @@ def crash_size(root: str = "/") -> int | None:
 def crash_elfcorehdr_size(root: str = "/") -> int | None:
     """Bytes that an elfcorehdr needs to grow with the machine; with CONFIG_CRASH_HOTPLUG only, since Linux 6.6."""
     return _first(root, "kexec/crash_elfcorehdr_size", "crash_elfcorehdr_size")
+
+
+def is_locked_down(root: str = "/") -> bool:
+    """Whether the kernel forbids what could change it while it runs, kexec_load among that (lockdown, Linux 5.4)."""
+    told = text(under(root, "sys/kernel/security/lockdown")) or ""
+    return "[" in told and "[none]" not in told
 
 
 def _first(root: str, *names: str) -> int | None:

@@ -3,109 +3,92 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 
 from warmboot.errors import WarmbootError
+from warmboot.loading.plain import plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.uapi import KexecFileRequest, LoadRequest
 
-__all__ = ["explain_load"]
+__all__ = ["Explanation", "explain_load"]
 
 _CAP_SYS_BOOT = 1 << 22
+_DMESG = "see the kernel's log: dmesg"
 
 
-def explain_load(error: OSError, request: LoadRequest | KexecFileRequest | None = None) -> list[str]:
-    """Lines for a person, without an end of line; at least two, the last of which begins with "try: " where
-    something helps.
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why, in sentences for a person, the errno first; and what would help."""
+
+    reasons: tuple[str, ...]
+    hint: str
+
+
+def explain_load(error: OSError, request: LoadRequest | KexecFileRequest | None = None) -> Explanation:
+    """Explain a call's refusal.
 
     `error` is what the call said: live.calls.LiveError, whose `call` names it. `request` is what was to be loaded;
     None for other calls. The model is asked with this computer's facts; it copies nothing.
     """
     number = error.errno or 0
-    lines = [f"{getattr(error, 'call', 'the call')} said {errno.errorcode.get(number, number)}"]
+    call = getattr(error, "call", "the call")
+    said = f"{call} said {errno.errorcode.get(number, number)}"
     if number == errno.EPERM and not _may_boot():
-        return [*lines, "the caller is not allowed to load or start kernels (CAP_SYS_BOOT)", "try: run it as root"]
-    if request is not None and number != errno.ENOSYS:
-        told = _ask_the_model(request, number)
-        if told:
-            return lines + told
-    return lines + _PLAIN.get(number, ["this errno is not one that kexec is known to give", "try: dmesg"])
+        return Explanation(
+            (said, "the caller is not allowed to load or start kernels (CAP_SYS_BOOT)"), "run it as root"
+        )
+    asked = request if request is not None else _unload(call)
+    told = _ask_the_model(asked, number) if asked is not None else None
+    reason, hint = told or plainly(number, error.strerror or "")
+    return Explanation((said, reason), hint or _DMESG)
+
+
+def _unload(call: str) -> LoadRequest | KexecFileRequest | None:
+    """What a call without a request was: it unloaded, or started what is loaded."""
+    from warmboot.uapi import KexecFileFlags, KexecFileRequest, LoadRequest  # noqa: PLC0415 - only a refusal needs it
+
+    if call == "kexec_load":
+        return LoadRequest(0, ())
+    if call == "kexec_file_load":
+        return KexecFileRequest(memoryview(b""), 0, b"", KexecFileFlags.UNLOAD)
+    return None
 
 
 def _may_boot() -> bool:
     """Whether this process has CAP_SYS_BOOT; yes, where nobody tells."""
     from warmboot.live.files import text  # noqa: PLC0415 - only a refusal needs it
+    from warmboot.numbers import number  # noqa: PLC0415
 
     for line in (text("/proc/self/status") or "").split("\n"):
         name, _, value = line.partition(":")
         if name == "CapEff":
-            return bool(int(value, 16) & _CAP_SYS_BOOT)
+            capabilities = number(value.strip(), 16)
+            return capabilities is None or bool(capabilities & _CAP_SYS_BOOT)
     return True
 
 
-def _ask_the_model(request: LoadRequest | KexecFileRequest, number: int) -> list[str]:
+def _ask_the_model(request: LoadRequest | KexecFileRequest, number: int) -> tuple[str, str] | None:
     """What the model says, if it refuses too, and with the same errno."""
-    # ENOSYS is explained without the model.
-    from warmboot.kernel import KexecError  # noqa: PLC0415
+    from warmboot.kernel import Kernel, KexecError, PhysicalMemory  # noqa: PLC0415 - only a refusal needs the model
     from warmboot.kernel.permit import permit  # noqa: PLC0415
     from warmboot.live.facts import read_facts  # noqa: PLC0415
-    from warmboot.machines.machine import Machine  # noqa: PLC0415
 
     try:
-        with Machine(read_facts()) as machine:
-            permit(machine.kernel, request)
-            if number == errno.EPERM and machine.kernel.security.lockdown.locked_down_kexec():
+        facts = read_facts()
+        with PhysicalMemory.of(facts) as memory:
+            kernel = Kernel(facts, memory)
+            permit(kernel, request)
+            if number == errno.EPERM and kernel.security.lockdown.locked_down_kexec():
                 # What the model cannot know: which keys the kernel trusts.
-                return ["the kernel is locked down, and trusts no key that the file is signed with", _SIGNED]
+                _, hint = plainly(errno.EKEYREJECTED, "")
+                return "the kernel is locked down, and trusts no key that the file is signed with", hint
     except KexecError as refusal:
         if refusal.errno != number:
-            return []
+            return None
         told = refusal.told(getattr(request, "segments", ()))
-        return [f"{told} (rule {refusal.rule.name}, {refusal.rule.source})", f"try: {refusal.hint}"]
+        return f"{told} (rule {refusal.rule.name}, {refusal.rule.source})", refusal.hint
     except WarmbootError:
-        return []
-    return []
-
-
-_NOT_ROOT = "try: run it as root (CAP_SYS_BOOT); see sysctl kernel.kexec_load_disabled, which stays 1 until a reboot"
-_SIGNED = (
-    "try: a kernel signed by a key that the running kernel trusts (/proc/keys: .builtin_trusted_keys, "
-    ".secondary_trusted_keys, .platform), loaded by -s"
-)
-_PLAIN = {
-    errno.EPERM: [
-        "not root, or loading is switched off (kernel.kexec_load_disabled, kernel.kexec_load_limit_*), or the kernel "
-        "is locked down, as with Secure Boot, and takes signed kernels by kexec_file_load only",
-        _NOT_ROOT,
-    ],
-    errno.EACCES: ["a security module or IMA forbids an image that it cannot appraise", _SIGNED],
-    errno.EBUSY: ["another load, unload or kexec is under way", "try: again, when it has ended"],
-    errno.ENOSYS: [
-        "the running kernel has no such call: it was built without CONFIG_KEXEC (or CONFIG_KEXEC_FILE)",
-        "try: another kernel; distributions' own have both",
-    ],
-    errno.ENOMEM: ["the kernel has not enough free memory for the image", "try: free memory, or a smaller initrd"],
-    errno.EADDRNOTAVAIL: [
-        "the image does not fit where it should go; a crash kernel must lie in its reservation",
-        "try: a smaller initrd, a larger machine; for a crash kernel a larger crashkernel=",
-    ],
-    errno.EINVAL: [
-        "the kernel does not take these flags or this image, or nothing is loaded",
-        "try: without options that are newer than the running kernel; see dmesg",
-    ],
-    errno.ENOEXEC: ["the kernel knows no image of this kind", "try: -c, which needs no help from the kernel"],
-    errno.EOPNOTSUPP: ["the kernel does not support this image or its signature", "try: -c"],
-    errno.ENOENT: ["something that the call needs is missing", "try: dmesg"],
-    errno.EFAULT: [
-        "a part of the image could not be read while it was copied",
-        "try: again; the file may have changed",
-    ],
-    errno.EKEYREJECTED: ["the kernel's signature is not one that the running kernel trusts", _SIGNED],
-    errno.ENOKEY: ["the key of the kernel's signature is not known to the running kernel", _SIGNED],
-    errno.ENODATA: ["the kernel file is not signed, and the running kernel wants that", _SIGNED],
-    errno.EBADMSG: ["the kernel's signature is damaged", _SIGNED],
-    errno.ENOPKG: ["the running kernel lacks what it takes to check the signature", _SIGNED],
-    errno.ELIBBAD: ["the file's signature part is damaged", _SIGNED],
-    errno.EMSGSIZE: ["the command line, or the signature, is too long", "try: a shorter one"],
-}
+        return None
+    return None

@@ -15,15 +15,16 @@ from warmboot.files.steady import changed_files
 from warmboot.images import BzImage, Image, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.images.unwrap import unwrapped
-from warmboot.kernel import Rule, choose
+from warmboot.kernel import Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
-from warmboot.kernel.permit import permit
+from warmboot.kernel.permit import assumed, not_made, permit
 from warmboot.kernel.security import Caller
-from warmboot.live.arch.x86_64.firmware import read_firmware
+from warmboot.live.arch import this_machine
 from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
+from warmboot.live.file_facts import file_facts
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
@@ -32,7 +33,7 @@ from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.crash import CrashDump
 from warmboot.placement.modules import read_module
 from warmboot.stages import Observer, Outcome, Result, Stages
-from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
+from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
 __all__ = ["LoadOptions", "load"]
 
@@ -113,7 +114,7 @@ class _Run:
                     initrds=self._initrds,
                     modules=[read_module(each) for each in self._options.modules],
                     command_line=self._line,
-                    firmware=read_firmware(),
+                    firmware=this_machine().read_firmware(),
                     crash=crash,
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
@@ -131,19 +132,24 @@ class _Run:
 
     def permit(self) -> None:
         passed: list[str] = []
-        choice = self._choice
+        choice, request = self._choice, self._request()
         with self._stages.stage("permit") as stage, Machine(self._facts, profile=choice.profile) as machine:
-            kernel = machine.kernel
 
-            def on_check(rule: Rule) -> None:
+            def on_passed(rule: Rule) -> None:
                 passed.append(rule.name)
                 self._observer.check(rule)
 
-            kernel.on_check = on_check
             try:
-                permit(kernel, self._request(), _caller())
+                permit(machine.kernel, request, _caller(), observer=Told(passed=on_passed))
             finally:
-                stage.figures = PermitFigures(choice.profile.name, tuple(passed), fit=choice.fit, why=choice.why)
+                stage.figures = PermitFigures(
+                    choice.profile.name,
+                    tuple(passed),
+                    fit=choice.fit,
+                    why=choice.why,
+                    assumed=assumed(self._facts, request),
+                    not_made=not_made(self._facts, request),
+                )
 
     def load(self) -> None:
         with self._stages.stage("load") as stage:
@@ -160,9 +166,7 @@ class _Run:
                 self._unload_what_has_changed()
             except LiveError as error:
                 told = explain_load(error, self._request())
-                hints = [each.removeprefix("try: ") for each in told if each.startswith("try: ")]
-                stage.outcome, stage.problem = Outcome.REFUSED, "; ".join(told[: len(told) - len(hints)])
-                stage.hint = hints[0] if hints else "see the kernel's log: dmesg"
+                stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, "; ".join(told.reasons), told.hint
 
     def _unload_what_has_changed(self) -> None:
         """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.
@@ -187,20 +191,33 @@ class _Run:
         if self._placement is not None:
             return self._placement.request
         line = os.fsencode(self._line) + b"\0"
-        size = Joined(self._initrds).readable
-        return KexecFileRequest(self._image.file, size, line, self._flags())
+        return KexecFileRequest(
+            self._image.file,
+            Joined(self._initrds).readable,
+            line,
+            self._flags(),
+            _facts_of(self._options.kernel) if self._kernel_as_it_is else None,
+            _facts_of(self._options.initrds[0]) if self._initrd_as_it_is else None,
+        )
+
+    @property
+    def _kernel_as_it_is(self) -> bool:
+        """Whether the kernel can read the file itself: it is not packed, and no part of another."""
+        return self._image is self._given and not self._given.wrapping
+
+    @property
+    def _initrd_as_it_is(self) -> bool:
+        return len(self._options.initrds) == len(self._initrds) == 1
 
     def _load_files(self) -> None:
         """The files themselves where the kernel can read them, copies in memory where they are packed or several."""
         opened: list[int] = []
         try:
-            whole = self._image is self._given and not self._given.wrapping
-            kernel = _opened(self._options.kernel) if whole else anonymous_file(self._image.file)
+            kernel = _opened(self._options.kernel) if self._kernel_as_it_is else anonymous_file(self._image.file)
             opened.append(kernel)
             initrd = None
             if self._initrds:
-                alone = len(self._options.initrds) == len(self._initrds) == 1
-                initrd = _opened(self._options.initrds[0]) if alone else self._joined()
+                initrd = _opened(self._options.initrds[0]) if self._initrd_as_it_is else self._joined()
                 opened.append(initrd)
             kexec_file_load(kernel, initrd, os.fsencode(self._line), self._flags())
         finally:
@@ -218,6 +235,15 @@ def _opened(path: Path) -> int:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from None
+
+
+def _facts_of(path: Path) -> FileFacts:
+    """What the kernel will see of a file."""
+    fd = _opened(path)
+    try:
+        return file_facts(fd)
+    finally:
+        os.close(fd)
 
 
 def _caller() -> Caller:

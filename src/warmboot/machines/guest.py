@@ -7,9 +7,8 @@ import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from warmboot.closing import Closing
 from warmboot.errors import InputError
 from warmboot.files.anonymous import anonymous_file
 from warmboot.machines.accel import Accel, choose, cpu_model
@@ -44,7 +43,7 @@ class GuestError(InputError):
         self.last_words = last_words
 
 
-class Guest:
+class Guest(Closing):
     """One run of `kernel` with the cpio archives `initrds` and `memory` bytes. A context manager.
 
     `options` are more of QEMU's, which inherits the files `fds`.
@@ -69,14 +68,6 @@ class Guest:
         except BaseException:
             self._held.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End QEMU, whatever it is doing."""

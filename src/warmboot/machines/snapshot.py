@@ -11,22 +11,22 @@ import socket
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from warmboot.closing import Closing
 from warmboot.files.anonymous import new_file
 from warmboot.machines.guest import Guest, GuestError
 from warmboot.machines.qmp import Monitor, MonitorError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 __all__ = ["Snapshot"]
 
 _MOST_WORDS = 100  # lines that an agent may say before it is ready
 
 
-class Snapshot:
+class Snapshot(Closing):
     """`kernel` with `initrds`, booted until its agent said `ready`; `words` are the lines before. A context manager.
 
     Raises GuestError where it does not come so far in `timeout` silent seconds.
@@ -47,12 +47,8 @@ class Snapshot:
             self._held.close()
             raise
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the guest that is copied."""
         self._held.close()
 
     @contextmanager

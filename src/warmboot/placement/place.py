@@ -31,11 +31,11 @@ def place(image: Image, host: Host, options: PlaceOptions | None = None) -> Plac
     return arch.place(Layout(host, replace(options, initrds=initrds, command_line=line), arch), kernel)
 
 
-def linux_command_line(image: Image, command_line: str, machine: str) -> tuple[str, int] | None:
-    """The command line that `place` gives a Linux on an architecture, and how many bytes it may have.
+def linux_command_line(image: Image, host: Host, command_line: str) -> tuple[str, int] | None:
+    """The command line that `place` gives a Linux on a machine, and how many bytes it may have.
 
     None for another kind of image.
     """
     kernel, _, line = unwrapped(image, (), lambda own: command_line or own or "")
-    size = of(machine).command_line_size(kernel)
+    size = of(host.machine).command_line_size(kernel)
     return None if size is None else (line, size)

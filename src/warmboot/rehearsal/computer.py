@@ -34,16 +34,16 @@ class Machines:
         self._profile = profile
         self._stack = stack
         self._board: Board | None = None
-        self.not_tried = RefusedError("--no-boot", hint="")
+        self.not_tried: RefusedError = RefusedError("--no-boot", hint="")
         self.qemu: QemuMachine | None = None
         self.firmware: Firmware | None = None  # what the new kernel is told of the computer's
-        self.released = 0.0
+        self.released: float = 0.0
         if options.boot and not options.panic:
             try:
                 self._board = of(options.facts.machine).board(options.facts, options.cpus, ram_that_fits())
             except RefusedError as error:
                 self.not_tried = error
-        self.machine = stack.enter_context(self.new())
+        self.machine: Machine = stack.enter_context(self.new())
 
     @property
     def to_boot(self) -> bool:

@@ -21,9 +21,9 @@ from warmboot.files.steady import check_unchanged
 from warmboot.images import Image, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.images.unwrap import image_files, unwrapped
-from warmboot.kernel import Kernel, KexecError, Rule, choose
+from warmboot.kernel import Kernel, KexecError, Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
-from warmboot.kernel.permit import permit
+from warmboot.kernel.permit import assumed, not_made, permit
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.memmap.firmware import Firmware
@@ -45,9 +45,8 @@ __all__ = ["rehearse"]
 _TWIN_LIMIT = 160 << 20
 # Bytes of digest that the processor in this process computes in about two seconds.
 _DIGEST_LIMIT = 96 << 20
-_ASSUMED = ("the caller is root", "no security module or IMA policy forbids it")
+_ASSUMED = "the caller is root"
 _PLACED_HERE = "the kernel would place the image by itself: here it lies where our own loader puts it"
-_NOT_MADE = ("whether the running kernel trusts the file's signature",)
 _SILENT = Silent()
 
 
@@ -133,23 +132,23 @@ class _Run:
         """Ask the model of the running kernel, on the machine as the facts have it."""
         passed: list[str] = []
 
-        def on_check(rule: Rule) -> None:
+        def on_passed(rule: Rule) -> None:
             passed.append(rule.name)
             self._observer.check(rule)
 
         with self._stages.stage("permit") as stage, Machine(self._options.facts, profile=self._profile) as machine:
             kernel, by_file = machine.kernel, self._call is Call.FILE
-            kernel.on_check = on_check
+            request = self._file_request() if by_file else self._placement.request
             try:
-                permit(kernel, self._file_request() if by_file else self._placement.request)
+                permit(kernel, request, observer=Told(passed=on_passed))
             finally:
                 stage.figures = PermitFigures(
                     kernel.profile.name,
                     tuple(passed),
                     fit=self._choice.fit,
                     why=self._choice.why,
-                    assumed=_ASSUMED,
-                    not_made=_NOT_MADE if by_file else (),
+                    assumed=(_ASSUMED, *assumed(self._options.facts, request)),
+                    not_made=not_made(self._options.facts, request),
                 )
 
     def load(self) -> None:
@@ -237,14 +236,13 @@ class _Run:
 
     def _load(self) -> None:
         kernel, request = self._machines.machine.kernel, self._placement.request
-        kernel.on_progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
-        kernel.kexec_load(request)
-        kernel.on_progress = None
+        progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
+        kernel.kexec_load(request, observer=Told(progress=progress))
 
     def _placed_on(self, host: Facts) -> tuple[str, str, Placement]:
         """The command line, what of it was added to see the boot, and the placement. Raises RefusedError."""
         line, added = self._line, ""
-        linux = linux_command_line(self._image, line, host.machine)
+        linux = linux_command_line(self._image, host, line)
         if self._machines.to_boot and linux is not None:
             line, added = seen_on_serial(*linux)
         placement = place(

@@ -1,19 +1,50 @@
-"""What user space and the kernel agree on: flags, architectures, structures, and one request."""
+"""What user space and the kernel agree on: flags, architectures, structures, and one request.
 
-from warmboot.uapi.kexec import (
-    COMPAT_SEGMENT,
-    KEXEC_ARCH_MASK,
-    KEXEC_SEGMENT_MAX,
-    PAGE_SHIFT,
-    PAGE_SIZE,
-    SEGMENT,
-    KexecArch,
-    KexecFileFlags,
-    KexecFlags,
-    page_align,
-)
-from warmboot.uapi.request import KexecFileRequest, LoadRequest, Segment, SegmentTable
-from warmboot.uapi.source import Joined, Readable, Source, Unreadable
+Each name is loaded when it is first used: who unloads an image needs nothing but numbers.
+"""
+
+from __future__ import annotations
+
+from warmboot.lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.uapi.kexec import (
+        COMPAT_SEGMENT,
+        KEXEC_ARCH_MASK,
+        KEXEC_SEGMENT_MAX,
+        PAGE_SHIFT,
+        PAGE_SIZE,
+        SEGMENT,
+        KexecArch,
+        KexecFileFlags,
+        KexecFlags,
+        page_align,
+    )
+    from warmboot.uapi.request import FileFacts, KexecFileRequest, LoadRequest, Segment, SegmentTable
+    from warmboot.uapi.source import Joined, Readable, Source, Unreadable
+
+_HOMES = {
+    "COMPAT_SEGMENT": "uapi.kexec",
+    "KEXEC_ARCH_MASK": "uapi.kexec",
+    "KEXEC_SEGMENT_MAX": "uapi.kexec",
+    "PAGE_SHIFT": "uapi.kexec",
+    "PAGE_SIZE": "uapi.kexec",
+    "SEGMENT": "uapi.kexec",
+    "Joined": "uapi.source",
+    "FileFacts": "uapi.request",
+    "KexecArch": "uapi.kexec",
+    "KexecFileFlags": "uapi.kexec",
+    "KexecFileRequest": "uapi.request",
+    "KexecFlags": "uapi.kexec",
+    "LoadRequest": "uapi.request",
+    "Readable": "uapi.source",
+    "Segment": "uapi.request",
+    "SegmentTable": "uapi.request",
+    "Source": "uapi.source",
+    "Unreadable": "uapi.source",
+    "page_align": "uapi.kexec",
+}
 
 __all__ = [
     "COMPAT_SEGMENT",
@@ -22,6 +53,7 @@ __all__ = [
     "PAGE_SHIFT",
     "PAGE_SIZE",
     "SEGMENT",
+    "FileFacts",
     "Joined",
     "KexecArch",
     "KexecFileFlags",
@@ -35,3 +67,5 @@ __all__ = [
     "Unreadable",
     "page_align",
 ]
+
+__getattr__, __dir__ = lazy(globals(), _HOMES)

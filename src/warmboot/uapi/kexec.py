@@ -5,6 +5,8 @@ from __future__ import annotations
 import struct
 from enum import IntEnum, IntFlag
 
+from warmboot.uapi import numbers
+
 __all__ = [
     "COMPAT_SEGMENT",
     "KEXEC_ARCH_MASK",
@@ -31,21 +33,21 @@ COMPAT_SEGMENT = struct.Struct("<IIII")  # struct compat_kexec_segment: the same
 class KexecFlags(IntFlag):
     """Flags of kexec_load in the low half; which are legal depends on the release (see kernel.profile)."""
 
-    ON_CRASH = 0x1
-    PRESERVE_CONTEXT = 0x2
-    UPDATE_ELFCOREHDR = 0x4  # since 6.6
-    CRASH_HOTPLUG_SUPPORT = 0x8  # since 6.10
+    ON_CRASH = numbers.KEXEC_ON_CRASH
+    PRESERVE_CONTEXT = numbers.KEXEC_PRESERVE_CONTEXT
+    UPDATE_ELFCOREHDR = numbers.KEXEC_UPDATE_ELFCOREHDR
+    CRASH_HOTPLUG_SUPPORT = numbers.KEXEC_CRASH_HOTPLUG_SUPPORT
 
 
 class KexecFileFlags(IntFlag):
     """Flags of kexec_file_load."""
 
-    UNLOAD = 0x1
-    ON_CRASH = 0x2
-    NO_INITRAMFS = 0x4
-    DEBUG = 0x8  # since 6.8
-    NO_CMA = 0x10  # since 6.17
-    FORCE_DTB = 0x20  # since 6.18
+    UNLOAD = numbers.KEXEC_FILE_UNLOAD
+    ON_CRASH = numbers.KEXEC_FILE_ON_CRASH
+    NO_INITRAMFS = numbers.KEXEC_FILE_NO_INITRAMFS
+    DEBUG = numbers.KEXEC_FILE_DEBUG
+    NO_CMA = numbers.KEXEC_FILE_NO_CMA
+    FORCE_DTB = numbers.KEXEC_FILE_FORCE_DTB
 
 
 class KexecArch(IntEnum):

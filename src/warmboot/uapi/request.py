@@ -9,7 +9,7 @@ from typing import NamedTuple
 from warmboot.uapi.kexec import KexecArch
 from warmboot.uapi.source import Source, Unreadable
 
-__all__ = ["KexecFileRequest", "LoadRequest", "Segment", "SegmentTable"]
+__all__ = ["FileFacts", "KexecFileRequest", "LoadRequest", "Segment", "SegmentTable"]
 
 _U32 = 0xFFFF_FFFF
 
@@ -69,11 +69,27 @@ class LoadRequest:
         return sum(segment.memsz for segment in self.segments)
 
 
+class FileFacts(NamedTuple):
+    """What the kernel looks at before it reads a file: its size in bytes, whether it is a regular one, whether the
+    descriptor is open for reading, and whether somebody has the file open for writing, None where that is not known.
+    """
+
+    size: int
+    regular: bool = True
+    readable: bool = True
+    writers: bool | None = None
+
+
 class KexecFileRequest(NamedTuple):
     """What kexec_file_load is given: the kernel file's bytes, the initrd's size in bytes, the command line with its
-    final zero, and KexecFileFlags."""
+    final zero, and KexecFileFlags.
+
+    `kernel_file` and `initrd_file` are the files themselves, where they are known.
+    """
 
     kernel: memoryview
     initrd_size: int
     command_line: bytes
     flags: int = 0
+    kernel_file: FileFacts | None = None
+    initrd_file: FileFacts | None = None

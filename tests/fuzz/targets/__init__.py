@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from fuzz.targets.debian import mirror
 from fuzz.targets.guests import boot, guest_answer, line_splitter, statement, trace, trace_file
-from fuzz.targets.images import decompress, images, kinds, placing
+from fuzz.targets.images import decompress, file_load, images, kinds, module, placing
 from fuzz.targets.machines import facts, iomem, live
 from fuzz.targets.words import command_line, crashkernel, numbers, options, sizes, visible_text
 
@@ -22,6 +22,7 @@ TARGETS: Mapping[str, Target] = {
     "crashkernel": crashkernel,
     "decompress": decompress,
     "facts": facts,
+    "file_load": file_load,
     "guest_answer": guest_answer,
     "images": images,
     "iomem": iomem,
@@ -29,6 +30,7 @@ TARGETS: Mapping[str, Target] = {
     "line_splitter": line_splitter,
     "live": live,
     "mirror": mirror,
+    "module": module,
     "numbers": numbers,
     "options": options,
     "placing": placing,

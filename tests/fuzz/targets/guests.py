@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from unittest.mock import patch
 
 from warmboot.errors import InputError, WarmbootError
 from warmboot.machines.console import ConsoleLine, LineSplitter
@@ -16,7 +17,9 @@ from warmboot.oracle.calls.replay import Player, agree
 from warmboot.oracle.calls.trace import format_row, read_header, read_operations, read_rows
 from warmboot.oracle.guest.agent import FACTS
 from warmboot.oracle.guest.told import FileTold, parse
-from warmboot.oracle.witness.statement import Statement, differences
+from warmboot.oracle.witness.arch import of
+from warmboot.oracle.witness.comparison import differences
+from warmboot.oracle.witness.statement import Statement
 from warmboot.rehearsal import boot_watch
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.visible import visible
@@ -25,9 +28,9 @@ __all__ = ["boot", "guest_answer", "line_splitter", "statement", "trace", "trace
 
 _LONGEST = 100
 _MOST_CALLS = 8
+_RULES = of("x86_64").report
 _PLAYED_ON = Facts.of_pc(256 << 20, crashkernel=32 << 20)
-for _name in ("_SETTLE", "_LINGER", "_LAST_WORDS"):
-    setattr(boot_watch, _name, 0.0)
+_AT_ONCE = dict.fromkeys(("_SETTLE", "_LINGER", "_LAST_WORDS"), 0.0)  # seconds: nothing is waited for
 
 
 @contextmanager
@@ -77,7 +80,8 @@ def boot(data: bytes) -> None:
     """A whole boot on the console; the first byte says how the machine ends."""
     shown: list[str] = []
     watch = BootWatch(_Console(data), until="login:" if data[:1] == b"r" else None, initrd=len(data) % 2 == 0)
-    watch.run(0.0 if data[:1] == b"t" else 10.0, shown.append)
+    with patch.multiple(boot_watch, **_AT_ONCE):
+        watch.run(0.0 if data[:1] == b"t" else 10.0, shown.append)
     figures = watch.figures("machine", 1.0)
     said = [*shown, watch.problem, watch.hint, watch.reached, *figures.last_lines]
     said += [each for each in (figures.release, figures.init, figures.first_words) if each is not None]
@@ -101,8 +105,8 @@ def guest_answer(data: bytes) -> None:
 def statement(data: bytes) -> None:
     """A witness's report, compared with itself."""
     with _refusing():
-        found = Statement.parse(data.decode("utf-8", "replace"))
-        differences(found, found, crash=True, expected=found.digests)
+        found = Statement.parse(data.decode("utf-8", "replace"), _RULES)
+        differences(found, found, _RULES, crash=True, expected=found.digests)
 
 
 def trace(data: bytes) -> None:
@@ -132,7 +136,7 @@ def trace_file(data: bytes) -> None:
     try:
         os.write(file, data)
         with suppress(WarmbootError):
-            for line in read_lines(f"/proc/self/fd/{file}", most_bytes=1 << 20):
+            for line in read_lines(f"/proc/self/fd/{file}", most_bytes=1 << 17):
                 line.encode()
     finally:
         os.close(file)

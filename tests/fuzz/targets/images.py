@@ -8,15 +8,18 @@ from dataclasses import asdict
 from warmboot.errors import WarmbootError
 from warmboot.images import Image, decompressed, identify_bytes, kind_names
 from warmboot.images.figures import image_figures
-from warmboot.kernel import KexecError
+from warmboot.kernel import Caller, KexecError
+from warmboot.kernel.kexec_file import kexec_file_load_check
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.placement import Module, PlaceOptions, place
+from warmboot.placement.modules import read_module
 from warmboot.report.text.figures import figures_lines
+from warmboot.uapi import KexecFileRequest
 
-__all__ = ["decompress", "images", "kinds", "placing"]
+__all__ = ["decompress", "file_load", "images", "kinds", "module", "placing"]
 
-_MOST = 8 << 20  # bytes that a small file may unpack to here
+_MOST = 1 << 20  # bytes that a small file may unpack to here
 _FACTS = Facts.of_pc(256 << 20, crashkernel=32 << 20)
 _SEED = bytes(32)
 
@@ -71,3 +74,22 @@ def placing(data: bytes) -> None:
         if how & 0x80:
             with Machine(_FACTS) as machine, suppress(KexecError):
                 machine.kernel.kexec_load(placement.request)
+
+
+def module(data: bytes) -> None:
+    """A multiboot module, which is unpacked where it is one packed stream and passed as it is where it is not."""
+    with suppress(WarmbootError):
+        found = read_module("module a b", lambda path: memoryview(data))
+        assert found.data.nbytes or not data
+
+
+def file_load(data: bytes) -> None:
+    """An image that kexec_file_load is asked about: the checks of the running kernel, signatures among them."""
+    if len(data) < 2:
+        return
+    how, flags = data[0], data[1] & 0x3F
+    line = data[2 : 2 + how] if how & 2 else b"quiet\0"
+    request = KexecFileRequest(memoryview(data)[2:], how << 20 if how & 1 else 0, line, flags)
+    with Machine(_FACTS) as machine, suppress(KexecError):
+        machine.kernel.security.sig_enforce = bool(how & 4)
+        kexec_file_load_check(machine.kernel, request, Caller())

@@ -9,7 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from warmboot.errors import WarmbootError
-from warmboot.kernel import Kernel
+from warmboot.kernel import Kernel, PhysicalMemory
 from warmboot.live import status
 from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.arch.x86_64.screen import frame_buffer, screen_info
@@ -18,7 +18,6 @@ from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
 from warmboot.memmap import Facts, Range, e820_of_iomem, parse_iomem
-from warmboot.oracle.calls.replay import memory_of
 from warmboot.placement.host import Host
 
 __all__ = ["facts", "iomem", "live"]
@@ -54,7 +53,7 @@ def facts(data: bytes) -> None:
         found.reserve(Range(1 << 20, 2 << 20))
         _ = found.crash_kernel, found.kernel_image, found.allocatable, found.release_number
         if found.system_ram[-1].end <= _SMALL:
-            with memory_of(found) as memory:
+            with PhysicalMemory.of(found) as memory:
                 Kernel(found, memory)
 
 

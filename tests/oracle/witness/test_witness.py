@@ -22,8 +22,9 @@ from warmboot.errors import ExitStatus, InputError, RefusedError
 from warmboot.machines.guest import GuestError
 from warmboot.memmap import Facts, Range
 from warmboot.oracle.witness.arch import of
-from warmboot.oracle.witness.layouts import PATTERN_SIZE, Layout, generate
-from warmboot.oracle.witness.statement import REGISTERS, Mapped, Statement, StatementError, differences
+from warmboot.oracle.witness.comparison import differences
+from warmboot.oracle.witness.layouts import PATTERN_SIZE, WitnessLayout, generate
+from warmboot.oracle.witness.statement import Mapped, Statement, StatementError
 from warmboot.oracle.witness.witness import Witness, ask_model
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE
 
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.needs_qemu
 
 SERIES = "6.12"
 FACTS = facts_of(512 * MIB, crashkernel=64 * MIB)
+RULES = of(FACTS.machine).report
 LARGE = facts_of(5120 * MIB, crashkernel=64 * MIB)
 
 
@@ -79,7 +81,7 @@ def test_a_disagreement_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     found, counts = map(json.loads, capsys.readouterr().out.splitlines())
     assert found["layout"]["seed"] == 7
     assert {"what": "gdt_limit", "linux": "0x0", "model": "0x1f"} in found["differences"]
-    assert counts == {"layouts": 1, "agree": 0, "disagree": 1}
+    assert {"layouts": 1, "agree": 0, "disagree": 1}.items() <= counts.items()
 
 
 @pytest.mark.usefixtures("asks_the_booted")
@@ -125,7 +127,7 @@ def test_bad_input(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the report
 
 
-def expected(layout: Layout) -> list[tuple[int, int, str]]:
+def expected(layout: WitnessLayout) -> list[tuple[int, int, str]]:
     """The digests as a report has them."""
     return [
         (start, start + size, digest) for (start, size), digest in zip(layout.regions, layout.digests(), strict=True)
@@ -133,7 +135,7 @@ def expected(layout: Layout) -> list[tuple[int, int, str]]:
 
 
 @cache
-def statement(*, crash: bool = False) -> tuple[Layout, Statement]:
+def statement(*, crash: bool = False) -> tuple[WitnessLayout, Statement]:
     """What the model's witness says of one layout."""
     layout = generate(FACTS, 3, 4, crash=crash)
     return layout, ask_model(FACTS, layout)
@@ -157,9 +159,9 @@ def told(report: Statement) -> str:
 @pytest.mark.parametrize("crash", [False, True])
 def test_a_report_agrees_with_itself_and_is_read_back(crash: bool) -> None:
     layout, report = statement(crash=crash)
-    assert differences(report, report, crash=crash, expected=expected(layout)) == []
-    assert Statement.parse(f"panic\r\n\n{told(report)}what follows") == report
-    assert Statement.parse(told(report).replace("\n", "\r\n")) == report
+    assert differences(report, report, RULES, crash=crash, expected=expected(layout)) == []
+    assert Statement.parse(f"panic\r\n\n{told(report)}what follows", RULES) == report
+    assert Statement.parse(told(report).replace("\n", "\r\n"), RULES) == report
 
 
 def flipped(report: Statement, name: str, bit: int) -> Statement:
@@ -170,12 +172,12 @@ UNSEEN = {"rflags": 0x8D5, "efer": ~0xD01, "idt_limit": ~0}
 CHANCE = ("cr3", "rsp")
 
 
-@given(st.sampled_from(REGISTERS), st.integers(0, 63), st.booleans(), st.booleans())
+@given(st.sampled_from(RULES.registers), st.integers(0, 63), st.booleans(), st.booleans())
 def test_a_flipped_bit_of_a_register_is_found(name: str, bit: int, linux_lies: bool, crash: bool) -> None:
     layout, report = statement(crash=crash)
     lie = flipped(report, name, bit)
     pair = (lie, report) if linux_lies else (report, lie)
-    found = {each.what for each in differences(*pair, crash=crash, expected=expected(layout))}
+    found = {each.what for each in differences(*pair, RULES, crash=crash, expected=expected(layout))}
     if name in CHANCE and not crash:
         assert (name in found) == (bit < 12)
     elif UNSEEN.get(name, 0) >> bit & 1:
@@ -187,7 +189,8 @@ def test_a_flipped_bit_of_a_register_is_found(name: str, bit: int, linux_lies: b
 def test_interrupts_that_are_on_are_found() -> None:
     layout, report = statement()
     assert [
-        each.what for each in differences(flipped(report, "rflags", 9), report, crash=False, expected=expected(layout))
+        each.what
+        for each in differences(flipped(report, "rflags", 9), report, RULES, crash=False, expected=expected(layout))
     ] == ["rflags"]
 
 
@@ -200,7 +203,7 @@ def test_a_flipped_bit_of_memory_is_found(number: int, bit: int, both: bool) -> 
     start, end, digest = digests[number]
     digests[number] = (start, end, f"{int(digest, 16) ^ 1 << bit:064x}")
     lie = replace(report, digests=tuple(digests))
-    (found,) = differences(lie, lie if both else report, crash=False, expected=expected(layout))
+    (found,) = differences(lie, lie if both else report, RULES, crash=False, expected=expected(layout))
     assert digest in found.what
 
 
@@ -224,14 +227,14 @@ def test_other_lies_are_found(what: str, linux_lies: bool) -> None:
     layout, report = statement()
     lie = LIES[what](report)
     pair = (lie, report) if linux_lies else (report, lie)
-    assert any(what in each.what for each in differences(*pair, crash=False, expected=expected(layout)))
+    assert any(what in each.what for each in differences(*pair, RULES, crash=False, expected=expected(layout)))
 
 
 def test_rights_count() -> None:
     layout, report = statement()
     first, *rest = report.mapping
     lie = replace(report, mapping=(replace(first, rights=first.rights ^ 8), *rest))
-    assert differences(lie, report, crash=False, expected=expected(layout))
+    assert differences(lie, report, RULES, crash=False, expected=expected(layout))
 
 
 @given(st.data())
@@ -239,7 +242,7 @@ def test_a_report_that_breaks_off_is_none(data: st.DataObject) -> None:
     text = told(statement()[1])
     cut = data.draw(st.integers(0, text.rindex("witness: end") + len("witness: end") - 1))
     with pytest.raises(StatementError):
-        Statement.parse(text[:cut])
+        Statement.parse(text[:cut], RULES)
 
 
 @given(st.data())
@@ -250,13 +253,13 @@ def test_a_damaged_report_is_none_or_another(data: st.DataObject) -> None:
     at = data.draw(st.integers(begin, text.rindex("witness: end") - 1))
     character = data.draw(st.characters(min_codepoint=32, max_codepoint=126).filter(lambda each: each != text[at]))
     with suppress(StatementError):
-        assert Statement.parse(text[:at] + character + text[at + 1 :]) != report
+        assert Statement.parse(text[:at] + character + text[at + 1 :], RULES) != report
 
 
 @given(st.text())
 def test_any_text_is_a_report_or_an_error(text: str) -> None:
     with pytest.raises(StatementError):
-        Statement.parse(text)
+        Statement.parse(text, RULES)
 
 
 # ---------------------------------------------------------------- the layouts

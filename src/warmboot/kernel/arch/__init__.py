@@ -1,1 +1,26 @@
-"""Hooks of the architectures: machine_kexec_prepare, machine_kexec_post_load, machine_kexec."""
+"""What depends on the architecture, one folder each, named as `uname -m` does."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from warmboot.errors import InputError
+from warmboot.kernel.arch.interface import FileLoader, KernelArch, MachineKexec, Part
+
+# A processor's state at a hand-over. With a second architecture this becomes what theirs have in common.
+from warmboot.kernel.arch.x86_64.cpu import CpuState
+from warmboot.visible import visible
+
+__all__ = ["CpuState", "FileLoader", "KernelArch", "MachineKexec", "Part", "of"]
+
+
+def of(machine: str) -> KernelArch:
+    """The kernel's part for that architecture, as `uname -m` names it. Raises InputError where there is none."""
+    known = sorted(each.parent.name for each in Path(__file__).parent.glob("*/__init__.py"))
+    if machine not in known:
+        raise InputError(
+            f"'{visible(machine, most=40)}': no such architecture", hint=f"these are known: {', '.join(known)}"
+        )
+    arch: KernelArch = import_module(f"{__name__}.{machine}").ARCH
+    return arch

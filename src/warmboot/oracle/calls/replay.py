@@ -5,12 +5,11 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from warmboot.closing import Closing
 from warmboot.kernel import Caller, Kernel, KexecError, PhysicalMemory, Profile
 from warmboot.kernel.kexec import compat_kexec_load, kexec_load
-from warmboot.memmap import Facts, Range
+from warmboot.memmap import Facts
 from warmboot.oracle.calls.trace import (
     MAPPED_LIMIT,
     Answer,
@@ -24,19 +23,16 @@ from warmboot.oracle.calls.trace import (
 )
 from warmboot.uapi import (
     COMPAT_SEGMENT,
-    PAGE_SIZE,
     SEGMENT,
     Readable,
     Segment,
     SegmentTable,
     Source,
     Unreadable,
-    page_align,
 )
 
-__all__ = ["Disagreement", "Player", "memory_of", "replay"]
+__all__ = ["Disagreement", "Player", "replay"]
 
-_4G = 1 << 32
 _ROOT = Caller()
 _NOBODY = Caller(cap_sys_boot=False)
 _EDGE_REST = 8  # bytes of a table at the edge that cannot be read
@@ -51,14 +47,14 @@ class Disagreement:
     error: KexecError | None
 
 
-class Player:
+class Player(Closing):
     """The model of the machine that `facts` describe, playing operations one after another. A context manager.
 
     `sources` are what lies behind each kind of buffer.
     """
 
     def __init__(self, facts: Facts, profile: Profile | None = None) -> None:
-        self._memory = memory_of(facts)
+        self._memory = PhysicalMemory.of(facts)
         self._zeros = mmap.mmap(-1, MAPPED_LIMIT, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.sources: dict[Buffer, Source] = {
             Buffer("mapped"): Readable.of(memoryview(self._zeros)),
@@ -71,12 +67,8 @@ class Player:
             raise
         self.error: KexecError | None = None  # why the model refused the last operation
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Give the memory back to this computer."""
         self._memory.close()
 
     def play(self, operation: Operation) -> Answer:
@@ -134,13 +126,6 @@ class Player:
         if source is None:
             source = self.sources[buf] = Readable.of(memoryview(self._zeros)[: buf.size])
         return Segment(source, bufsz, mem, memsz)
-
-
-def memory_of(facts: Facts) -> PhysicalMemory:
-    """Empty memory as that machine has it. A context manager."""
-    low = max((each.end for each in facts.system_ram if each.start < _4G), default=PAGE_SIZE)
-    high = max((each.end for each in facts.system_ram if each.start >= _4G), default=_4G)
-    return PhysicalMemory([Range(0, page_align(low)), Range(_4G, page_align(high))])
 
 
 def replay(player: Player, rows: Iterable[Row]) -> Iterator[Disagreement | None]:

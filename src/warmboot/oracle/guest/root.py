@@ -76,7 +76,7 @@ def witness_layer(payload: bytes, pattern: bytes) -> bytes:
     return gzip.compress(cpio.archive(entries), 1, mtime=0)
 
 
-def _init(agent: str) -> cpio.Entry:
+def _init(agent: str) -> cpio.CpioEntry:
     return cpio.file("init", _INIT + _source(agent), 0o755)
 
 
@@ -90,7 +90,7 @@ def operations_layer(lines: Iterable[str]) -> bytes:
     return gzip.compress(cpio.archive([cpio.file("operations", content)]), 1, mtime=0)
 
 
-def _picked(debs: Iterable[Path], folder: Path) -> list[cpio.Entry]:
+def _picked(debs: Iterable[Path], folder: Path) -> list[cpio.CpioEntry]:
     """What the agent needs of the packages: unpacking all of it would cost each guest two seconds."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
@@ -120,5 +120,5 @@ def _compiled(modules: Iterable[Path], folder: Path) -> list[Path]:
     return [Path(path) for path in compiled if path is not None]
 
 
-def _compressed(entries: Iterable[cpio.Entry]) -> bytes:
+def _compressed(entries: Iterable[cpio.CpioEntry]) -> bytes:
     return gzip.compress(cpio.archive(entries), 9, mtime=0)

@@ -21,7 +21,7 @@ from warmboot.uapi import (
     Segment,
 )
 
-__all__ = ["PATTERN_SIZE", "Layout", "Piece", "generate", "pattern"]
+__all__ = ["PATTERN_SIZE", "Piece", "WitnessLayout", "generate", "pattern"]
 
 PATTERN_SIZE = 4 << 20  # bytes
 _MIB = 1 << 20
@@ -51,7 +51,7 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class WitnessLayout:
     """An image: number `number` of `seed`; the witness is one of its segments."""
 
     seed: int
@@ -118,8 +118,8 @@ class Layout:
         return arch.code[: arch.table] + self.table + arch.code[arch.table + len(self.table) :]
 
 
-def generate(facts: Facts, seed: int, number: int, *, crash: bool = False) -> Layout:
-    """Layout `number` of `seed` for that machine, whose crash reservation takes it if `crash`.
+def generate(facts: Facts, seed: int, number: int, *, crash: bool = False) -> WitnessLayout:
+    """WitnessLayout `number` of `seed` for that machine, whose crash reservation takes it if `crash`.
 
     Raises InputError where there is none.
     """
@@ -144,7 +144,7 @@ def generate(facts: Facts, seed: int, number: int, *, crash: bool = False) -> La
         bufsz = min(_filled(random, memsz), PATTERN_SIZE)
         pieces.append(Piece(random.randrange(PATTERN_SIZE - bufsz + 1), bufsz, mem, memsz))
     random.shuffle(pieces)
-    return Layout(seed, number, crash, tuple(pieces), facts.machine)
+    return WitnessLayout(seed, number, crash, tuple(pieces), facts.machine)
 
 
 def _filled(random: Random, memsz: int) -> int:

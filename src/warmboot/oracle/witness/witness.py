@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from warmboot.closing import Closing
 from warmboot.errors import RefusedError
-from warmboot.kernel import CpuState, Kernel, Policy, Profile
+from warmboot.kernel import CpuState, Kernel, PhysicalMemory, Policy, Profile
 from warmboot.machines.arch import DEFAULT
 from warmboot.machines.guest import GuestError
 from warmboot.machines.snapshot import Snapshot
 from warmboot.machines.unicorn import execute
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.recorder import facts_told
-from warmboot.oracle.calls.replay import memory_of
 from warmboot.oracle.guest.root import root_layer, witness_layer
 from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch import of
-from warmboot.oracle.witness.layouts import Layout, pattern
-from warmboot.oracle.witness.statement import Difference, Statement, StatementError, differences
+from warmboot.oracle.witness.comparison import Difference, differences
+from warmboot.oracle.witness.layouts import WitnessLayout, pattern
+from warmboot.oracle.witness.statement import Statement, StatementError
 from warmboot.visible import visible
 
 __all__ = ["Verdict", "Witness", "ask_model"]
@@ -38,13 +37,13 @@ _POLICIES = tuple(Policy)
 class Verdict:
     """A layout, what both kernels' witnesses said, or why they did not, and in what they differ."""
 
-    layout: Layout
+    layout: WitnessLayout
     linux: Statement | str
     model: Statement | str
     differences: tuple[Difference, ...]
 
 
-class Witness:
+class Witness(Closing):
     """One machine under one kernel, booted once; `ask` as often as wanted. A context manager.
 
     Raises GuestError where the kernel does not boot.
@@ -57,15 +56,11 @@ class Witness:
             self.facts: Facts = _facts(kernel, self._snapshot.words)
             self._held = held.pop_all()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End everything that was started."""
         self._held.close()
 
-    def ask(self, layout: Layout, profile: Profile | None = None) -> Verdict:
+    def ask(self, layout: WitnessLayout, profile: Profile | None = None) -> Verdict:
         """Both, the model under `profile` if given, and compare.
 
         A kernel that refuses, or does not come to the end of a report, is a difference.
@@ -77,14 +72,14 @@ class Witness:
                 (start, start + size, digest)
                 for (start, size), digest in zip(layout.regions, layout.digests(), strict=True)
             ]
-            found = differences(linux, model, crash=layout.crash, expected=expected)
+            found = differences(linux, model, of(layout.machine).report, crash=layout.crash, expected=expected)
         else:
             found = [
                 Difference("the image", *(each if isinstance(each, str) else "reports" for each in (linux, model)))
             ]
         return Verdict(layout, linux, model, tuple(found))
 
-    def _linux(self, layout: Layout) -> Statement | str:
+    def _linux(self, layout: WitnessLayout) -> Statement | str:
         with self._snapshot.copy() as guest:
             guest.send(layout.agent_line())
             answer = next(guest.lines(_TIMEOUT), "the guest ended")
@@ -96,19 +91,21 @@ class Witness:
                 if line == "witness: end" or len(said) == _MOST_LINES:
                     break
         try:
-            return Statement.parse("\n".join(said))
+            return Statement.parse("\n".join(said), of(layout.machine).report)
         except StatementError as error:
             return f"{error}; the console's last lines: {[visible(each, most=80) for each in said[-3:]]}"
 
 
-def _model(facts: Facts, layout: Layout, profile: Profile | None) -> Statement | str:
+def _model(facts: Facts, layout: WitnessLayout, profile: Profile | None) -> Statement | str:
     try:
         return ask_model(facts, layout, profile)
     except RefusedError as error:  # as KexecError is, and what the emulator raises where the image faults
         return str(error)
 
 
-def ask_model(facts: Facts, layout: Layout, profile: Profile | None = None, *, timeout: float = _TIMEOUT) -> Statement:
+def ask_model(
+    facts: Facts, layout: WitnessLayout, profile: Profile | None = None, *, timeout: float = _TIMEOUT
+) -> Statement:
     """What the witness finds under the model of that machine; its page allocator is another for each layout.
 
     Raises KexecError where the model refuses, RefusedError where the image faults or does not halt, StatementError.
@@ -120,13 +117,13 @@ def ask_model(facts: Facts, layout: Layout, profile: Profile | None = None, *, t
             raise RefusedError(f"the image has not halted for {timeout:g} s", hint="look at its segments")
 
     policy = _POLICIES[layout.number % len(_POLICIES)]
-    with memory_of(facts) as memory:
+    with PhysicalMemory.of(facts) as memory:
         kernel = Kernel(facts, memory, profile=profile, policy=policy, seed=layout.number)
         kernel.kexec_load(layout.request())
         state = kernel.crash_kexec() if layout.crash else kernel.reboot()
         assert state is not None
         said = execute(memory, state, progress=look).serial
-    return Statement.parse(said.decode("ascii", "replace"))
+    return Statement.parse(said.decode("ascii", "replace"), of(layout.machine).report)
 
 
 def _facts(kernel: Path, words: Sequence[str]) -> Facts:

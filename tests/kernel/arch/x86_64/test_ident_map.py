@@ -11,6 +11,7 @@ import pytest
 from support.kernels import CRASH, MIB, crash_request, facts_of, kernel_of, new_kernel, request, segment, translate
 from warmboot.kernel import Kernel, Policy
 from warmboot.kernel.arch.x86_64.machine_kexec import PAGE_OFFSET, PAGE_OFFSET_LA57, RELOCATE_KERNEL
+from warmboot.kernel.arch.x86_64.profile import x86_profile
 from warmboot.memmap import Range
 from warmboot.uapi import PAGE_SIZE
 
@@ -75,7 +76,7 @@ def test_ram_and_segments_are_mapped_onto_themselves(release: str, la57: bool, g
         else:
             assert sizes == ({LARGE} if memory == 64 * MIB else {LARGE, GIB})
         # The relocation code runs where it was until it has left for its physical address.
-        code = tables.image.control_code_page + int(kernel.profile.pgd_in_control_code)
+        code = tables.image.control_code_page + int(x86_profile(kernel.profile).pgd_in_control_code)
         direct = (PAGE_OFFSET_LA57 if la57 else PAGE_OFFSET) + code * PAGE_SIZE
         here, elsewhere = (direct, RELOCATE_KERNEL) if release == "7.2.0" else (RELOCATE_KERNEL, direct)
         assert tables.page(here) == (code * PAGE_SIZE, PAGE_SIZE)

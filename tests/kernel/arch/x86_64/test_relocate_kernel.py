@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from warmboot.kernel import PROFILES, Policy, Profile
+from warmboot.kernel.arch.x86_64.profile import x86_profile
 from warmboot.kernel.arch.x86_64.relocate_kernel import RELOCATE_RETURNED, RELOCATE_STACK, relocate_kernel
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
@@ -32,7 +33,7 @@ def code_page(machine: Machine) -> int:
     """Physical address of the page that the relocation code runs in."""
     image = machine.kernel.kexec_image
     assert image is not None
-    return (image.control_code_page + int(machine.kernel.profile.pgd_in_control_code)) << PAGE_SHIFT
+    return (image.control_code_page + int(x86_profile(machine.kernel.profile).pgd_in_control_code)) << PAGE_SHIFT
 
 
 def test_it_leaves_room_for_its_stack_and_the_old_one() -> None:

@@ -1,1 +1,23 @@
 """x86_64."""
+
+from __future__ import annotations
+
+from warmboot.kernel.arch.interface import KernelArch
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.kernel.arch.interface import MachineKexec
+    from warmboot.kernel.profile import Profile
+    from warmboot.memmap import Facts
+
+__all__ = ["ARCH"]
+
+
+class _X86:
+    def machine_kexec(self, facts: Facts, profile: Profile) -> MachineKexec:
+        from warmboot.kernel.arch.x86_64.machine_kexec import X86MachineKexec  # noqa: PLC0415 - it needs the model
+
+        return X86MachineKexec(facts, profile)
+
+
+ARCH: KernelArch = _X86()

@@ -1,1 +1,60 @@
 """x86_64."""
+
+from __future__ import annotations
+
+from warmboot.live.arch.x86_64 import numbers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from warmboot.memmap.firmware import Firmware
+    from warmboot.memmap.ranges import Range
+
+__all__ = ["ARCH", "X86"]
+
+# Each is imported when it is asked for: who unloads an image needs nothing but the numbers.
+# ruff: noqa: PLC0415
+
+
+class X86:
+    """live.arch.interface.LiveArch of x86_64."""
+
+    kexec_load = numbers.KEXEC_LOAD
+    kexec_file_load = numbers.KEXEC_FILE_LOAD
+    reboot = numbers.REBOOT
+    kexec_arch = numbers.KEXEC_ARCH_X86_64
+
+    def read_firmware(
+        self,
+        root: str = "/",
+        *,
+        noefi: bool = False,
+        reuse_video_type: bool = False,
+        tell: Callable[[str], object] | None = None,
+    ) -> Firmware:
+        """See firmware.read_firmware."""
+        from warmboot.live.arch.x86_64.firmware import read_firmware
+
+        return read_firmware(root, noefi=noefi, reuse_video_type=reuse_video_type, tell=tell)
+
+    def rsdp(self, root: str = "/") -> int:
+        """See firmware.rsdp."""
+        from warmboot.live.arch.x86_64.firmware import rsdp
+
+        return rsdp(root)
+
+    def la57(self, root: str = "/") -> bool:
+        """See processor.la57."""
+        from warmboot.live.arch.x86_64.processor import la57
+
+        return la57(root)
+
+    def kernel_mapping(self, loads: Sequence[Range], stext: int) -> tuple[int, Range] | None:
+        """See direct_map.kernel_mapping."""
+        from warmboot.live.arch.x86_64.direct_map import kernel_mapping
+
+        return kernel_mapping(loads, stext)
+
+
+ARCH = X86()

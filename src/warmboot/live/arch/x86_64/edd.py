@@ -6,6 +6,7 @@ import struct
 
 from warmboot.live.files import folder, number, read, text, under
 from warmboot.memmap.firmware import EDD_ENTRY_SIZE
+from warmboot.numbers import number as bounded
 
 __all__ = ["read_edd"]
 
@@ -52,7 +53,7 @@ def _from_sysfs(base: str) -> Edd:
     signatures: list[int] = []
     try:
         for name in sorted(each for each in folder(base) if each.startswith("int13_dev")):
-            disk = int(name.removeprefix("int13_dev"), 16)
+            disk = _known(bounded(name.removeprefix("int13_dev"), 16, most=0xFF), name)
             signature = number(f"{base}/{name}/mbr_signature")
             if signature is not None and 0 <= disk - _FIRST_DISK < _EDD_MBR_SIG_MAX:
                 signatures += [0] * (disk - _FIRST_DISK - len(signatures)) + [signature]
@@ -71,9 +72,16 @@ def _entry(path: str, disk: int, version: int) -> bytes:
     lines = (text(f"{path}/extensions") or "").split("\n")
     support = sum(bit for name, bit in _EXTENSIONS.items() if any(line.startswith(name) for line in lines))
     cylinder, head, sectors = (
-        int(read(f"{path}/legacy_{each}")) for each in ("max_cylinder", "max_head", "sectors_per_track")
+        _known(number(f"{path}/legacy_{each}"), each) for each in ("max_cylinder", "max_head", "sectors_per_track")
     )
     params = read(f"{path}/raw_data")[:_PARAMS_SIZE]
     if len(params) < 2 or len(params) < int.from_bytes(params[:2], "little"):
         raise ValueError(f"{path}: raw_data is cut")
     return _HEAD.pack(disk, version, support, cylinder, head, sectors) + params.ljust(_PARAMS_SIZE, b"\0")
+
+
+def _known(value: int | None, what: str) -> int:
+    """Raises ValueError."""
+    if value is None:
+        raise ValueError(f"{what}: no number")
+    return value

@@ -8,19 +8,37 @@ from warmboot.live.efi import read_efi, systab
 from warmboot.live.files import read, under
 from warmboot.memmap.firmware import Firmware
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["boot_params", "read_firmware", "rsdp"]
 
+_ZERO_PAGE = 4096  # bytes of struct boot_params
 _ACPI_RSDP_ADDR = 0x70  # in struct boot_params, boot protocol 2.14
 
 
-def read_firmware(root: str = "/", *, noefi: bool = False, reuse_video_type: bool = False) -> Firmware:
-    """What there is of it; nothing of EFI with `noefi`. What cannot be read is left out: many kernels lack some."""
+def read_firmware(
+    root: str = "/",
+    *,
+    noefi: bool = False,
+    reuse_video_type: bool = False,
+    tell: Callable[[str], object] | None = None,
+) -> Firmware:
+    """What there is of it; nothing of EFI with `noefi`. What cannot be read is left out: many kernels lack some.
+
+    `tell` is told of a screen that is there and is not handed on.
+    """
     parameters = boot_params(root)
     fb = screen.read_fb(root)
+    info = screen.screen_info(fb, parameters, reuse_video_type=reuse_video_type)
+    lost = screen.lost_screen(fb, info)
+    if lost and tell is not None:
+        tell(lost)
     edd, signatures = read_edd(parameters, root)
     return Firmware(
         boot_params=parameters,
-        screen_info=screen.screen_info(fb, parameters, reuse_video_type=reuse_video_type),
+        screen_info=info,
         frame_buffer=screen.frame_buffer(fb),
         efi=None if noefi else read_efi(parameters, root),
         edd=edd,
@@ -29,12 +47,14 @@ def read_firmware(root: str = "/", *, noefi: bool = False, reuse_video_type: boo
 
 
 def boot_params(root: str = "/") -> bytes:
-    """The running kernel's zero page, 4096 bytes, or nothing."""
+    """The running kernel's zero page, 4096 bytes, or nothing, as where what is read is not as long."""
     for name in ("sys/kernel/boot_params/data", "sys/kernel/debug/boot_params/data"):
         try:
-            return read(under(root, name))
+            data = read(under(root, name))
         except OSError:
             continue
+        if len(data) == _ZERO_PAGE:
+            return data
     return b""
 
 

@@ -8,8 +8,9 @@ import struct
 
 from warmboot.live.files import under
 from warmboot.memmap.firmware import FrameBuffer
+from warmboot.visible import visible
 
-__all__ = ["SCREEN_INFO_SIZE", "frame_buffer", "read_fb", "screen_info"]
+__all__ = ["NO_SCREEN", "SCREEN_INFO_SIZE", "frame_buffer", "lost_screen", "read_fb", "screen_info"]
 
 SCREEN_INFO_SIZE = 64  # bytes
 _VIDEO_TYPE_VGAC, _VIDEO_TYPE_VLFB, _VIDEO_TYPE_EFI = 0x01, 0x23, 0x70
@@ -23,6 +24,8 @@ _FBIOGET_VSCREENINFO, _FBIOGET_FSCREENINFO = 0x4600, 0x4602
 _FIX = struct.Struct("<16sQIIIIHHH2xI")  # fb_fix_screeninfo up to line_length, include/uapi/linux/fb.h
 _FIX_SIZE, _VAR_SIZE = 80, 160
 _FB_TYPE_PACKED_PIXELS, _FB_VISUAL_TRUECOLOR = 0, 2
+
+NO_SCREEN = struct.pack("<7xB6xBBH46x", 80, 25, 0, 16)  # columns, lines, type, points
 
 Fb = tuple[bytes, bytes]  # struct fb_fix_screeninfo and struct fb_var_screeninfo
 
@@ -48,25 +51,33 @@ def screen_info(fb: Fb | None, boot_params: bytes, *, reuse_video_type: bool = F
     """The 64 bytes for the next kernel; empty where those of the running one's `boot_params` are still true.
 
     So they are without a frame buffer. One whose driver is not firmware's cannot be used by the next kernel, which
-    learns then that it has no screen; with `reuse_video_type` it tries, as whatever firmware had set up.
+    learns then that it has no screen; with `reuse_video_type` it tries, as whatever firmware had set up, where the
+    driver tells the frame buffer's address. A screen that the structure has no room for is none.
     """
     if fb is None:
         return b""
-    name = _name(fb)
-    kind = _TYPES.get(name, 0)
-    if not kind and name.startswith(_FIRMWARES_OWN):
+    kind = _TYPES.get(_name(fb), 0)
+    if not kind and _name(fb).startswith(_FIRMWARES_OWN):
         return b""
-    if not kind and reuse_video_type:
+    if not kind and reuse_video_type and _address(fb):
         kind = boot_params[_ORIG_VIDEO_ISVGA] if boot_params else _VIDEO_TYPE_VGAC
     if not _can_be_told(fb):
         kind = 0
-    info = bytearray(SCREEN_INFO_SIZE)
-    struct.pack_into("<BxxxxxxBBH", info, 0x07, 80, 25, kind, 16)  # columns, lines, type, points
+    info = bytearray(NO_SCREEN)
+    info[_ORIG_VIDEO_ISVGA] = kind
     if kind:
         _put_geometry(info, fb, kind)
     if kind and boot_params and boot_params[_ORIG_VIDEO_ISVGA] == kind:
         info[_CAPABILITIES] |= boot_params[_CAPABILITIES] & _VIDEO_CAPABILITY_SKIP_QUIRKS  # EFI's word is final
     return bytes(info)
+
+
+def lost_screen(fb: Fb | None, info: bytes) -> str | None:
+    """What is to be told of a screen that is there, and that `info`, the next kernel's, does not have."""
+    if fb is None or not info or info[_ORIG_VIDEO_ISVGA]:
+        return None
+    name = visible(_name(fb).decode("ascii", "replace"))
+    return f"the screen is not handed on: it is the driver {name}'s, and stays dark until its next driver"
 
 
 def _can_be_told(fb: Fb) -> bool:
@@ -98,6 +109,11 @@ def frame_buffer(fb: Fb | None) -> FrameBuffer | None:
         return None
     red, green, blue, _ = _colours(fb)
     return FrameBuffer(address, pitch, *_mode(fb), red, green, blue)
+
+
+def _address(fb: Fb) -> int:
+    """Physical; drivers of the DRM subsystem tell 0 (drm_leak_fbdev_smem)."""
+    return int(_FIX.unpack_from(fb[0])[1])
 
 
 def _name(fb: Fb) -> bytes:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from warmboot.oracle.witness.arch.interface import WitnessArch
+from warmboot.oracle.witness.arch.interface import ReportRules, WitnessArch
 
-__all__ = ["WitnessArch", "of"]
+__all__ = ["ReportRules", "WitnessArch", "of"]
 
 
 def of(machine: str) -> WitnessArch:

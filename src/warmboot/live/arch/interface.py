@@ -1,0 +1,49 @@
+"""What an architecture brings for loading on a computer of its kind. Addresses are physical unless said otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from warmboot.memmap.firmware import Firmware
+from warmboot.memmap.ranges import Range
+
+__all__ = ["LiveArch"]
+
+
+class LiveArch(Protocol):
+    """The numbers of its system calls, and what its /proc and /sys tell; `root` is where they are found."""
+
+    @property
+    def kexec_load(self) -> int:
+        """The system call's number, as those below."""
+
+    @property
+    def kexec_file_load(self) -> int: ...
+
+    @property
+    def reboot(self) -> int: ...
+
+    @property
+    def kexec_arch(self) -> int:
+        """KEXEC_ARCH_* in the flags of kexec_load."""
+
+    def read_firmware(
+        self,
+        root: str = "/",
+        *,
+        noefi: bool = False,
+        reuse_video_type: bool = False,
+        tell: Callable[[str], object] | None = None,
+    ) -> Firmware:
+        """What the running kernel knows of firmware. `tell` is told what of it is not handed on, one line each."""
+
+    def rsdp(self, root: str = "/") -> int:
+        """ACPI's root pointer, 0 where firmware's area is searched."""
+
+    def la57(self, root: str = "/") -> bool:
+        """Whether page tables have a level that only some processors have. Raises OSError."""
+
+    def kernel_mapping(self, loads: Sequence[Range], stext: int) -> tuple[int, Range] | None:
+        """Where the direct map starts, and the kernel's own image: both virtual, from the virtual ranges of
+        /proc/kcore and the address of _stext, 0 where it is hidden. None where no range has the kernel."""
