@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -141,8 +142,13 @@ def _words(path: Path) -> set[str]:
     return found
 
 
-def _has_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef) -> bool:
-    return bool(node.body) and ast.get_docstring(node, clean=False) is not None
+def _docstring(node: ast.AST) -> list[ast.expr]:
+    match node:
+        case ast.Module(body=[ast.Expr(value), *_]) | ast.ClassDef(body=[ast.Expr(value), *_]):
+            return [value]
+        case ast.FunctionDef(body=[ast.Expr(value), *_]):
+            return [value]
+    return []
 
 
 def _texts(node: ast.AST) -> list[str]:
