@@ -130,10 +130,7 @@ _NAMED = {
 def _words(path: Path) -> set[str]:
     """The words of `_X86` in the file's code."""
     tree = ast.parse(path.read_bytes())
-    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
-    docstrings = {
-        id(node.body[0].value) for node in ast.walk(tree) if isinstance(node, documented) and _has_docstring(node)
-    }
+    docstrings = {id(each) for node in ast.walk(tree) for each in _docstring(node)}
     found: set[str] = set()
     for node in ast.walk(tree):
         for text in _texts(node):
