@@ -8,6 +8,9 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+from warmboot.errors import MissingToolError
+from warmboot.machines.qemu import find_qemu
+
 __all__ = ["begin", "demand", "has_apt", "has_atheris", "has_namespaces", "has_qemu", "is_root"]
 
 # CLONE_NEWNS and CLONE_NEWNET, and for others than root CLONE_NEWUSER.
@@ -30,7 +33,10 @@ def has_namespaces() -> bool:
 
 def has_qemu() -> bool:
     """Whether there is a QEMU for x86."""
-    return shutil.which(os.environ.get("WARMBOOT_QEMU", "qemu-system-x86_64")) is not None
+    try:
+        return bool(find_qemu())
+    except MissingToolError:
+        return False
 
 
 def has_apt() -> bool:

@@ -28,7 +28,7 @@ from warmboot.live.file_facts import file_facts
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Placement, place
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.crash import CrashDump
 from warmboot.placement.modules import read_module
@@ -110,12 +110,14 @@ class _Run:
             placement = self._placement = place(
                 self._image,
                 computer,
-                initrds=self._initrds,
-                modules=[read_module(each) for each in self._options.modules],
-                command_line=self._line,
-                firmware=this_machine().read_firmware(),
-                crash=crash,
-                progress=lambda done, total: self._observer.progress("place", done, total),
+                PlaceOptions(
+                    initrds=self._initrds,
+                    modules=[read_module(each) for each in self._options.modules],
+                    command_line=self._line,
+                    firmware=this_machine().read_firmware(),
+                    crash=crash,
+                    progress=lambda done, total: self._observer.progress("place", done, total),
+                ),
             )
             self._stages.segments = placement.request.segments
             stage.figures = replace(
@@ -163,8 +165,12 @@ class _Run:
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
                 self._unload_what_has_changed()
             except LiveError as error:
-                told = explain_load(error, self._request())
-                stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, "; ".join(told.reasons), told.hint
+                explanation = explain_load(error, self._request())
+                stage.outcome, stage.problem, stage.hint = (
+                    Outcome.REFUSED,
+                    "; ".join(explanation.reasons),
+                    explanation.hint,
+                )
 
     def _unload_what_has_changed(self) -> None:
         """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.

@@ -33,12 +33,12 @@ def synthetic_header(cmdline_size: int, initrd_addr_max: int) -> bytes:
     return bytes(header)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BootParams:
     """The parameters of one boot. Addresses are physical; the initrd's size is in bytes.
 
     `header` is the real-mode part of a kernel file, or its beginning, with the setup header; `spare` are bytes that
-    stay free behind the command line. `efi` is what of firmware's EFI the kernel shall hear.
+    stay free after the command line. `efi` is what of firmware's EFI the kernel shall hear.
     """
 
     header: bytes | memoryview
