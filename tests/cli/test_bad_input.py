@@ -436,7 +436,7 @@ FACTS = {
     "lockdown": (facts_with(lockdown="none [strict]"), "lockdown is 'none [strict]'"),
     "release": (facts_with(release="Windows"), "'Windows' is no kernel release"),
     "machine": (facts_with(machine="aarch64"), "machine is 'aarch64', only x86_64"),
-    "page size": (facts_with(page_size=16384), "page_size is 16384, x86 has 4096"),
+    "page size": (facts_with(page_size=16384), "page_size is 16384, x86_64 has 4096"),
     "zeroed": (with_iomem("00000000-00000000 : System RAM", "00000000-00000000 : Reserved"), "every address is zero"),
     "no RAM": (with_iomem("00000000-00000fff : Reserved"), "no System RAM"),
     "no iomem": (facts_with(iomem=""), "no System RAM"),

@@ -49,13 +49,20 @@ def has_atheris() -> bool:
     return find_spec("atheris") is not None
 
 
+_QEMU = os.environ.get("WARMBOOT_QEMU")
 _marks: set[str] | None = None
 
 
 def begin(marks: set[str]) -> None:
-    """A test with these marks begins."""
+    """A test with these marks begins: it finds no QEMU if it has no mark for it."""
     global _marks  # noqa: PLW0603 - one test runs at a time
     _marks = marks
+    if "needs_qemu" not in marks:
+        os.environ["WARMBOOT_QEMU"] = "/none-as-the-test-has-no-mark-needs_qemu"
+    elif _QEMU is None:
+        os.environ.pop("WARMBOOT_QEMU", None)
+    else:
+        os.environ["WARMBOOT_QEMU"] = _QEMU
 
 
 def demand(need: str) -> None:
