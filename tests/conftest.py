@@ -103,7 +103,7 @@ class _Failures:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Let what tests share ask whether the test is marked."""
+    """Let what tests share ask whether the test is marked; one that is not has no QEMU."""
     abilities.begin({mark.name for mark in item.iter_markers()})
 
 
