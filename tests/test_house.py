@@ -123,6 +123,86 @@ _NAMED = {
         __init__.py: bzimage
         cli/inspect.py: multiboot
         cli/load.py: bzimage multiboot
+        cli/options.py: multiboot
+        cli/rehearse.py: bzimage multiboot
+        images/__init__.py: bzimage multiboot
+        images/addons.py: x86
+        images/allowance.py: bzimage
+        images/bzimage.py: bzimage
+        images/detect.py: bzimage
+        images/elf.py: x86
+        images/figures.py: bzimage multiboot
+        images/multiboot.py: multiboot x86
+        images/multiboot2.py: multiboot x86
+        images/others.py: bzimage i386 x86
+        images/probe.py: bzimage multiboot
+        images/uki.py: bzimage i386 x86
+        kernel/kexec_file.py: bzimage
+        kernel/rules.py: bzimage
+        live/kernel_config.py: bzimage
+        loading/load.py: bzimage
+        placement/segments.py: bzimage
+        rehearsal/demo.py: bzimage
+        report/text/image.py: bzimage multiboot
+    """,
+    "the members of facts, and what a PC's firmware tells, by the names that Linux and their JSON have": """
+        live/arch/interface.py: la57 rsdp
+        live/computer.py: e820 la57 rsdp
+        live/crash.py: e820
+        live/efi.py: boot_params
+        live/facts.py: gbpages la57 rsdp
+        machines/arch/interface.py: rsdp
+        machines/qemu.py: rsdp
+        memmap/__init__.py: e820
+        memmap/entries.py: e820
+        memmap/facts.py: e820 gbpages la57 rsdp
+        memmap/firmware.py: boot_params edd rsdp
+        placement/crash.py: e820
+        placement/host.py: e820 la57 rsdp
+        placement/layout.py: boot_params e820
+        rehearsal/computer.py: rsdp
+        rehearsal/crash.py: e820
+        rehearsal/kernel_words.py: rsdp
+    """,
+    "the two system call ABIs and the machine on which calls are recorded and replayed: x86_64 kernels": """
+        oracle/calls/busy.py: i386 x86
+        oracle/calls/coverage.py: i386
+        oracle/calls/deliberate.py: x86
+        oracle/calls/fuzz.py: x86
+        oracle/calls/generate.py: i386 la57 x86
+        oracle/calls/replay.py: i386
+        oracle/calls/trace.py: i386 x86
+        oracle/guest/agent.py: i386
+        oracle/guest/root.py: x86
+        oracle/witness/layouts.py: x86
+    """,
+    "numbers and names of architectures: tables with a row for each": """
+        cli/environment.py: x86
+        debian/kernels.py: x86
+        formats/elf.py: x86
+        formats/ident.py: x86
+        formats/pe.py: i386 x86
+        images/arch/__init__.py: x86
+        kernel/arch/__init__.py: x86
+        live/arch/__init__.py: x86
+        machines/arch/__init__.py: x86
+        memmap/arch/__init__.py: x86
+        stubs/build.py: x86
+        uapi/kexec.py: i386 x86
+    """,
+    "kexec-tools' options and texts, which the drop-in repeats": """
+        dropin/arch/__init__.py: x86
+        dropin/command.py: vga
+        dropin/load.py: bzimage x86
+        dropin/load_file.py: vga
+        dropin/load_segments.py: bzimage vga
+        dropin/usage.py: bzimage multiboot vga x86
+    """,
+    "registers and parameters that are handed to a wing by name": """
+        figures.py: boot_params
+        purgatory/parameters.py: rax rbx rdi rsi vga
+        rehearsal/rehearse.py: boot_params
+        report/text/rehearsal.py: rip
     """,
 }
 
