@@ -10,7 +10,8 @@ import pytest
 
 from support.journey import Hop, kernel_file, travel
 
-pytestmark = pytest.mark.needs_qemu
+# One guest tells it all, so one process of xdist's runs all.
+pytestmark = [pytest.mark.needs_qemu, pytest.mark.slow(25), pytest.mark.xdist_group("refusals")]
 
 _SHELL = """\
 code='import os, sys; os.setgid(65534); os.setuid(65534); os.execv(sys.argv[1], sys.argv[1:])'
