@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from warmboot.images import identify_bytes
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
-from warmboot.placement import Placement, place
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.rehearsal.handover import HandOver, hand_over
 
@@ -37,7 +37,7 @@ class _Count:
 
 def _loaded(machine: Machine, size: int) -> Placement:
     image = identify_bytes(memoryview(demo_kernel()), "the demo kernel")
-    placement = place(image, machine.facts, initrds=[memoryview(os.urandom(size))])
+    placement = place(image, machine.facts, PlaceOptions(initrds=[memoryview(os.urandom(size))]))
     machine.kernel.kexec_load(placement.request)
     return placement
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from warmboot.images import identify_bytes, map_file
 from warmboot.machines.machine import Machine
-from warmboot.placement import place
+from warmboot.placement import PlaceOptions, place
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 
 _MIB = 1 << 20
@@ -41,7 +41,7 @@ def _load(initrd: str, memory: int) -> dict[str, float]:
     with Machine.of_pc(memory) as machine:
         made = time.monotonic()
         image = identify_bytes(memoryview(demo_kernel()), "the demo kernel")
-        placement = place(image, machine.facts, initrds=[map_file(initrd)])
+        placement = place(image, machine.facts, PlaceOptions(initrds=[map_file(initrd)]))
         placed = time.monotonic()
         machine.kernel.kexec_load(placement.request)
         loaded = time.monotonic()

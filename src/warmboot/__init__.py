@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from warmboot.kernel import Kernel, KexecError, Policy
     from warmboot.machines.machine import Machine
     from warmboot.memmap import Facts
-    from warmboot.placement import Placement, place
+    from warmboot.placement import Placement, PlaceOptions, place
     from warmboot.rehearsal.handover import HandOver, hand_over
     from warmboot.rehearsal.options import Options
     from warmboot.rehearsal.rehearse import rehearse
@@ -31,6 +31,7 @@ _HOMES = {
     "KexecError": "kernel",
     "LoadRequest": "uapi",
     "Machine": "machines.machine",
+    "PlaceOptions": "placement",
     "Placement": "placement",
     "Options": "rehearsal.options",
     "Policy": "kernel",
@@ -55,6 +56,7 @@ __all__ = [
     "LoadRequest",
     "Machine",
     "Options",
+    "PlaceOptions",
     "Placement",
     "Policy",
     "RefusedError",

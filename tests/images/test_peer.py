@@ -16,7 +16,7 @@ from support.kexec_tools import kexec_tools
 from support.peer import Load, captured
 from warmboot.debian import kernel
 from warmboot.errors import InputError
-from warmboot.images import KINDS, ElfImage, MultibootImage, WrongKindError, identify
+from warmboot.images import ElfImage, MultibootImage, WrongKindError, identify, kind_names
 from warmboot.uapi import page_align
 
 pytestmark = pytest.mark.needs_namespaces
@@ -38,7 +38,7 @@ FILES: Mapping[str, Callable[[], Path | bytes | memoryview]] = {
     "no kernel": lambda: b"no kernel at all" * 1000,
 }
 # kexec-tools 2.0.25 does not know this kind yet.
-ASKED = [each for each in KINDS if each != "uki"]
+ASKED = [each for each in kind_names() if each != "uki"]
 
 
 @pytest.fixture

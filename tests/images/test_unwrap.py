@@ -14,7 +14,7 @@ from warmboot.figures import RehearsalPlaceFigures
 from warmboot.images import BzImage, identify_bytes
 from warmboot.images.unwrap import unwrapped
 from warmboot.memmap import Facts
-from warmboot.placement import linux_command_line, place
+from warmboot.placement import PlaceOptions, linux_command_line, place
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.rehearsal.options import CommandLineRequest, Options
 from warmboot.rehearsal.rehearse import rehearse
@@ -51,7 +51,7 @@ def test_other_kernels_have_nothing_of_their_own() -> None:
 
 def test_placing_does_the_same() -> None:
     image = identify_bytes(memoryview(IMAGE), "kernel.efi")
-    placement = place(image, Facts.of_pc(1 << 30), initrds=[memoryview(GIVEN)])
+    placement = place(image, Facts.of_pc(1 << 30), PlaceOptions(initrds=[memoryview(GIVEN)]))
     [initrd] = [each for each in placement.request.segments if each.name == "initrd"]
     assert initrd.bufsz == len(b"ucode.") + 2 + len(OWN) + len(GIVEN)
     assert placement.command_line == "root=/dev/vda1 -- 3"

@@ -18,7 +18,7 @@ from warmboot.machines.arch import of
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts
-from warmboot.placement import Module, place
+from warmboot.placement import Module, PlaceOptions, place
 from warmboot.purgatory import Console
 from warmboot.rehearsal.boot_watch import BootWatch
 
@@ -82,7 +82,7 @@ def booted(image: Image, until: str, memory: int, **options: Any) -> list[str]: 
         qemu = QemuMachine(board.computer, memory_fd=machine.memory.fd)
         with qemu:
             qemu.start()
-            placement = place(image, machine.facts, **options)
+            placement = place(image, machine.facts, PlaceOptions(**options))
             machine.kernel.kexec_load(placement.request)
             qemu.release(machine.kernel.reboot(), timeout=PATIENCE)
             watch = BootWatch(qemu, until=until)

@@ -18,7 +18,7 @@ from warmboot.debian import kernel
 from warmboot.images import identify, map_file
 from warmboot.live.arch.x86_64.firmware import read_firmware
 from warmboot.live.computer import read_computer
-from warmboot.placement import Module, Placement, place
+from warmboot.placement import Module, Placement, PlaceOptions, place
 from warmboot.placement.arch.x86_64.boot_params import synthetic_header
 
 pytestmark = pytest.mark.needs_namespaces
@@ -131,7 +131,9 @@ def test_boot_params_of_a_bzimage(root: Path, noefi: bool) -> None:
     load = theirs(root, image, *(["--noefi"] if noefi else []), "--append=quiet x=1")
     _, page = parameters_in(load)
     firmware = read_firmware(str(root), noefi=noefi)
-    placement = place(identify(image), read_computer(str(root)), command_line="quiet x=1", firmware=firmware)
+    placement = place(
+        identify(image), read_computer(str(root)), PlaceOptions(command_line="quiet x=1", firmware=firmware)
+    )
     memory, peer = Pieces.of(placement), Pieces.of(load)
     ours = memory.read(placement.boot_params, 4096)
     excused = {at + offset for at, size in DIFFERENT for offset in range(size)}
@@ -164,9 +166,11 @@ def test_multiboot_information(root: Path, tmp_path: Path, protocol: int) -> Non
     placement = place(
         identify(image),
         read_computer(str(root)),
-        command_line="a b",
-        modules=[Module(map_file(module), line)],
-        firmware=read_firmware(str(root)),
+        PlaceOptions(
+            command_line="a b",
+            modules=[Module(map_file(module), line)],
+            firmware=read_firmware(str(root)),
+        ),
     )
     read = TOLD[protocol][1]
     ours = read(Pieces.of(placement), placement.entry.rbx)
@@ -196,7 +200,7 @@ def test_boot_params_of_an_elf_image(root: Path, tmp_path: Path) -> None:
     load = theirs(root, image, "--args-linux", "--append=quiet")
     _, page = parameters_in(load)
     firmware = read_firmware(str(root))
-    placement = place(identify(image), read_computer(str(root)), command_line="quiet", firmware=firmware)
+    placement = place(identify(image), read_computer(str(root)), PlaceOptions(command_line="quiet", firmware=firmware))
     ours = Pieces.of(placement).read(placement.boot_params, 4096)
     header = range(0x1F1, len(synthetic_header(0, 0)))  # a kernel without a file's header gets what it may rely on
     excused = {at + offset for at, size in DIFFERENT for offset in range(size)} | set(header)

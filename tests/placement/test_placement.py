@@ -17,7 +17,7 @@ from warmboot.errors import InputError, RefusedError
 from warmboot.images import BzImage, XLoadFlags, parse_bzimage
 from warmboot.memmap import Facts, Range, subtract
 from warmboot.memmap.firmware import Efi, EfiMemoryDescriptor, Firmware
-from warmboot.placement import Placement, Space, place
+from warmboot.placement import Placement, PlaceOptions, Space, place
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE, Segment
 
@@ -47,10 +47,10 @@ def test_nothing_goes_where_firmware_keeps_its_own_in_ram() -> None:
     """Found by 7.2 after 6.1 under OVMF: EFI keeps a random seed in RAM, and the new kernel cleared it."""
     facts = Facts.of_pc(GIB)
     initrd = memoryview(bytes(8 * MIB))
-    first = named(place(IMAGE, facts, initrds=[initrd]), "initrd")
+    first = named(place(IMAGE, facts, PlaceOptions(initrds=[initrd])), "initrd")
     seed = EfiMemoryDescriptor(type=4, phys_addr=first.mem + 4 * MIB, virt_addr=0, num_pages=1, attribute=1 << 63)
     firmware = Firmware(efi=Efi(b"EL64", 0x3F00_0018, (seed,), 0, 0, 0))
-    placement = place(IMAGE, facts, initrds=[initrd], firmware=firmware)
+    placement = place(IMAGE, facts, PlaceOptions(initrds=[initrd], firmware=firmware))
     assert not any(where(each).overlaps(seed.range) for each in placement.request.segments)
 
 
@@ -129,14 +129,16 @@ def test_every_placement_is_sound(
         placement = place(
             image,
             facts,
-            initrds=initrds,
-            command_line="quiet",
-            avoid=[taken],
-            rng_seed=SEED,
-            mem_min=mem_min,
-            mem_max=mem_max,
-            entry_32bit=entry_32bit,
-            digest=digest,
+            PlaceOptions(
+                initrds=initrds,
+                command_line="quiet",
+                avoid=[taken],
+                rng_seed=SEED,
+                mem_min=mem_min,
+                mem_max=mem_max,
+                entry_32bit=entry_32bit,
+                digest=digest,
+            ),
         )
     except RefusedError:
         return  # what is refused, and why, is the matter of other tests
@@ -204,7 +206,7 @@ def test_a_kernel_that_may_goes_above_4_gib() -> None:
     facts = facts_of("00100000-01ffffff : System RAM", "100000000-1ffffffff : System RAM")
     large = replace(IMAGE, init_size=64 * MIB)
     initrd = memoryview(bytes(32 * MIB))
-    placement = place(large, facts, initrds=[initrd])
+    placement = place(large, facts, PlaceOptions(initrds=[initrd]))
     assert named(placement, "kernel").mem == 4 * GIB
     assert named(placement, "initrd").end == 8 * GIB
     assert named(placement, "boot parameters").end <= 32 * MIB
@@ -215,14 +217,14 @@ def test_a_kernel_that_may_goes_above_4_gib() -> None:
 def test_an_initrd_stays_below_the_kernels_limit() -> None:
     facts = facts_of("00100000-bfffffff : System RAM")
     initrd = memoryview(bytes(MIB))
-    assert named(place(IMAGE, facts, initrds=[initrd]), "initrd").end == 0x80000000
+    assert named(place(IMAGE, facts, PlaceOptions(initrds=[initrd])), "initrd").end == 0x80000000
     low = replace(IMAGE, initrd_addr_max=0x37FFFFFF)
-    assert named(place(low, facts, initrds=[initrd]), "initrd").end == 0x38000000
+    assert named(place(low, facts, PlaceOptions(initrds=[initrd])), "initrd").end == 0x38000000
 
 
 def test_several_initrds_are_joined_at_multiples_of_4() -> None:
     parts = [memoryview(b"abcde"), memoryview(b"fg"), memoryview(b"hij")]
-    initrd = named(place(IMAGE, Facts.of_pc(GIB), initrds=parts), "initrd")
+    initrd = named(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(initrds=parts)), "initrd")
     assert content(initrd) == b"abcde\0\0\0fg\0\0hij"
 
 
@@ -232,7 +234,7 @@ def test_small_parts_go_above_4_gib_only_if_they_must() -> None:
     assert all(each.mem >= 4 * GIB for each in placement.request.segments)
     for image, entry_32bit in ((IMAGE, True), (replace(IMAGE, xloadflags=XLoadFlags.KERNEL_64), False)):
         with pytest.raises(RefusedError, match="no room for the kernel"):
-            place(image, high, entry_32bit=entry_32bit)
+            place(image, high, PlaceOptions(entry_32bit=entry_32bit))
 
 
 @pytest.mark.parametrize("flags", [XLoadFlags.KERNEL_64, XLoadFlags.KERNEL_64 | XLoadFlags.FIVE_LEVEL, XLoadFlags(0)])
@@ -249,7 +251,7 @@ def test_a_kernel_without_the_64_bit_entry_is_entered_in_protected_mode() -> Non
         replace(IMAGE, protocol=0x20B),
         replace(IMAGE, kind="bzImage"),
     ):
-        placement = place(image, Facts.of_pc(8 * GIB), initrds=[memoryview(b"initrd")])
+        placement = place(image, Facts.of_pc(8 * GIB), PlaceOptions(initrds=[memoryview(b"initrd")]))
         assert placement.entry.bits == 32
         assert placement.kernel_entry == named(placement, "kernel").mem
         assert all(each.end <= 4 * GIB for each in placement.request.segments)
@@ -257,10 +259,10 @@ def test_a_kernel_without_the_64_bit_entry_is_entered_in_protected_mode() -> Non
 
 def test_limits_that_leave_no_room() -> None:
     with pytest.raises(RefusedError, match="no room for the kernel: 32768 bytes in one piece from 0x1000000 up"):
-        place(IMAGE, Facts.of_pc(GIB), mem_max=0xFF_FFFF)
+        place(IMAGE, Facts.of_pc(GIB), PlaceOptions(mem_max=0xFF_FFFF))
     fixed = replace(IMAGE, relocatable=False)
     with pytest.raises(RefusedError, match="not relocatable, and 0x1000000-"):
-        place(fixed, Facts.of_pc(GIB), mem_min=0x100_0001)
+        place(fixed, Facts.of_pc(GIB), PlaceOptions(mem_min=0x100_0001))
 
 
 def test_a_seed_is_fresh_by_default() -> None:
@@ -270,21 +272,21 @@ def test_a_seed_is_fresh_by_default() -> None:
 
 def test_the_command_lines_limit() -> None:
     facts = Facts.of_pc(GIB)
-    assert place(IMAGE, facts, command_line="a" * 2047).command_line == "a" * 2047
-    place(IMAGE, facts, command_line="\udcff" * 2047)
+    assert place(IMAGE, facts, PlaceOptions(command_line="a" * 2047)).command_line == "a" * 2047
+    place(IMAGE, facts, PlaceOptions(command_line="\udcff" * 2047))
     for line, message in (("a" * 2048, "has 2048 bytes, demo takes 2047"), ("\u20ac" * 700, "2100"), ("\0", "zero")):
         with pytest.raises(InputError, match=message):
-            place(IMAGE, facts, command_line=line)
+            place(IMAGE, facts, PlaceOptions(command_line=line))
 
 
 def test_placing_imports_nothing_heavy() -> None:
     code = (
         "import sys\nfrom warmboot.images.bzimage import parse_bzimage\n"
         f"demo_kernel = open({DEMO_KERNEL!r}, 'rb').read\n"
-        "from warmboot.memmap.ranges import Range; from warmboot.placement import place\n"
-        "class Host: machine = 'x86_64'; system_ram = [Range(1 << 20, 1 << 30)]\n"
-        "Host.crash_kernel = Host.e820 = []; Host.la57 = False; Host.rsdp = 0\n"
-        "place(parse_bzimage(memoryview(demo_kernel()), 'demo'), Host, command_line='quiet')\n"
+        "from warmboot.memmap.ranges import Range; from warmboot.placement import PlaceOptions, place\n"
+        "class Host:\n    machine = 'x86_64'; la57 = rsdp = 0; crash_kernel = e820 = []\n"
+        "    system_ram = [Range(2**20, 1 << 30)]\n"
+        "place(parse_bzimage(memoryview(demo_kernel()), 'demo'), Host, PlaceOptions(command_line='quiet'))\n"
         "print(*sys.modules)"
     )
     done = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -15,9 +15,10 @@ from warmboot.errors import MissingToolError, RefusedError
 from warmboot.images import identify_bytes
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import Run, execute
-from warmboot.placement import Placement, place
-from warmboot.purgatory import Entry, Region, purgatory, purgatory_size
+from warmboot.placement import Placement, PlaceOptions, place
+from warmboot.purgatory import Entry, Region
 from warmboot.purgatory.arch.x86_64 import parameters
+from warmboot.purgatory.arch.x86_64.parameters import purgatory, purgatory_size
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.rehearsal.handover import hand_over
 from warmboot.stubs.build import PACKAGE, build, sources
@@ -150,7 +151,7 @@ def test_ranges_of_no_bytes_have_the_digest_of_nothing() -> None:
 def placed(machine: Machine) -> Placement:
     image = identify_bytes(memoryview(demo_kernel()), "the demo kernel")
     initrd = memoryview(Random(1).randbytes(70_001))
-    return place(image, machine.facts, initrds=[initrd], command_line="quiet", rng_seed=bytes(32))
+    return place(image, machine.facts, PlaceOptions(initrds=[initrd], command_line="quiet", rng_seed=bytes(32)))
 
 
 SEGMENTS = ("kernel", "boot parameters", "initrd")

@@ -10,7 +10,7 @@ from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import RefusedError, WarmbootError
 from warmboot.images.detect import WrongKindError, identify_bytes, profile_named, with_its_addons
-from warmboot.images.probe import matching_kinds
+from warmboot.images.kinds import matching_kinds
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

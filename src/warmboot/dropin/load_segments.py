@@ -15,8 +15,8 @@ from warmboot.live.arch import this_machine
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
-from warmboot.placement import Module, place
-from warmboot.purgatory import Console
+from warmboot.placement import Module, PlaceOptions, place
+from warmboot.purgatory.parameters import Console
 from warmboot.uapi import LoadRequest
 from warmboot.uapi.numbers import KEXEC_PRESERVE_CONTEXT
 
@@ -80,23 +80,25 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
     placement = place(
         kernel,
         computer,
-        initrds=initrds,
-        command_line=line,
-        modules=[_module(inputs, each) for each in options.modules],
-        firmware=this_machine().read_firmware(
-            noefi=command.noefi,
-            reuse_video_type=command.reuse_video_type,
-            tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
+        PlaceOptions(
+            initrds=initrds,
+            command_line=line,
+            modules=[_module(inputs, each) for each in options.modules],
+            firmware=this_machine().read_firmware(
+                noefi=command.noefi,
+                reuse_video_type=command.reuse_video_type,
+                tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
+            ),
+            mem_min=command.mem_min,
+            mem_max=command.mem_max,
+            digest=not command.skip_checks,
+            entry_32bit=options.entry_32bit or image.kind == "bzImage",
+            elf_style=options.elf_style,
+            dtb=inputs.file(options.dtb).data if options.dtb is not None else None,
+            crash=crash,
+            console=console,
+            preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
         ),
-        mem_min=command.mem_min,
-        mem_max=command.mem_max,
-        digest=not command.skip_checks,
-        entry_32bit=options.entry_32bit or image.kind == "bzImage",
-        elf_style=options.elf_style,
-        dtb=inputs.file(options.dtb).data if options.dtb is not None else None,
-        crash=crash,
-        console=console,
-        preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
     )
     request = placement.request
     return LoadRequest(command.entry or request.entry, request.segments, request.flags | command.flags)

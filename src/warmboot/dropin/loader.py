@@ -25,11 +25,11 @@ class LoaderOptions:
         self.initrd = command.initrds[-1] if command.initrds else None
         if self.initrd is None and command.reuse_initrd:
             self.initrd = _RETAINED
-        self.dtb = command.dtb
-        self.modules = command.modules
-        self.entry_32bit = command.entry_32bit
-        self.real_mode = command.real_mode
-        self.elf_style = command.args_style
+        self.dtb: str | None = command.dtb
+        self.modules: list[str] = command.modules
+        self.entry_32bit: bool = command.entry_32bit
+        self.real_mode: bool = command.real_mode
+        self.elf_style: str = command.args_style
         self._ignore_what_is_not_taken()
 
     def _ignore_what_is_not_taken(self) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from warmboot.images.detect import UnknownFormatError, WrongKindError, identify, identify_bytes
     from warmboot.images.elf import ElfImage, ElfSegment
     from warmboot.images.image import Image
+    from warmboot.images.kinds import kind_names
     from warmboot.images.multiboot import MultibootImage, Relocation, VideoMode
-    from warmboot.images.probe import KINDS
     from warmboot.images.uki import Uki
 
 _HOMES = {
@@ -25,7 +25,6 @@ _HOMES = {
     "ElfImage": "images.elf",
     "ElfSegment": "images.elf",
     "Image": "images.image",
-    "KINDS": "images.probe",
     "LoadFlags": "images.bzimage",
     "MultibootImage": "images.multiboot",
     "Relocation": "images.multiboot",
@@ -38,12 +37,12 @@ _HOMES = {
     "decompressed": "images.decompress",
     "identify": "images.detect",
     "identify_bytes": "images.detect",
+    "kind_names": "images.kinds",
     "map_file": "files.mapped",
     "parse_bzimage": "images.bzimage",
 }
 
 __all__ = [
-    "KINDS",
     "BzImage",
     "ElfImage",
     "ElfSegment",
@@ -60,6 +59,7 @@ __all__ = [
     "decompressed",
     "identify",
     "identify_bytes",
+    "kind_names",
     "map_file",
     "parse_bzimage",
 ]

@@ -15,7 +15,8 @@ from warmboot.formats.ident import is_elf
 from warmboot.formats.pe import certificate_table, extent
 from warmboot.formats.reading import u16, u32
 from warmboot.images.decompress import beginning, compression, decompressed
-from warmboot.images.probe import is_bzimage, matching_kinds
+from warmboot.images.kinds import kinds_of
+from warmboot.images.probe import is_bzimage
 from warmboot.images.zboot import is_zboot, zboot_size
 
 __all__ = ["HEAD", "Allowance", "allowance", "half_of_memory", "unpacked"]
@@ -50,10 +51,10 @@ def allowance(head: memoryview, name: str) -> Allowance | None:
     """
     if compression(head) is not None or is_zboot(head):
         return _checked(name, zboot_size(head) if is_zboot(head) else _LARGEST_OTHER, _SLACK)
-    kind = next(matching_kinds(head), None)
-    if kind in (None, "beoboot-x86", "nbi-x86"):
+    kind = next(kinds_of(head), None)
+    if kind is None or kind.parse is None:
         return None
-    if kind == "uki":
+    if kind.name == "uki":
         return _checked(name, extent(head) or 0, _SLACK, _LARGEST_UNIFIED)
     if is_elf(head):
         return _checked(name, _elf_size(head), _SYMBOLS)

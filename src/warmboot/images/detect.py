@@ -6,7 +6,8 @@ import os
 
 from warmboot.errors import InputError
 from warmboot.files.mapped import map_file
-from warmboot.images.probe import KINDS, matching_kinds
+from warmboot.images.arch.interface import Origin
+from warmboot.images.kinds import kind_names, kinds_of, matching_kinds
 from warmboot.images.unwrap import is_unified
 from warmboot.numbers import number
 
@@ -31,11 +32,11 @@ class WrongKindError(InputError):
 
     def __init__(self, message: str, *, hint: str, matches: str) -> None:
         super().__init__(message, hint=hint)
-        self.matches = matches  # the kind that it is, of `KINDS`
+        self.matches = matches  # the kind that it is, of `kind_names`
 
 
 def identify(path: str | os.PathLike[str], kind: str | None = None) -> Image:
-    """The kernel in the file at `path`, of the given kind of `KINDS`, else of the first that matches.
+    """The kernel in the file at `path`, of the given kind of `kind_names`, else of the first that matches.
 
     `FILE@N` is profile N, counted from 0, of the unified kernel image FILE, which is read with its add-ons. Raises
     UnknownFormatError where it is no kernel, WrongKindError where it is of another kind, InputError where it cannot be
@@ -69,26 +70,26 @@ def with_its_addons(image: Image, path: str, opened: Callable[[str], memoryview]
 
 def identify_bytes(data: memoryview, name: str, kind: str | None = None, *, profile: int | None = None) -> Image:
     """The kernel in `data`; `name` is used in messages. Raises as `identify` does."""
-    if kind is not None and kind not in KINDS:
-        raise InputError(f"{kind!r} is no kind of kernel that is known", hint=f"one of: {', '.join(KINDS)}")
+    if kind is not None and kind not in kind_names():
+        raise InputError(f"{kind!r} is no kind of kernel that is known", hint=f"one of: {', '.join(kind_names())}")
     data, wrapping = _unwrapped(data, name)
-    matches = matching_kinds(data)
-    best = next((each for each in matches if kind in (None, each)), None)
+    best = next((each for each in kinds_of(data) if kind in (None, each.name)), None)
     if best is None:
-        best = next(matching_kinds(data), None)
+        best = next(kinds_of(data), None)
         if kind is not None and best is not None:
+            is_of = best.name
             raise WrongKindError(
-                f"{name}: not of type {kind}, but {best}", hint=f"leave the type out, or give {best}", matches=best
+                f"{name}: not of type {kind}, but {is_of}", hint=f"leave the type out, or give {is_of}", matches=is_of
             )
-    if best in (None, "beoboot-x86", "nbi-x86"):
+    if best is None or best.parse is None:
         from warmboot.images.others import explain  # noqa: PLC0415
 
         what, hint = explain(data)
         packed = f" (within {', '.join(reversed(wrapping))})" if wrapping else ""
         raise UnknownFormatError(f"{name}: {what}{packed}", hint=hint)
-    if profile is not None and best != "uki":
+    if profile is not None and not best.profiles:
         raise InputError(f"{name}: no profile @{profile}: it is no unified kernel image", hint=f"give {name} alone")
-    return _parse(best, data, name, wrapping, profile)
+    return best.parse(data, Origin(name, wrapping, profile))
 
 
 def _unwrapped(data: memoryview, name: str) -> tuple[memoryview, tuple[str, ...]]:
@@ -113,28 +114,3 @@ def _unwrapped(data: memoryview, name: str) -> tuple[memoryview, tuple[str, ...]
             wrapping.append(method)
             data = unpacked(data, name)
     return data, tuple(wrapping)
-
-
-def _parse(kind: str, data: memoryview, name: str, wrapping: tuple[str, ...], profile: int | None) -> Image:
-    """Each parser is imported by whom it reads something."""
-    match kind:
-        case "bzImage64" | "bzImage":
-            from warmboot.images.bzimage import parse_bzimage  # noqa: PLC0415
-
-            return parse_bzimage(data, name, kind=kind, wrapping=wrapping)
-        case "elf-x86_64" | "elf-x86":
-            from warmboot.images.elf import parse_elf  # noqa: PLC0415
-
-            return parse_elf(data, name, wrapping)
-        case "multiboot-x86":
-            from warmboot.images.multiboot import parse_multiboot1  # noqa: PLC0415
-
-            return parse_multiboot1(data, name, wrapping)
-        case "multiboot2-x86":
-            from warmboot.images.multiboot2 import parse_multiboot2  # noqa: PLC0415
-
-            return parse_multiboot2(data, name, wrapping)
-        case _:
-            from warmboot.images.uki import parse_uki  # noqa: PLC0415
-
-            return parse_uki(data, name, wrapping, profile)

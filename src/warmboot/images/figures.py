@@ -17,6 +17,7 @@ __all__ = [
     "ImageSegment",
     "LinuxFigures",
     "MultibootFigures",
+    "OtherFigures",
     "RelocationFigures",
     "UkiFigures",
     "image_figures",
@@ -125,7 +126,15 @@ class MultibootFigures(_Loaded):
     relocation: RelocationFigures | None
 
 
-ImageFigures = BzImageFigures | UkiFigures | ElfFigures | MultibootFigures
+@dataclass(frozen=True)
+class OtherFigures(_File):
+    """An image of a format that has no figures of its own."""
+
+    version: str
+    bytes: int
+
+
+ImageFigures = BzImageFigures | UkiFigures | ElfFigures | MultibootFigures | OtherFigures
 
 
 def image_figures(image: Image) -> ImageFigures:
@@ -167,6 +176,8 @@ def image_figures(image: Image) -> ImageFigures:
             )
         case ElfImage():
             return ElfFigures(name, kind, packed, "ELF", *_loaded(image), boot_notes=image.boot_notes)
+        case _:
+            return OtherFigures(name, kind, packed, kind, image.version, image.file.nbytes)
 
 
 def _linux(image: BzImage) -> tuple[str, str, str, int, int, int, int, bool, bool, int]:

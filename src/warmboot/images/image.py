@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from warmboot.images.bzimage import BzImage
-from warmboot.images.elf import ElfImage
-from warmboot.images.multiboot import MultibootImage
-from warmboot.images.uki import Uki
+from typing import Protocol
 
-__all__ = ["Image", "PlainImage"]
+__all__ = ["Image"]
 
-# Each has name, kind (of `KINDS`), version, file (the whole file, unpacked) and wrapping (what it was unpacked from).
-PlainImage = BzImage | ElfImage | MultibootImage
-Image = PlainImage | Uki
+
+class Image(Protocol):
+    """What every format's class has; what else it has is for who places or describes that format."""
+
+    @property
+    def name(self) -> str:
+        """The file, for messages."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """kexec-tools' name of the format, of `kind_names`."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The kernel's version, "unknown" where the format does not tell."""
+        ...
+
+    @property
+    def file(self) -> memoryview:
+        """The whole file, unpacked."""
+        ...
+
+    @property
+    def wrapping(self) -> tuple[str, ...]:
+        """What it was unpacked from, the outermost first."""
+        ...

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from warmboot.formats.ident import EM_386, EM_486, EM_X86_64, elf_machine, is_elf, is_mz
 from warmboot.formats.reading import has, u16, u32
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
 __all__ = [
-    "KINDS",
     "find_multiboot1",
     "find_multiboot2",
     "is_bzimage",
     "is_bzimage64",
-    "matching_kinds",
+    "tags",
 ]
-
-# kexec-tools' names, in the order in which it probes on x86_64: `kexec --help` and its file_type table.
-KINDS = (
-    "multiboot2-x86",
-    "elf-x86_64",
-    "multiboot-x86",
-    "elf-x86",
-    "bzImage64",
-    "bzImage",
-    "beoboot-x86",
-    "nbi-x86",
-    "uki",
-)
 
 _MULTIBOOT1 = b"\x02\xb0\xad\x1b"
 _MULTIBOOT2 = b"\xd6\x50\x52\xe8"
 _MULTIBOOT1_SEARCH, _MULTIBOOT2_SEARCH = 8192, 32768  # bytes from the file's start, by the specifications
-_AOUT_KLUDGE = 1 << 16  # the multiboot 1 header has addresses of its own
-_TAG_ADDRESS = 2
 
 
 def find_multiboot1(data: memoryview) -> int | None:
@@ -69,15 +48,6 @@ def is_bzimage64(data: memoryview) -> bool:
     return is_bzimage(data) and u16(data, 0x206) >= 0x020C and u16(data, 0x211) & 1 == 1 and u16(data, 0x236) & 3 == 3
 
 
-def _is_multiboot2(data: memoryview) -> bool:
-    if elf_machine(data) in (EM_386, EM_486, EM_X86_64):
-        return find_multiboot2(data) is not None
-    if is_elf(data) or is_bzimage(data):  # kexec-tools takes ELF files alone, and a bzImage for one whatever is in it
-        return False
-    at = find_multiboot2(data)
-    return at is not None and _TAG_ADDRESS in (u16(data, each) for each in tags(data, at))
-
-
 def tags(data: memoryview, header: int) -> list[int]:
     """The offsets of a multiboot 2 header's tags, up to the one that ends them or the first that has no sense."""
     offsets = []
@@ -87,34 +57,3 @@ def tags(data: memoryview, header: int) -> list[int]:
         offsets.append(at)
         at += -(-u32(data, at + 4) // 8) * 8
     return offsets
-
-
-def _is_uki(data: memoryview) -> bool:
-    if not is_mz(data):
-        return False
-    from warmboot.formats.pe import sections  # noqa: PLC0415 - for EFI programs alone
-
-    return any(each.name == ".linux" for each in sections(data))
-
-
-def _is_multiboot1(data: memoryview) -> bool:
-    at = find_multiboot1(data)
-    return at is not None and (bool(u32(data, at + 4) & _AOUT_KLUDGE) or elf_machine(data) in (EM_386, EM_486))
-
-
-_TESTS: dict[str, Callable[[memoryview], bool]] = {
-    "multiboot2-x86": _is_multiboot2,
-    "elf-x86_64": lambda data: elf_machine(data) == EM_X86_64,
-    "multiboot-x86": _is_multiboot1,
-    "elf-x86": lambda data: elf_machine(data) in (EM_386, EM_486),
-    "bzImage64": is_bzimage64,
-    "bzImage": is_bzimage,
-    "beoboot-x86": lambda data: has(data, 0, b"BeoB"),
-    "nbi-x86": lambda data: has(data, 0, b"\x36\x13\x03\x1b"),
-    "uki": _is_uki,
-}
-
-
-def matching_kinds(data: memoryview) -> Iterator[str]:
-    """The kinds that the file may be loaded as, the one that is taken by default first."""
-    return (kind for kind in KINDS if _TESTS[kind](data))

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import TypeIs
 
-    from warmboot.images.image import Image, PlainImage
+    from warmboot.images.image import Image
     from warmboot.images.uki import Uki
 
 __all__ = ["image_files", "is_unified", "unwrapped"]
@@ -20,7 +20,7 @@ def unwrapped(
     line: Callable[[str | None], str],
     *,
     in_place: bool = False,
-) -> tuple[PlainImage, tuple[memoryview, ...], str]:
+) -> tuple[Image, tuple[memoryview, ...], str]:
     """The kernel itself, its initrds in order, and its command line.
 
     A unified image's own initrds come first, microcode before all, then those that are given: what is unpacked last

@@ -28,7 +28,7 @@ from warmboot.live.file_facts import file_facts
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Placement, place
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.crash import CrashDump
 from warmboot.placement.modules import read_module
@@ -110,12 +110,14 @@ class _Run:
             placement = self._placement = place(
                 self._image,
                 computer,
-                initrds=self._initrds,
-                modules=[read_module(each) for each in self._options.modules],
-                command_line=self._line,
-                firmware=this_machine().read_firmware(),
-                crash=crash,
-                progress=lambda done, total: self._observer.progress("place", done, total),
+                PlaceOptions(
+                    initrds=self._initrds,
+                    modules=[read_module(each) for each in self._options.modules],
+                    command_line=self._line,
+                    firmware=this_machine().read_firmware(),
+                    crash=crash,
+                    progress=lambda done, total: self._observer.progress("place", done, total),
+                ),
             )
             self._stages.segments = placement.request.segments
             stage.figures = replace(

@@ -1,13 +1,13 @@
-"""A crash kernel's dump: what is asked for, and the parts that it adds to an image."""
+"""A crash kernel's dump: what is asked for, and the parts that it takes of a crash image."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from warmboot.dump import DumpFacts
+from warmboot.dump.facts import DumpFacts
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
-from warmboot.purgatory import Backup
+from warmboot.purgatory.parameters import Backup
 from warmboot.uapi import KexecFlags, Segment
 
 __all__ = ["CrashDump", "CrashPlan"]

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from warmboot.files.held import let_go
-from warmboot.purgatory import Region
+from warmboot.purgatory.parameters import Region
 from warmboot.stubs.regions import BLOCK
 from warmboot.uapi import Segment
 

@@ -16,7 +16,7 @@ class Host(Protocol):
 
     @property
     def machine(self) -> str:
-        """Its architecture, as `uname -m` names it."""
+        """The architecture, as `uname -m` names it."""
         ...
 
     @property

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from warmboot.command_line import parse
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
-from warmboot.placement.arch import of
+from warmboot.placement.options import PlaceOptions
 from warmboot.placement.space import Space
-from warmboot.placement.wanted import Wanted
-from warmboot.purgatory import Entry, Region, purgatory, purgatory_size
+from warmboot.purgatory.parameters import Entry, Region
 from warmboot.uapi import (
     PAGE_SIZE,
     KexecFlags,
@@ -24,7 +21,8 @@ from warmboot.uapi import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from warmboot.placement.crash import CrashDump, CrashPlan
+    from warmboot.placement.arch.interface import PlacementArch
+    from warmboot.placement.crash import CrashPlan
     from warmboot.placement.host import Host
 
 __all__ = ["FOUR_GIB", "LOW", "MORE_MEMORY", "Layout", "Placement"]
@@ -66,49 +64,30 @@ class Placement:
 class Layout:
     """The segments of one image. What is free: the machine's RAM within the limits, but for what must be avoided.
 
-    For a crash kernel it is the reservation, of which the dump's own parts are taken at once.
+    For a crash kernel it is the reservation.
     """
 
-    def __init__(
-        self,
-        host: Host,
-        wanted: Wanted,
-        *,
-        avoid: Iterable[Range] = (),
-        mem_min: int = 0,
-        mem_max: int = _EVERYWHERE - 1,
-        digest: bool = True,
-        crash: CrashDump | None = None,
-        progress: Callable[[int, int], None] | None = None,
-    ) -> None:
+    def __init__(self, host: Host, options: PlaceOptions, arch: PlacementArch) -> None:
         self.host = host
-        self.wanted = wanted
+        self.options = options
+        self._arch = arch
         # RAM by the memory map may be firmware's all the same: Linux keeps EFI's random seed there, and the next kernel
         # clears it (drivers/firmware/efi/efi.c), whatever was loaded over it.
-        efi = wanted.firmware.efi
-        avoid = [*avoid, *(each.range for each in efi.memmap)] if efi else avoid
-        limits = [Range(0, mem_min), Range(min(mem_max, _EVERYWHERE - 1) + 1, _EVERYWHERE)]
-        if crash is None:
-            self.space: Space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
+        efi = options.firmware.efi
+        avoid = [*options.avoid, *(each.range for each in efi.memmap)] if efi else options.avoid
+        limits = [Range(0, options.mem_min), Range(min(options.mem_max, _EVERYWHERE - 1) + 1, _EVERYWHERE)]
+        self.space: Space
+        if options.crash is None:
+            self.space = Space(host.system_ram, [*host.crash_kernel, *avoid, *limits])
         else:
-            self.space = Space([crash.load_range], [*avoid, *limits], _RESERVE_MORE)
-        self._crash = crash
+            self.space = Space([options.crash.load_range], [*avoid, *limits], _RESERVE_MORE)
         self._plan: CrashPlan | None = None
-        self._digest = digest
-        self._progress = progress
         self._segments: list[Segment] = []
 
-    def plan_crash(self, *, efi: bool) -> str:
-        """Take what a dump needs, if one is asked for; the command line then, with what the crash kernel is told.
-
-        `efi` says whether the kernel will hear of ACPI's root pointer from EFI. Raises RefusedError.
-        """
-        line = self.wanted.command_line
-        if self._crash is None:
-            return line
-        self._plan = of(self.host.machine).plan_crash(self._crash, self.space, acpi_rsdp=0 if efi else self.host.rsdp)
-        self._segments += self._plan.segments
-        return str(parse(line).with_parameters(self._plan.command_line))
+    def follow(self, plan: CrashPlan) -> None:
+        """Have the parts of a crash image, whose room has been taken."""
+        self._plan = plan
+        self._segments += plan.segments
 
     @property
     def e820(self) -> list[E820Entry]:
@@ -136,6 +115,11 @@ class Layout:
         return segment
 
     @property
+    def jump_back_text_size(self) -> int:
+        """Bytes that the purgatory writes after the command line; 0 for an image that does not return."""
+        return self._arch.purgatory.jump_back_text_size if self.options.preserve_context else 0
+
+    @property
     def count(self) -> int:
         """Segments so far."""
         return len(self._segments)
@@ -149,11 +133,12 @@ class Layout:
     ) -> Placement:
         """Hash what is there, add the purgatory, and make the request. Raises RefusedError."""
         regions = self._regions()
-        where = self.small("purgatory", purgatory_size(len(regions)), low=entry.needs_low_purgatory)
-        code = purgatory(
+        purgatory = self._arch.purgatory
+        where = self.small("purgatory", purgatory.size(len(regions)), low=entry.needs_low_purgatory)
+        code = purgatory.build(
             entry,
             regions,
-            console=self.wanted.console,
+            console=self.options.console,
             jump_back_text=jump_back_text,
             backup=self._plan.backup if self._plan else None,
         )
@@ -161,17 +146,17 @@ class Layout:
         return Placement(self._request(where.start), kernel, entry, command_line, boot_params, tuple(regions))
 
     def _regions(self) -> list[Region]:
-        if not self._digest:
+        if not self.options.digest:
             return []
         from warmboot.placement.digest import digest_regions  # noqa: PLC0415 - it loads OpenSSL
 
         unstable = self._plan.headers if self._plan and not self._plan.digest_headers else None
         segments = sorted((each for each in self._segments if each is not unstable), key=lambda each: each.mem)
-        return digest_regions(segments, self._progress)
+        return digest_regions(segments, self.options.progress)
 
     def _request(self, entry: int) -> LoadRequest:
         flags = KexecFlags(0) if self._plan is None else self._plan.flags
-        if self.wanted.preserve_context:
+        if self.options.preserve_context:
             flags |= KexecFlags.PRESERVE_CONTEXT
         segments = tuple(sorted(self._segments, key=lambda each: each.mem))
-        return LoadRequest(entry, segments, of(self.host.machine).kexec_arch | flags)
+        return LoadRequest(entry, segments, self._arch.kexec_arch | flags)

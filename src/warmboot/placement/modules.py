@@ -6,7 +6,7 @@ from warmboot.errors import InputError
 from warmboot.files.mapped import map_file
 from warmboot.images.allowance import half_of_memory
 from warmboot.images.decompress import decompressed
-from warmboot.placement.wanted import Module
+from warmboot.placement.options import Module
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

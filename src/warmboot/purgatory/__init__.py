@@ -1,23 +1,6 @@
 """The purgatory: what runs between the old kernel and the new, checks the digest, and enters as it was told."""
 
-from warmboot.purgatory.arch import (
-    JUMP_BACK_TEXT_SIZE,
-    PURGATORY_REGION_COUNT,
-    Backup,
-    Console,
-    Entry,
-    Region,
-    purgatory,
-    purgatory_size,
-)
+from warmboot.purgatory.arch import of
+from warmboot.purgatory.parameters import Backup, Console, Entry, Region
 
-__all__ = [
-    "JUMP_BACK_TEXT_SIZE",
-    "PURGATORY_REGION_COUNT",
-    "Backup",
-    "Console",
-    "Entry",
-    "Region",
-    "purgatory",
-    "purgatory_size",
-]
+__all__ = ["Backup", "Console", "Entry", "Region", "of"]

@@ -9,7 +9,7 @@ from warmboot.errors import RefusedError
 from warmboot.images import parse_bzimage
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
-from warmboot.placement import Placement, place
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.rehearsal.arch import of
 from warmboot.rehearsal.handover import HandOver, hand_over
 from warmboot.stubs.regions import BLOCK
@@ -72,4 +72,6 @@ def _digested(segment: Segment) -> int:
 
 def _place(machine: Machine, kernel: bytes) -> Placement:
     image = parse_bzimage(memoryview(kernel), "the demo kernel")
-    return place(image, machine.facts, initrds=[memoryview(_INITRD)], command_line=_COMMAND_LINE, rng_seed=_SEED)
+    return place(
+        image, machine.facts, PlaceOptions(initrds=[memoryview(_INITRD)], command_line=_COMMAND_LINE, rng_seed=_SEED)
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from warmboot.kernel import CpuState
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement
-from warmboot.purgatory import PURGATORY_REGION_COUNT
+from warmboot.purgatory import of as purgatory_of
 from warmboot.rehearsal.arch import of
 
 __all__ = ["HandOver", "hand_over"]
@@ -56,7 +55,8 @@ def hand_over(
     purgatory = relocation
     if placement.has_purgatory:
         if not check_digest:
-            memory.write(request.entry + PURGATORY_REGION_COUNT, struct.pack("<Q", 0))
+            offset, nothing = purgatory_of(machine.facts.machine).unchecked()
+            memory.write(request.entry + offset, nothing)
         purgatory = execute(memory, relocation.state, until=placement.kernel_entry, count=count)
     ended = time.monotonic()
     instructions = (relocation.instructions or 0) + (purgatory.instructions or 0)

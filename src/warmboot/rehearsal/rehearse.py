@@ -26,7 +26,8 @@ from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import assumed, not_made, permit
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Placement, linux_command_line, place
+from warmboot.memmap.firmware import Firmware
+from warmboot.placement import Placement, PlaceOptions, linux_command_line, place
 from warmboot.placement.modules import read_module
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
@@ -247,12 +248,14 @@ class _Run:
         placement = place(
             self._image,
             host,
-            initrds=self._initrds,
-            modules=self._modules,
-            command_line=line,
-            firmware=self._machines.firmware,
-            crash=crash_dump(host) if self._options.panic else None,
-            progress=lambda done, total: self._observer.progress("place", done, total),
+            PlaceOptions(
+                initrds=self._initrds,
+                modules=self._modules,
+                command_line=line,
+                firmware=self._machines.firmware or Firmware(),
+                crash=crash_dump(host) if self._options.panic else None,
+                progress=lambda done, total: self._observer.progress("place", done, total),
+            ),
         )
         return line, added, placement
 

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import asdict
 
 from warmboot.errors import WarmbootError
-from warmboot.images import KINDS, Image, decompressed, identify_bytes
+from warmboot.images import Image, decompressed, identify_bytes, kind_names
 from warmboot.images.figures import image_figures
 from warmboot.kernel import Caller, KexecError
 from warmboot.kernel.kexec_file import kexec_file_load_check
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Module, place
+from warmboot.placement import Module, PlaceOptions, place
 from warmboot.placement.modules import read_module
 from warmboot.report.text.figures import figures_lines
 from warmboot.uapi import KexecFileRequest
@@ -41,7 +41,7 @@ def kinds(data: bytes) -> None:
     """A file that is said to be of a kind, as by `kexec --type`: the first byte says which."""
     if data:
         with suppress(WarmbootError):
-            _shown(identify_bytes(memoryview(data)[1:], "kernel", KINDS[data[0] % len(KINDS)]))
+            _shown(identify_bytes(memoryview(data)[1:], "kernel", kind_names()[data[0] % len(kind_names())]))
 
 
 def decompress(data: bytes) -> None:
@@ -61,13 +61,15 @@ def placing(data: bytes) -> None:
         placement = place(
             image,
             _FACTS,
-            initrds=[extra] if how & 1 and cut else [],
-            modules=[Module(extra, "module a b")] if how & 2 and cut else [],
-            command_line="console=ttyS0 -- 3" if how & 4 else "",
-            rng_seed=_SEED,
-            entry_32bit=bool(how & 8),
-            elf_style=("linux", "elf", "none", "linux")[how >> 4 & 3],
-            digest=bool(how & 0x40),
+            PlaceOptions(
+                initrds=[extra] if how & 1 and cut else [],
+                modules=[Module(extra, "module a b")] if how & 2 and cut else [],
+                command_line="console=ttyS0 -- 3" if how & 4 else "",
+                rng_seed=_SEED,
+                entry_32bit=bool(how & 8),
+                elf_style=("linux", "elf", "none", "linux")[how >> 4 & 3],
+                digest=bool(how & 0x40),
+            ),
         )
         if how & 0x80:
             with Machine(_FACTS) as machine, suppress(KexecError):

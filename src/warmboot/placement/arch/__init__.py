@@ -1,21 +1,17 @@
-"""What depends on the architecture, one folder each, named as `uname -m` does."""
+"""What of placement depends on the architecture, one folder each, named as `uname -m` does."""
 
 from __future__ import annotations
 
-from warmboot.errors import InputError
+from warmboot.wings import wing
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.placement.arch.interface import PlacementArch
 
-__all__ = ["of"]
-
-_KNOWN = ("x86_64",)
+__all__ = ["PlacementArch", "of"]
 
 
 def of(machine: str) -> PlacementArch:
-    """How images are placed on that architecture, as `uname -m` names it. Raises InputError where that is not known."""
-    if machine not in _KNOWN:
-        raise InputError(f"{machine!r}: no such architecture", hint=f"these are known: {', '.join(_KNOWN)}")
-    arch: PlacementArch = __import__(f"{__name__}.{machine}", fromlist=["ARCH"]).ARCH
+    """The part of that architecture, as `uname -m` names it. Raises InputError where there is none."""
+    arch: PlacementArch = wing(__name__, machine)
     return arch

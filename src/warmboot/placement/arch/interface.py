@@ -2,37 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
-from warmboot.images.image import PlainImage
-from warmboot.placement.crash import CrashDump, CrashPlan
+from warmboot.images.image import Image
 from warmboot.placement.layout import Layout, Placement
-from warmboot.placement.space import Space
-from warmboot.placement.wanted import Wanted
+from warmboot.purgatory.arch.interface import PurgatoryArch
+from warmboot.uapi import KexecArch
 
 __all__ = ["PlacementArch"]
 
 
 class PlacementArch(Protocol):
-    """One architecture's part."""
+    """One architecture's formats, and how its kernels are told what they need."""
 
     @property
-    def kexec_arch(self) -> int:
-        """Its number in the flags of kexec_load: a KexecArch."""
+    def kexec_arch(self) -> KexecArch:
+        """The system call's word for it."""
         ...
 
-    def place(self, image: PlainImage, wanted: Wanted, layout: Callable[[Wanted], Layout]) -> Placement:
-        """Place an image, whatever its format, on a fresh layout. Raises as placement.place."""
+    @property
+    def purgatory(self) -> PurgatoryArch:
+        """Its purgatory."""
         ...
 
-    def linux_command_line(self, image: PlainImage, command_line: str) -> tuple[str, int] | None:
-        """See placement.linux_command_line."""
+    def place(self, layout: Layout, image: Image) -> Placement:
+        """Place an image by its kind. Raises InputError for a kind that is not known, and as `place` does."""
         ...
 
-    def plan_crash(self, dump: CrashDump, space: Space, *, acpi_rsdp: int = 0) -> CrashPlan:
-        """Take room for what a dump needs. `acpi_rsdp` (physical) is told to the crash kernel unless it is 0.
-
-        Raises RefusedError.
-        """
+    def command_line_size(self, image: Image) -> int | None:
+        """The bytes that a Linux of that image takes, without the final zero; None for what is no Linux."""
         ...

@@ -1,26 +1,17 @@
-"""What depends on the architecture, one folder each, named as `uname -m` does."""
+"""What of the purgatory depends on the architecture, one folder each, named as `uname -m` does."""
 
 from __future__ import annotations
 
-# How an image is entered. With a second architecture these become what theirs have in common.
-from warmboot.purgatory.arch.x86_64.parameters import (
-    JUMP_BACK_TEXT_SIZE,
-    PURGATORY_REGION_COUNT,
-    Backup,
-    Console,
-    Entry,
-    Region,
-    purgatory,
-    purgatory_size,
-)
+from warmboot.wings import wing
 
-__all__ = [
-    "JUMP_BACK_TEXT_SIZE",
-    "PURGATORY_REGION_COUNT",
-    "Backup",
-    "Console",
-    "Entry",
-    "Region",
-    "purgatory",
-    "purgatory_size",
-]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.purgatory.arch.interface import PurgatoryArch
+
+__all__ = ["PurgatoryArch", "of"]
+
+
+def of(machine: str) -> PurgatoryArch:
+    """The purgatory of that architecture, as `uname -m` names it. Raises InputError where there is none."""
+    arch: PurgatoryArch = wing(__name__, machine)
+    return arch

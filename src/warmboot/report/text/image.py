@@ -11,6 +11,7 @@ from warmboot.images.figures import (
     ImageSegment,
     LinuxFigures,
     MultibootFigures,
+    OtherFigures,
     UkiFigures,
 )
 from warmboot.report.text.words import size_text, table
@@ -34,6 +35,8 @@ def _lines(figures: ImageFigures) -> list[str]:
             return _elf(figures)
         case MultibootFigures():
             return _multiboot(figures)
+        case OtherFigures():
+            return [f"{figures.format}, version {figures.version}", f"{size_text(figures.bytes)} in the file"]
 
 
 def _bzimage(figures: LinuxFigures) -> list[str]:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from warmboot.images import BzImage, LoadFlags, XLoadFlags, parse_bzimage
 from warmboot.memmap import E820Entry, E820Type, Efi, EfiMemoryDescriptor, Facts, Firmware, Range
-from warmboot.placement import Placement, place
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.placement.arch.x86_64.boot_params import BootParams, synthetic_header
-from warmboot.purgatory import JUMP_BACK_TEXT_SIZE
+from warmboot.purgatory.arch.x86_64.parameters import JUMP_BACK_TEXT_SIZE
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.uapi import PAGE_SIZE, KexecFlags, Segment
 
@@ -106,7 +106,15 @@ ENTRIES = st.lists(
 def test_boot_params_read_back(
     e820: Sequence[E820Entry], line: bytes, initrd: tuple[int, int], rsdp: int, seed: bytes, address: int
 ) -> None:
-    parameters = BootParams(IMAGE.setup, line, e820, *initrd, rsdp, seed)
+    parameters = BootParams(
+        header=IMAGE.setup,
+        command_line=line,
+        e820=e820,
+        initrd=initrd[0],
+        initrd_size=initrd[1],
+        rsdp=rsdp,
+        rng_seed=seed,
+    )
     data = parameters.pack(address)
     assert PAGE_SIZE < len(data) == parameters.size
     seen = ReadBack(address, data)
@@ -143,13 +151,13 @@ def test_a_header_never_reaches_what_follows_it() -> None:
     setup = bytearray(IMAGE.setup)
     setup[0x201] = 0xFF
     setup[0x290:0x302] = b"x" * (0x302 - 0x290)
-    page = BootParams(bytes(setup), b"", []).pack(0x100000)
+    page = BootParams(header=bytes(setup), command_line=b"", e820=[]).pack(0x100000)
     assert not any(page[0x290:PAGE_SIZE])
 
 
 def test_what_a_placement_puts_into_its_parameters() -> None:
     facts = replace(Facts.of_pc(5 * GIB), rsdp=0xF1234)
-    placement = place(IMAGE, facts, initrds=[memoryview(b"initrd")], command_line="a b", rng_seed=SEED)
+    placement = place(IMAGE, facts, PlaceOptions(initrds=[memoryview(b"initrd")], command_line="a b", rng_seed=SEED))
     segment = named(placement, "boot parameters")
     assert placement.boot_params == segment.mem
     seen = ReadBack(segment.mem, content(segment))
@@ -177,7 +185,7 @@ KNOWS_EFI = replace(IMAGE, xloadflags=IMAGE.xloadflags | XLoadFlags.EFI_KEXEC)
 
 
 def test_efi_is_handed_on() -> None:
-    seen = seen_in(place(KNOWS_EFI, Facts.of_pc(GIB), firmware=FIRMWARE, rng_seed=b""))
+    seen = seen_in(place(KNOWS_EFI, Facts.of_pc(GIB), PlaceOptions(firmware=FIRMWARE, rng_seed=b"")))
     signature, systab, desc_size, version, memmap, size, systab_hi, memmap_hi = struct.unpack_from(
         "<4s7I", seen.data, 0x1C0
     )
@@ -197,7 +205,7 @@ def test_efi_is_handed_on() -> None:
     ("image", "firmware"), [(IMAGE, FIRMWARE), (KNOWS_EFI, replace(FIRMWARE, efi=None))], ids=["old kernel", "noefi"]
 )
 def test_efi_is_not_handed_on_to_who_would_set_it_up_again(image: BzImage, firmware: Firmware) -> None:
-    seen = seen_in(place(image, Facts.of_pc(GIB), firmware=firmware, rng_seed=b""))
+    seen = seen_in(place(image, Facts.of_pc(GIB), PlaceOptions(firmware=firmware, rng_seed=b"")))
     assert not any(seen.data[0x1C0:0x1E0])
     assert seen.setup_data() == []
     assert seen.data[0x1EC] == 0
@@ -205,18 +213,34 @@ def test_efi_is_not_handed_on_to_who_would_set_it_up_again(image: BzImage, firmw
 
 def test_what_is_on_the_screen() -> None:
     """All of struct screen_info but for two fields that are something else in a boot: ext_mem_k, the old cmdline."""
-    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), firmware=FIRMWARE))
+    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=FIRMWARE)))
     assert seen.data[:64] == SCREEN[:2] + bytes(2) + SCREEN[4:0x20] + bytes(4) + SCREEN[0x24:]
     running = FIRMWARE.boot_params
-    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), firmware=replace(FIRMWARE, screen_info=b"")))
+    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=replace(FIRMWARE, screen_info=b""))))
     assert seen.data[:64] == running[:2] + bytes(2) + running[4:0x20] + bytes(4) + running[0x24:64]
     assert seen.data[0x23C:0x240] == running[0x23C:0x240]  # hardware_subarch
     # APM, IST, drives and the system description table are not handed on: their BIOS calls are gone.
     assert not any(seen.data[0x40:0x70] + seen.data[0x78:0xC0])
 
 
+@pytest.mark.parametrize("kind", [0x23, 0x70], ids=["VLFB", "EFI"])
+def test_a_screen_at_address_0_is_none(kind: int) -> None:
+    """As a driver tells it that keeps the address to itself, wherever the structure comes from."""
+    screen = bytearray(SCREEN)
+    screen[0x0F] = kind
+    screen[0x18:0x1C] = screen[0x3A:0x3E] = bytes(4)
+    for firmware in (Firmware(screen_info=bytes(screen)), Firmware(boot_params=bytes(screen).ljust(PAGE_SIZE, b"\0"))):
+        seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=firmware)))
+        assert seen.data[0x0F] == 0
+        assert not any(seen.data[0x12:0x40])
+        assert seen.data[0x07:0x0F] == SCREEN[0x07:0x0F]  # the text console's size
+    screen[0x3A] = 1  # above 4 GiB
+    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=Firmware(screen_info=bytes(screen)))))
+    assert seen.data[0x0F] == kind
+
+
 def test_edd() -> None:
-    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), firmware=FIRMWARE))
+    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=FIRMWARE)))
     assert (seen.data[0x1E9], seen.data[0x1EA]) == (6, 16)
     assert struct.unpack_from("<16I", seen.data, 0x290) == FIRMWARE.edd_mbr_signatures[:16]
     assert seen.data[0xD00:0xEEC] == b"".join(FIRMWARE.edd[:6])
@@ -224,14 +248,23 @@ def test_edd() -> None:
 
 def test_a_device_tree() -> None:
     dtb = b"\xd0\x0d\xfe\xed and more"
-    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), dtb=memoryview(dtb), rng_seed=SEED))
+    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(dtb=memoryview(dtb), rng_seed=SEED)))
     assert seen.setup_data() == [(2, dtb), (9, SEED)]
 
 
 def test_everything_at_once_fits_its_segment() -> None:
     e820 = [E820Entry(Range(0x1000 * each, 0x1000 * (each + 1)), E820Type.RAM) for each in range(300)]
     parameters = BootParams(
-        IMAGE.setup, b"x" * 2047, e820, 0x1000, 0x2000, 0, SEED, b"tree", FIRMWARE, EFI, JUMP_BACK_TEXT_SIZE
+        header=IMAGE.setup,
+        command_line=b"x" * 2047,
+        e820=e820,
+        initrd=0x1000,
+        initrd_size=0x2000,
+        rng_seed=SEED,
+        dtb=b"tree",
+        firmware=FIRMWARE,
+        efi=EFI,
+        spare=JUMP_BACK_TEXT_SIZE,
     )
     data = parameters.pack(0x7000_0000)
     assert len(data) == parameters.size
@@ -248,7 +281,7 @@ def test_memory_for_a_kernel_that_cannot_use_a_map() -> None:
 
 
 def test_a_preserved_context_leaves_room_behind_the_command_line() -> None:
-    placement = place(IMAGE, Facts.of_pc(GIB), command_line="quiet", preserve_context=True)
+    placement = place(IMAGE, Facts.of_pc(GIB), PlaceOptions(command_line="quiet", preserve_context=True))
     assert placement.request.flags & KexecFlags.PRESERVE_CONTEXT
     seen = seen_in(placement)
     assert seen.command_line == b"quiet"
@@ -257,7 +290,7 @@ def test_a_preserved_context_leaves_room_behind_the_command_line() -> None:
 
 
 def test_the_header_of_a_kernel_without_one() -> None:
-    page = BootParams(synthetic_header(2047, 0x37FF_FFFF), b"a", []).pack(0x10_0000)
+    page = BootParams(header=synthetic_header(2047, 0x37FF_FFFF), command_line=b"a", e820=[]).pack(0x10_0000)
     assert page[0x202:0x206] == b"HdrS"
     assert struct.unpack_from("<H", page, 0x206)[0] == 0x020F
     assert struct.unpack_from("<H", page, 0x1FE)[0] == 0xAA55

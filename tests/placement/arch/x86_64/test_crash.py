@@ -20,7 +20,7 @@ from warmboot.images import identify_bytes
 from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.memmap import E820Entry, E820Type, Range, whole
-from warmboot.placement import Placement, Space, place
+from warmboot.placement import Placement, PlaceOptions, Space, place
 from warmboot.placement.arch.x86_64.crash import plan_crash
 from warmboot.placement.crash import CrashDump, CrashPlan
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
@@ -209,7 +209,7 @@ def test_kexec_tools_makes_elf64_headers_whatever_is_asked(tmp_path: Path) -> No
 def placed(root: Path, **options: bool) -> Placement:
     dump = CrashDump(read_dump_facts(str(root)), **options)
     image = identify_bytes(memoryview(demo_kernel()), "demo")
-    return place(image, read_computer(str(root)), command_line="quiet irqpoll", crash=dump)
+    return place(image, read_computer(str(root)), PlaceOptions(command_line="quiet irqpoll", crash=dump))
 
 
 @pytest.mark.needs_namespaces

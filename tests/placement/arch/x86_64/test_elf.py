@@ -17,7 +17,7 @@ from warmboot.images import ElfImage, ElfSegment
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.memmap import Facts, Range, subtract
-from warmboot.placement import Placement, place
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.placement.elf_notes import boot_notes, checksum
 from warmboot.placement.segments import _runs, extent
 from warmboot.rehearsal.handover import hand_over
@@ -76,7 +76,7 @@ def images(draw: st.DrawFn) -> list[tuple[int, bytes, int]]:
 @given(images(), st.booleans(), st.booleans())
 def test_every_byte_comes_to_its_address(segments: list[tuple[int, bytes, int]], digest: bool, la57: bool) -> None:
     facts = replace(FACTS, la57=la57)
-    placement = place(elf(segments), facts, initrds=[memoryview(b"initrd")], rng_seed=SEED, digest=digest)
+    placement = place(elf(segments), facts, PlaceOptions(initrds=[memoryview(b"initrd")], rng_seed=SEED, digest=digest))
     request = placement.request
     for number, each in enumerate(request.segments):
         assert each.mem % PAGE_SIZE == each.memsz % PAGE_SIZE == 0
@@ -114,10 +114,10 @@ def test_an_image_whose_place_is_taken() -> None:
     with pytest.raises(RefusedError, match="must lie at 0xf0fff000-0xf1000fff, which is not free RAM"):
         place(image, taken)
     with pytest.raises(RefusedError, match="must lie at 0x1000000-0x1000fff"):
-        place(elf([(0x100_0000, b"\xf4", 1)]), FACTS, mem_min=0x100_0001)
+        place(elf([(0x100_0000, b"\xf4", 1)]), FACTS, PlaceOptions(mem_min=0x100_0001))
     with pytest.raises(RefusedError, match="must lie at 0x1000000-0x1000fff"):
-        place(elf([(0x100_0000, b"\xf4", 1)]), FACTS, mem_max=0x100_0FFE)
-    place(elf([(0x100_0000, b"\xf4", 1)]), FACTS, mem_min=0x100_0000)
+        place(elf([(0x100_0000, b"\xf4", 1)]), FACTS, PlaceOptions(mem_max=0x100_0FFE))
+    place(elf([(0x100_0000, b"\xf4", 1)]), FACTS, PlaceOptions(mem_min=0x100_0000))
 
 
 def test_a_program_that_may_be_moved() -> None:
@@ -129,7 +129,7 @@ def test_a_program_that_may_be_moved() -> None:
     assert content(first)[0x123:] == b"\xf4"
     far = elf([(0x100_3000, b"\xf4", 1)], dynamic=True)
     align = replace(far, segments=tuple(replace(each, align=0x10_0000) for each in far.segments))
-    assert place(align, FACTS, avoid=[Range(0x100_0000, 0x101_0000)]).kernel_entry == 0x10_3000
+    assert place(align, FACTS, PlaceOptions(avoid=[Range(0x100_0000, 0x101_0000)])).kernel_entry == 0x10_3000
     there = place(elf([(0x200_0000, b"\xf4", 1)], dynamic=True), FACTS)
     assert there.kernel_entry == 0x200_0000
     with pytest.raises(RefusedError, match="no room for the kernel"):
@@ -138,7 +138,7 @@ def test_a_program_that_may_be_moved() -> None:
 
 def test_more_segments_than_a_kernel_takes() -> None:
     many = [(0x100_0000 + 0x2000 * number, b"x", 1) for number in range(KEXEC_SEGMENT_MAX - 3)]
-    assert len(place(elf(many), FACTS, initrds=[memoryview(b"i")]).request.segments) == KEXEC_SEGMENT_MAX
+    assert len(place(elf(many), FACTS, PlaceOptions(initrds=[memoryview(b"i")])).request.segments) == KEXEC_SEGMENT_MAX
     with pytest.raises(RefusedError, match="14 segments"):
         place(elf([*many, (0x200_0000, b"x", 1)]), FACTS)
 
@@ -159,7 +159,9 @@ def run(machine: Machine, placement: Placement) -> None:
 
 def test_a_64_bit_linux_finds_its_parameters() -> None:
     with Machine(FACTS) as machine:
-        placement = place(elf([(0x100_0000, looking_64(), 4096)]), machine.facts, command_line="a b", rng_seed=SEED)
+        placement = place(
+            elf([(0x100_0000, looking_64(), 4096)]), machine.facts, PlaceOptions(command_line="a b", rng_seed=SEED)
+        )
         run(machine, placement)
         assert struct.unpack("<QQ", machine.memory.read(FOUND, 16)) == (0, placement.boot_params)
         page = machine.memory.read(placement.boot_params, PAGE_SIZE)
@@ -171,7 +173,7 @@ def test_a_64_bit_linux_finds_its_parameters() -> None:
 def test_a_32_bit_linux_finds_its_parameters() -> None:
     with Machine(Facts.of_pc(6 * GIB)) as machine:
         image = elf([(0x100_0000, looking_payload(), 4096)], bits=32)
-        placement = place(image, machine.facts, initrds=[memoryview(b"initrd")], rng_seed=SEED)
+        placement = place(image, machine.facts, PlaceOptions(initrds=[memoryview(b"initrd")], rng_seed=SEED))
         run(machine, placement)
         values = found32(machine.memory).values
         assert values["esi"] == placement.boot_params
@@ -183,7 +185,7 @@ def test_a_32_bit_linux_finds_its_parameters() -> None:
 def test_elf_boot_notes_in_64_bit_mode(la57: bool) -> None:
     with Machine(replace(FACTS, la57=la57)) as machine:
         image = elf([(0x100_0000, looking_64(), 4096)])
-        placement = place(image, machine.facts, command_line="to be noted", elf_style="elf")
+        placement = place(image, machine.facts, PlaceOptions(command_line="to be noted", elf_style="elf"))
         run(machine, placement)
         notes, rsi = struct.unpack("<QQ", machine.memory.read(FOUND, 16))
         [segment] = named(placement, "boot notes")
@@ -195,7 +197,7 @@ def test_elf_boot_notes_in_32_bit_mode() -> None:
     """The first argument of a function: behind its return address."""
     with Machine(FACTS) as machine:
         image = elf([(0x100_0000, looking_payload(), 4096)], bits=32)
-        placement = place(image, machine.facts, elf_style="elf")
+        placement = place(image, machine.facts, PlaceOptions(elf_style="elf"))
         run(machine, placement)
         values = found32(machine.memory).values
         assert (values["stack"], values["argument"]) == (0, named(placement, "boot notes")[0].mem)
@@ -220,7 +222,7 @@ def test_what_boot_notes_say() -> None:
 
 def test_without_arguments_an_image_is_jumped_to() -> None:
     with Machine(FACTS) as machine:
-        placement = place(elf([(0x100_0000, looking_64(), 4096)]), machine.facts, elf_style="none")
+        placement = place(elf([(0x100_0000, looking_64(), 4096)]), machine.facts, PlaceOptions(elf_style="none"))
         assert not placement.has_purgatory
         assert [each.name for each in placement.request.segments] == ["kernel"]
         assert placement.request.entry == 0x100_0000
@@ -230,7 +232,9 @@ def test_without_arguments_an_image_is_jumped_to() -> None:
 
 def test_without_arguments_32_bit_code_is_entered_in_its_mode() -> None:
     with Machine(FACTS) as machine:
-        placement = place(elf([(0x100_0000, looking_payload(), 4096)], bits=32), machine.facts, elf_style="none")
+        placement = place(
+            elf([(0x100_0000, looking_payload(), 4096)], bits=32), machine.facts, PlaceOptions(elf_style="none")
+        )
         assert placement.has_purgatory
         run(machine, placement)
         values = found32(machine.memory).values
@@ -241,9 +245,9 @@ def test_an_initrd_needs_a_linux() -> None:
     image = elf([(0x100_0000, b"\xf4", 1)])
     for style in ("elf", "none"):
         with pytest.raises(InputError, match="Ramdisks not supported with generic elf arguments"):
-            place(image, FACTS, initrds=[memoryview(b"initrd")], elf_style=style)
+            place(image, FACTS, PlaceOptions(initrds=[memoryview(b"initrd")], elf_style=style))
     with pytest.raises(ValueError, match="elf_style 'other'"):
-        place(image, FACTS, elf_style="other")
+        place(image, FACTS, PlaceOptions(elf_style="other"))
 
 
 def test_a_gap_costs_no_memory() -> None:

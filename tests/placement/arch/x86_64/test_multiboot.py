@@ -16,7 +16,7 @@ from warmboot.images import ElfSegment, MultibootImage, Relocation, VideoMode
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.memmap import E820Entry, E820Type, Efi, Facts, Firmware, FrameBuffer, Range
-from warmboot.placement import Module, Placement, place
+from warmboot.placement import Module, Placement, PlaceOptions, place
 from warmboot.placement.arch.x86_64.multiboot_info import BootInformation
 from warmboot.purgatory import Console
 from warmboot.rehearsal.handover import hand_over
@@ -74,7 +74,7 @@ def started(image: MultibootImage, placement: Placement, machine: Machine) -> To
 def test_an_image_is_told_everything_where_it_looks(protocol: int) -> None:
     with Machine(Facts.of_pc(6 * GIB)) as machine:
         image = multiboot(protocol)
-        placement = place(image, machine.facts, command_line="a=1 b", modules=MODULES)
+        placement = place(image, machine.facts, PlaceOptions(command_line="a=1 b", modules=MODULES))
         told = started(image, placement, machine)
         assert told.command_line == placement.command_line == "/boot/xen a=1 b"
         assert told.loader == "warmboot"
@@ -97,7 +97,7 @@ def test_the_screen_for_an_image_that_asks(protocol: int, console: Console) -> N
     firmware = Firmware(frame_buffer=SCREEN)
     with Machine.of_pc(256 * MIB) as machine:
         image = multiboot(protocol, video_mode=VideoMode(0, 0, 0))
-        told = started(image, place(image, machine.facts, firmware=firmware, console=console), machine)
+        told = started(image, place(image, machine.facts, PlaceOptions(firmware=firmware, console=console)), machine)
         if console == Console():
             assert told.frame_buffer == (SCREEN.address, 5120, 1280, 1024, 32, 1)
             assert told.colours[:6] == bytes([16, 8, 8, 8, 0, 8])
@@ -105,7 +105,9 @@ def test_the_screen_for_an_image_that_asks(protocol: int, console: Console) -> N
             assert told.frame_buffer == (0xB8000, 160, 80, 25, 16, 2)
     with Machine.of_pc(256 * MIB) as machine:
         image = multiboot(protocol)
-        assert started(image, place(image, machine.facts, firmware=firmware), machine).frame_buffer is None
+        assert (
+            started(image, place(image, machine.facts, PlaceOptions(firmware=firmware)), machine).frame_buffer is None
+        )
 
 
 @pytest.mark.parametrize(("rsdp", "tag"), [(b"RSD PTR ".ljust(20, b"1"), 14), (b"RSD PTR ".ljust(36, b"2"), 15)])
@@ -113,7 +115,7 @@ def test_firmwares_tables_in_multiboot_2(rsdp: bytes, tag: int) -> None:
     efi = Efi(b"EL64", 0x1_2345_6018, (), 0, 0, 0)
     with Machine.of_pc(256 * MIB) as machine:
         image = multiboot(2)
-        placement = place(image, machine.facts, firmware=Firmware(efi=efi, rsdp=rsdp))
+        placement = place(image, machine.facts, PlaceOptions(firmware=Firmware(efi=efi, rsdp=rsdp)))
         told = started(image, placement, machine)
     assert told.rsdp == {tag: rsdp}
     assert told.efi_systab == efi.systab
@@ -150,14 +152,14 @@ def test_more_modules_than_segments() -> None:
     modules = [Module(memoryview(bytes([each]) * (100 + 4096 * (each % 3))), f"m{each}") for each in range(20)]
     with Machine.of_pc(256 * MIB) as machine:
         image = multiboot(2)
-        placement = place(image, machine.facts, modules=modules)
+        placement = place(image, machine.facts, PlaceOptions(modules=modules))
         assert len(placement.request.segments) <= KEXEC_SEGMENT_MAX
         assert started(image, placement, machine).modules == [(bytes(each.data), each.command_line) for each in modules]
 
 
 def test_an_initrd_is_a_module() -> None:
     with pytest.raises(RefusedError, match="a multiboot image has modules, no initrd"):
-        place(multiboot(1), Facts.of_pc(GIB), initrds=[memoryview(b"initrd")])
+        place(multiboot(1), Facts.of_pc(GIB), PlaceOptions(initrds=[memoryview(b"initrd")]))
 
 
 @settings(max_examples=150)
@@ -171,7 +173,9 @@ def test_every_placement_is_sound(sizes: Sequence[int], protocol: int, avoid: in
     facts = Facts.of_pc(256 * MIB, crashkernel=32 * MIB)
     taken = Range(avoid * MIB // 16 + 2 * MIB, avoid * MIB // 16 + 3 * MIB)
     modules = [Module(memoryview(bytes(size)), "m") for size in sizes]
-    placement = place(multiboot(protocol), facts, modules=modules, avoid=[taken], mem_min=limits[0], mem_max=limits[1])
+    placement = place(
+        multiboot(protocol), facts, PlaceOptions(modules=modules, avoid=[taken], mem_min=limits[0], mem_max=limits[1])
+    )
     ranges = [Range(each.mem, each.end) for each in placement.request.segments]
     assert len(ranges) <= KEXEC_SEGMENT_MAX
     for number, each in enumerate(ranges):

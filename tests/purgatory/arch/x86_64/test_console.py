@@ -9,7 +9,8 @@ import pytest
 
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import Run, execute
-from warmboot.purgatory import Console, Entry, Region, purgatory
+from warmboot.purgatory import Console, Entry, Region
+from warmboot.purgatory.arch.x86_64.parameters import purgatory
 from warmboot.uapi import PAGE_SIZE, LoadRequest, Readable, Segment
 
 PURGATORY, KERNEL = 0x100_0000, 0x110_0000  # physical

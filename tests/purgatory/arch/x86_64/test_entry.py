@@ -12,7 +12,8 @@ from support.payload32 import FOUND, found32, looking_payload
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import Run, execute
 from warmboot.memmap import Facts
-from warmboot.purgatory import JUMP_BACK_TEXT_SIZE, Backup, Entry, Region, purgatory
+from warmboot.purgatory import Backup, Entry, Region
+from warmboot.purgatory.arch.x86_64.parameters import JUMP_BACK_TEXT_SIZE, purgatory
 from warmboot.stubs.regions import BLOCK
 from warmboot.uapi import PAGE_SIZE, LoadRequest, Readable, Segment
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from warmboot.errors import RefusedError
 from warmboot.images.bzimage import BzImage, XLoadFlags
 from warmboot.memmap.ranges import Range
-from warmboot.placement.arch.x86_64.linux import checked_command_line, finish_linux
+from warmboot.placement.arch.x86_64.linux import checked_command_line, command_line_for, finish_linux
 from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placement
-from warmboot.purgatory import Entry
+from warmboot.purgatory.parameters import Entry
 from warmboot.uapi import PAGE_SIZE, Readable, page_align
 
 __all__ = ["place_bzimage"]
@@ -25,10 +25,10 @@ def place_bzimage(layout: Layout, image: BzImage) -> Placement:
 
     Raises InputError for a command line that the kernel would cut, RefusedError for a kernel that does not fit.
     """
-    bits = 64 if _is_entered_in_64_bits(image) and not layout.wanted.entry_32bit else 32
+    bits = 64 if _is_entered_in_64_bits(image) and not layout.options.entry_32bit else 32
     above_4g = image.above_4g and bits == 64
-    efi = layout.wanted.firmware.efi if XLoadFlags.EFI_KEXEC in image.xloadflags else None
-    line = checked_command_line(layout.plan_crash(efi=efi is not None), image.name, image.cmdline_size)
+    efi = layout.options.firmware.efi if XLoadFlags.EFI_KEXEC in image.xloadflags else None
+    line = checked_command_line(command_line_for(layout, efi=efi is not None), image.name, image.cmdline_size)
     where = _place_kernel(image, layout, layout.space.end if above_4g else FOUR_GIB)
     kernel = layout.add("kernel", Readable(image.kernel), where)
     entry = Entry(

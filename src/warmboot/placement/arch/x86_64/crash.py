@@ -15,7 +15,7 @@ from warmboot.memmap.entries import E820Entry, E820Type
 from warmboot.memmap.ranges import Range, subtract
 from warmboot.placement.crash import CrashDump, CrashPlan
 from warmboot.placement.space import Space
-from warmboot.purgatory import Backup
+from warmboot.purgatory.parameters import Backup
 from warmboot.uapi import PAGE_SIZE, KexecFlags, Readable, Segment, page_align
 
 __all__ = ["plan_crash"]

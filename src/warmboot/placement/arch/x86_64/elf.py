@@ -5,12 +5,12 @@ from __future__ import annotations
 from warmboot.errors import InputError, RefusedError
 from warmboot.images.elf import ElfImage
 from warmboot.placement.arch.x86_64.boot_params import synthetic_header
-from warmboot.placement.arch.x86_64.linux import COMMAND_LINE_SIZE, checked_command_line, finish_linux
+from warmboot.placement.arch.x86_64.linux import COMMAND_LINE_SIZE, checked_command_line, command_line_for, finish_linux
 from warmboot.placement.elf_notes import boot_notes
 from warmboot.placement.layout import FOUR_GIB, LOW, Layout, Placement
+from warmboot.placement.options import ELF_STYLES
 from warmboot.placement.segments import add_image, distance, extent
-from warmboot.placement.wanted import ELF_STYLES
-from warmboot.purgatory import Entry
+from warmboot.purgatory.parameters import Entry
 from warmboot.uapi import PAGE_SIZE, Readable, Segment
 
 __all__ = ["place_elf"]
@@ -19,23 +19,23 @@ _LOWMEM_END = 0x37FF_FFFF  # the highest address of an initrd that every 32-bit 
 
 
 def place_elf(layout: Layout, image: ElfImage) -> Placement:
-    """Place an ELF executable, its arguments as `wanted.elf_style` says.
+    """Place an ELF executable, its arguments as `options.elf_style` says.
 
     linux: boot parameters, as a vmlinux expects them. elf: ELF boot notes, a pointer to them as the first argument.
     none: it is simply jumped to, in 64-bit mode without a purgatory. Page tables have 4 levels at most. Raises
     InputError, RefusedError.
     """
-    style = layout.wanted.elf_style
+    style = layout.options.elf_style
     if style not in ELF_STYLES:
         raise ValueError(f"elf_style {style!r}, there are {', '.join(ELF_STYLES)}")
-    if style != "linux" and layout.wanted.initrds:
+    if style != "linux" and layout.options.initrds:
         raise InputError(
             f"{image.name}: Ramdisks not supported with generic elf arguments",
             hint="leave out the initrd, or load a vmlinux with --args-linux",
         )
     # A vmlinux does not tell whether it can be entered with 5 levels; every one can be with 4.
     leave_5_level = image.bits == 64 and layout.host.la57
-    line = checked_command_line(layout.plan_crash(efi=False), image.name, COMMAND_LINE_SIZE - 1)
+    line = checked_command_line(command_line_for(layout, efi=False), image.name, COMMAND_LINE_SIZE - 1)
     kernel, moved = _place_image(layout, image)
     entry = Entry(image.entry + moved, image.bits, leave_5_level=leave_5_level)
     if style == "linux":

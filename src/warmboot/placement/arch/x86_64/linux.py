@@ -7,12 +7,28 @@ from warmboot.memmap.firmware import Efi
 from warmboot.memmap.ranges import Range
 from warmboot.placement.arch.x86_64.boot_params import BootParams
 from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placement
-from warmboot.purgatory import JUMP_BACK_TEXT_SIZE, Entry
+from warmboot.purgatory.parameters import Entry
 from warmboot.uapi import PAGE_SIZE, Joined, Readable, Segment, Source, page_align
 
-__all__ = ["COMMAND_LINE_SIZE", "checked_command_line", "finish_linux"]
+__all__ = ["COMMAND_LINE_SIZE", "checked_command_line", "command_line_for", "finish_linux"]
 
 COMMAND_LINE_SIZE = 2048  # of x86, bytes with the final zero
+
+
+def command_line_for(layout: Layout, *, efi: bool) -> str:
+    """The command line that is asked for, and for a crash kernel what that is told; the layout takes a dump's parts.
+
+    `efi` says whether the kernel will hear of ACPI's root pointer from EFI. Raises RefusedError.
+    """
+    line, dump = layout.options.command_line, layout.options.crash
+    if dump is None:
+        return line
+    from warmboot.command_line import parse  # noqa: PLC0415 - only a crash kernel pays for it
+    from warmboot.placement.arch.x86_64.crash import plan_crash  # noqa: PLC0415
+
+    plan = plan_crash(dump, layout.space, acpi_rsdp=0 if efi else layout.host.rsdp)
+    layout.follow(plan)
+    return str(parse(line).with_parameters(plan.command_line))
 
 
 def checked_command_line(command_line: str, name: str, cmdline_size: int) -> bytes:
@@ -44,21 +60,22 @@ def finish_linux(
     The entry's rsi becomes the parameters' address. The initrd ends at `initrd_addr_max` or below, or anywhere for a
     kernel that may have it `above_4g`. Raises RefusedError.
     """
-    wanted = layout.wanted
-    initrd: Source = Joined(wanted.initrds) if len(wanted.initrds) != 1 else Readable.of(wanted.initrds[0])
+    options = layout.options
+    initrd: Source = Joined(options.initrds) if len(options.initrds) != 1 else Readable.of(options.initrds[0])
     initrd_at = _place_initrd(layout, initrd.readable, initrd_addr_max, above_4g=above_4g)
+    spare = layout.jump_back_text_size
     parameters = BootParams(
-        header,
-        command_line,
-        layout.e820,
-        initrd_at.start,
-        initrd.readable,
-        layout.host.rsdp,
-        wanted.rng_seed,
-        b"" if wanted.dtb is None else wanted.dtb,
-        wanted.firmware,
-        efi,
-        JUMP_BACK_TEXT_SIZE if wanted.preserve_context else 0,
+        header=header,
+        command_line=command_line,
+        e820=layout.e820,
+        initrd=initrd_at.start,
+        initrd_size=initrd.readable,
+        rsdp=layout.host.rsdp,
+        rng_seed=options.rng_seed,
+        dtb=b"" if options.dtb is None else options.dtb,
+        firmware=options.firmware,
+        efi=efi,
+        spare=spare,
     )
     where = layout.small("boot parameters", parameters.size, low=not above_4g)
     layout.add("boot parameters", Readable.of(parameters.pack(where.start)), where)
@@ -69,7 +86,7 @@ def finish_linux(
         Entry(entry.address, entry.bits, rsi=where.start, leave_5_level=entry.leave_5_level),
         command_line.decode("utf-8", "surrogateescape"),
         boot_params=where.start,
-        jump_back_text=where.start + PAGE_SIZE + len(command_line) if wanted.preserve_context else 0,
+        jump_back_text=where.start + PAGE_SIZE + len(command_line) if spare else 0,
     )
 
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from warmboot.errors import RefusedError
 from warmboot.images.multiboot import MultibootImage
 from warmboot.memmap.ranges import Range
-from warmboot.placement.arch.x86_64.linux import checked_command_line
+from warmboot.placement.arch.x86_64.linux import checked_command_line, command_line_for
 from warmboot.placement.arch.x86_64.multiboot1 import information as information1
 from warmboot.placement.arch.x86_64.multiboot2 import information as information2
 from warmboot.placement.arch.x86_64.multiboot_info import BootInformation, LoadedModule
 from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placement
 from warmboot.placement.segments import add_image, distance, extent
-from warmboot.purgatory import Entry
+from warmboot.purgatory.parameters import Entry
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE, Joined, Readable, page_align
 
 __all__ = ["place_multiboot"]
@@ -30,12 +30,12 @@ def place_multiboot(layout: Layout, image: MultibootImage) -> Placement:
 
     Raises InputError for a command line with a zero byte, RefusedError for what does not fit.
     """
-    wanted = layout.wanted
-    if wanted.initrds:
+    options = layout.options
+    if options.initrds:
         raise RefusedError(
-            f"{image.name}: a multiboot image has modules, no initrd", hint="give the initrd by --module, behind those"
+            f"{image.name}: a multiboot image has modules, no initrd", hint="give the initrd by --module, after those"
         )
-    line = checked_command_line(layout.plan_crash(efi=False), image.name, _CMDLINE_SIZE)
+    line = checked_command_line(command_line_for(layout, efi=False), image.name, _CMDLINE_SIZE)
     name = image.name.encode("utf-8", "surrogateescape")
     line = name + b" " + line if line else name
     moved = _distance(layout, image)
@@ -46,10 +46,10 @@ def place_multiboot(layout: Layout, image: MultibootImage) -> Placement:
         command_line=line,
         e820=layout.e820,
         modules=modules,
-        frame_buffer=wanted.firmware.frame_buffer if image.video_mode else None,
-        text_at=_VGA_TEXT if image.video_mode and (wanted.console.vga or wanted.console.reset_vga) else 0,
-        rsdp=wanted.firmware.rsdp,
-        efi_systab=wanted.firmware.efi.systab if wanted.firmware.efi else 0,
+        frame_buffer=options.firmware.frame_buffer if image.video_mode else None,
+        text_at=_VGA_TEXT if image.video_mode and (options.console.vga or options.console.reset_vga) else 0,
+        rsdp=options.firmware.rsdp,
+        efi_systab=options.firmware.efi.systab if options.firmware.efi else 0,
         load_base=own.start + moved if image.relocation else None,
     )
     pack = information1 if image.protocol == 1 else information2
@@ -78,7 +78,7 @@ def _distance(layout: Layout, image: MultibootImage) -> int:
 
 def _place_modules(layout: Layout, least: int) -> list[LoadedModule]:
     """Each at the start of a page; one segment each, or one for all where there would be too many."""
-    modules = layout.wanted.modules
+    modules = layout.options.modules
     if layout.count + len(modules) <= KEXEC_SEGMENT_MAX - _SPARE_SEGMENTS:
         places = []
         for each in modules:

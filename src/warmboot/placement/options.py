@@ -1,0 +1,63 @@
+"""What is to be placed besides the kernel, where, and how it is to be started."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from warmboot.memmap.firmware import Firmware
+from warmboot.memmap.ranges import Range
+from warmboot.purgatory.parameters import Console
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.placement.crash import CrashDump
+
+__all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "Module", "PlaceOptions"]
+
+ELF_STYLES = ("linux", "elf", "none")
+RNG_SEED_SIZE = 32  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A multiboot module: its bytes, unpacked, and its own command line, whose first word is by custom its file."""
+
+    data: memoryview
+    command_line: str
+
+
+def _fresh_seed() -> bytes:
+    return os.urandom(RNG_SEED_SIZE)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOptions:
+    """What `place` is asked for; physical addresses, sizes in bytes.
+
+    `initrds` are joined in their order; the image's own initrds and command line, where it is a unified one, are added
+    as images.unwrap says. Everything goes into RAM from `mem_min` up to and including `mem_max`, and not into `avoid`;
+    for a `crash` kernel into its reservation. `rng_seed` is for a Linux's random number generator. `firmware` is what
+    the running kernel knows of it, `dtb` a device tree. Without `digest` nothing is checked before the image is
+    entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
+    ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
+    `progress` is told how many of how many bytes are hashed.
+    """
+
+    initrds: Sequence[memoryview] = ()
+    modules: Sequence[Module] = ()
+    command_line: str = ""
+    dtb: memoryview | None = None
+    firmware: Firmware = field(default_factory=Firmware)
+    rng_seed: bytes = field(default_factory=_fresh_seed)
+    avoid: Sequence[Range] = ()
+    mem_min: int = 0
+    mem_max: int = (1 << 64) - 1
+    crash: CrashDump | None = None
+    digest: bool = True
+    console: Console = field(default_factory=Console)
+    entry_32bit: bool = False
+    elf_style: str = "linux"
+    preserve_context: bool = False
+    progress: Callable[[int, int], None] | None = None

@@ -1,0 +1,62 @@
+"""What a purgatory is told: what it checks, how it enters the new kernel, and where it may say something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Backup", "Console", "Entry", "Region"]
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Bytes at a physical address, a multiple of 64 of them, and their SHA-256."""
+
+    start: int
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """Where the purgatory says what it does; that an image is damaged comes over the serial port in any case.
+
+    `serial_port` is the first I/O port of a 16550. A `serial_baud` of 0 leaves the rate as it is.
+    """
+
+    serial: bool = False
+    vga: bool = False
+    reset_vga: bool = False
+    serial_port: int = 0x3F8
+    serial_baud: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How an image is entered: at physical `address`, in 64-bit mode or in 32-bit protected mode without paging.
+
+    General registers that are not named are 0. `argument` is what a 32-bit function finds behind its return
+    address. `leave_5_level` switches to 4-level page tables first, where there are 5.
+    """
+
+    address: int
+    bits: int = 64
+    rax: int = 0
+    rbx: int = 0
+    rsi: int = 0
+    rdi: int = 0
+    argument: int = 0
+    leave_5_level: bool = False
+
+    @property
+    def needs_low_purgatory(self) -> bool:
+        """Whether the purgatory must lie below 4 GiB: it runs in 32-bit mode for a while."""
+        return self.bits == 32 or self.leave_5_level
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """Physical bytes that a crash kernel is going to use, and where their contents are kept."""
+
+    start: int
+    size: int
+    copy: int
