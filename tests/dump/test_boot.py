@@ -19,7 +19,8 @@ _FIRST_LINE = "first-kernel"  # on the first kernel's command line, which the bo
 
 _LOAD = """\
 banner=$(grep -w linux_banner /proc/kallsyms | cut -d" " -f1)
-run {tool} -p -c {options} --initrd=/stage/crash --append="$line nr_cpus=1 reset_devices banner=$banner" /stage/kernel
+added="$line nr_cpus=1 reset_devices banner=$banner -- for-init"
+run {tool} -p -c {options} --initrd=/stage/crash --append="$added" /stage/kernel
 run cat /sys/kernel/kexec_crash_loaded
 {then}
 echo c >/proc/sysrq-trigger

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 _HERE = Path(__file__).parent
+_IN_MEMORY = Path("/dev/shm")
 CORPUS = _HERE / "corpus"
 _SOURCE = _HERE.parents[1] / "src"
 
@@ -34,6 +35,8 @@ def main(names: str, *options: str) -> int:
     """Fuzz; 1 where a target found a fault."""
     import atheris  # noqa: PLC0415 - what only knows our folder needs none
 
+    if _IN_MEMORY.is_dir():
+        tempfile.tempdir = str(_IN_MEMORY)  # some targets write hundreds of files a second
     _instrumented()
     sys.path.insert(0, str(_HERE.parent))
     from fuzz.targets import TARGETS  # noqa: PLC0415 - it imports what has to be instrumented

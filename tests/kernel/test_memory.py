@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from support.kernels import KIB, MIB, pattern
 from warmboot.errors import RefusedError
 from warmboot.kernel import PhysicalMemory
-from warmboot.memmap import Range
+from warmboot.memmap import Facts, Range
 from warmboot.uapi import PAGE_SIZE, Joined, Readable
 
 GIB, TIB = 1 << 30, 1 << 40
@@ -155,3 +157,41 @@ def test_closing_while_a_view_is_held() -> None:
     view[:] = b"1234"
     assert bytes(view) == b"1234"
     view.release()
+
+
+@pytest.mark.parametrize(
+    ("ram", "banks"),
+    [
+        ([(1, 1 << 20), (2 << 20, 1 << 31), (4 * GIB, 6 * GIB)], [(0, 1 << 31), (4 * GIB, 6 * GIB)]),
+        ([(MIB, 8 * GIB)], [(0, 8 * GIB)]),  # RAM across 4 GiB in one piece
+        ([(0, GIB - 5)], [(0, GIB)]),
+        ([(0, GIB), (64 * TIB, 64 * TIB + GIB)], [(0, GIB), (64 * TIB, 64 * TIB + GIB)]),
+        ([(0, GIB), (4 * GIB, 30 * TIB)], [(0, GIB), (4 * GIB, 16 * TIB + 3 * GIB)]),  # no image needs more
+    ],
+)
+def test_the_memory_of_a_machine(ram: list[tuple[int, int]], banks: list[tuple[int, int]]) -> None:
+    iomem = "".join(f"{start:08x}-{end - 1:08x} : System RAM\n" for start, end in ram)
+    with PhysicalMemory.of(replace(Facts.of_pc(GIB), iomem=iomem)) as memory:
+        assert [each.range for each in memory.banks] == [Range(*each) for each in banks]
+        for start, end in banks:
+            memory.write(start, b"first")
+            assert memory.read(end - 4, 4) == bytes(4)
+            assert memory.has(start, 5)
+            assert not memory.has(end - 1, 2)
+            with pytest.raises(ValueError, match="no memory at"):
+                memory.read(end - 1, 2)
+
+
+def test_a_machine_that_this_computer_cannot_map() -> None:
+    pieces = (range(at, at + TIB) for at in range(64 * TIB, 82 * TIB, 2 * TIB))
+    iomem = "".join(f"{each.start:x}-{each.stop - 1:x} : System RAM\n" for each in pieces)
+    facts = replace(Facts.of_pc(GIB), iomem=iomem)
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 42, hard))
+    try:
+        with pytest.raises(RefusedError, match="cannot be mapped") as caught:
+            PhysicalMemory.of(facts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+    assert "ulimit" in caught.value.hint

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, field
 from itertools import chain, pairwise
 
@@ -230,3 +231,22 @@ def test_frames_below_a_limit_come_first(ram: list[Range]) -> None:
 def test_a_limit_below_all_ram_changes_nothing() -> None:
     ram = [Range(MIB, 8 * MIB)]
     assert alloc_frames(PageAllocator(ram, below=MIB), 100) == alloc_frames(PageAllocator(ram), 100)
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+def test_what_is_kept_of_free_frames_does_not_grow_with_memory(policy: Policy) -> None:
+    """12 TiB from 4 GiB on, and RAM at 64 TiB and near the end of physical addresses."""
+    ram = [Range(MIB, 2 << 30), Range(4 << 30, 12 << 40), Range(64 << 40, 65 << 40), Range((1 << 52) - MIB, 1 << 52)]
+    tracemalloc.start()
+    try:
+        pages = PageAllocator(ram, policy=policy, below=1 << 40)
+        frames = alloc_frames(pages, 2000)
+        blocks = [pages.alloc_pages(1) for _ in range(100)]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(set(frames)) == 2000
+    assert None not in blocks
+    assert peak < MIB
+    if policy is not Policy.SCATTERED:
+        assert max(frames) < 1 << 28

@@ -8,6 +8,9 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+from warmboot.errors import MissingToolError
+from warmboot.machines.qemu import find_qemu
+
 __all__ = ["begin", "demand", "has_apt", "has_atheris", "has_namespaces", "has_qemu", "is_root"]
 
 # CLONE_NEWNS and CLONE_NEWNET, and for others than root CLONE_NEWUSER.
@@ -30,7 +33,10 @@ def has_namespaces() -> bool:
 
 def has_qemu() -> bool:
     """Whether there is a QEMU for x86."""
-    return shutil.which(os.environ.get("WARMBOOT_QEMU", "qemu-system-x86_64")) is not None
+    try:
+        return bool(find_qemu())
+    except MissingToolError:
+        return False
 
 
 def has_apt() -> bool:
@@ -43,13 +49,20 @@ def has_atheris() -> bool:
     return find_spec("atheris") is not None
 
 
+_QEMU = os.environ.get("WARMBOOT_QEMU")
 _marks: set[str] | None = None
 
 
 def begin(marks: set[str]) -> None:
-    """A test with these marks begins."""
+    """A test with these marks begins: it finds no QEMU if it has no mark for it."""
     global _marks  # noqa: PLW0603 - one test runs at a time
     _marks = marks
+    if "needs_qemu" not in marks:
+        os.environ["WARMBOOT_QEMU"] = "/none-as-the-test-has-no-mark-needs_qemu"
+    elif _QEMU is None:
+        os.environ.pop("WARMBOOT_QEMU", None)
+    else:
+        os.environ["WARMBOOT_QEMU"] = _QEMU
 
 
 def demand(need: str) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fuzz.targets import TARGETS
+
 _CHECKOUT = Path(__file__).parents[2]
 
 
@@ -22,6 +24,28 @@ def test_help_teaches(tool: str) -> None:
     assert f"tools/{tool} --quick" in printed
     assert "Exit status" in printed
     assert "set -eu" not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["no-such"], "unknown target no-such"),
+        (["sizes,no-such"], "unknown target no-such"),
+        (["../corpus/x"], "unknown target"),
+        *((["sizes", each], f"{each}: not a number of seconds") for each in ("x", "-1", "0", "1e3", "9" * 10)),
+    ],
+)
+def test_wrong_usage_of_fuzz(words: list[str], message: str) -> None:
+    status, printed = run("fuzz", *words)
+    assert status == 2
+    assert printed.startswith(f"fuzz: {message}")
+    assert "\n  try: tools/fuzz " in printed
+
+
+def test_fuzz_teaches_and_lists() -> None:
+    status, printed = run("fuzz", "--help")
+    assert (status, "tools/fuzz TARGET [SECONDS]" in printed, "set -eu" in printed) == (0, True, False)
+    assert run("fuzz", "list")[1].split() == sorted(TARGETS)
 
 
 @pytest.mark.parametrize(

@@ -25,11 +25,11 @@ class LoaderOptions:
         self.initrd = command.initrds[-1] if command.initrds else None
         if self.initrd is None and command.reuse_initrd:
             self.initrd = _RETAINED
-        self.dtb = command.dtb
-        self.modules = command.modules
-        self.entry_32bit = command.entry_32bit
-        self.real_mode = command.real_mode
-        self.elf_style = command.args_style
+        self.dtb: str | None = command.dtb
+        self.modules: list[str] = command.modules
+        self.entry_32bit: bool = command.entry_32bit
+        self.real_mode: bool = command.real_mode
+        self.elf_style: str = command.args_style
         self._ignore_what_is_not_taken()
 
     def _ignore_what_is_not_taken(self) -> None:
@@ -38,7 +38,7 @@ class LoaderOptions:
         for meaning, _, typed in self._command.given:
             if meaning in _LOADER_MEANINGS and meaning not in taken:
                 sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{shown(typed)}'\n")
-                sys.stderr.write(f"kexec: it is of no use for a kernel of type {self._kind}, and is ignored\n")
+                sys.stderr.write(f"kexec: a kernel of type {self._kind} does not take it; it is ignored\n")
         self.initrd = self.initrd if "initrd" in taken else None
         self.dtb = self.dtb if "dtb" in taken else None
         self.modules = self.modules if "module" in taken else []

@@ -76,4 +76,5 @@ __all__ = [
     "profile_named",
 ]
 
-__getattr__, __dir__ = lazy(globals(), _HOMES)
+if not TYPE_CHECKING:  # to a type checker, a name that is not above is a mistake
+    __getattr__, __dir__ = lazy(globals(), _HOMES)

@@ -165,8 +165,12 @@ class _Run:
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
                 self._unload_what_has_changed()
             except LiveError as error:
-                told = explain_load(error, self._request())
-                stage.outcome, stage.problem, stage.hint = Outcome.REFUSED, "; ".join(told.reasons), told.hint
+                explanation = explain_load(error, self._request())
+                stage.outcome, stage.problem, stage.hint = (
+                    Outcome.REFUSED,
+                    "; ".join(explanation.reasons),
+                    explanation.hint,
+                )
 
     def _unload_what_has_changed(self) -> None:
         """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.

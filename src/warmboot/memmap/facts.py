@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from warmboot.errors import InputError
+from warmboot.memmap.arch import DEFAULT, of
 from warmboot.memmap.entries import E820Entry, E820Type, e820_of_iomem
 from warmboot.memmap.facts_json import json_members, members_of
 from warmboot.memmap.iomem import Resource, parse_iomem
@@ -28,9 +29,6 @@ _LONGEST_SIZE = 24  # characters: 64 bits in decimal, and a unit
 _RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
 _MOST_VERSION = 0xFFFF  # of KERNEL_VERSION's fields the first has no limit, the others have 255
 _LOCKDOWN_MODES = ("none", "integrity", "confidentiality")
-_PHYSICAL_LIMIT = 1 << 52  # bytes: x86 has no physical address from there on
-# Linux 5.13 and later, and Debian's older kernels through stable fixes, never hand out the first MiB on x86.
-_LOW_MEMORY = Range(0, 1 << 20)
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,15 @@ class Facts:
     kernel_config: Mapping[str, str] | None = field(default=None, hash=False)  # the CONFIG_ values that decide
 
     def __post_init__(self) -> None:
-        if self.page_size != PAGE_SIZE:
-            raise InputError(f"facts: page_size is {self.page_size}, x86 has {PAGE_SIZE}", hint=_HINT)
-        if self.machine != "x86_64":
-            raise InputError(f"facts: machine is {self.machine!r}, only x86_64 is known", hint=_HINT)
+        arch = of(self.machine)
+        if self.page_size not in arch.page_sizes:
+            sizes = " or ".join(map(str, arch.page_sizes))
+            raise InputError(f"facts: page_size is {self.page_size}, {self.machine} has {sizes}", hint=_HINT)
         if not self.system_ram:
             raise InputError("facts: iomem has no System RAM", hint=_HINT)
-        if self.system_ram[-1].end > _PHYSICAL_LIMIT:
+        if self.system_ram[-1].end > arch.physical_limit:
             raise InputError(f"facts: iomem has System RAM at {self.system_ram[-1]}, beyond 52 bits", hint=_HINT)
-        if not 0 <= self.rsdp < _PHYSICAL_LIMIT:
+        if not 0 <= self.rsdp < arch.physical_limit:
             raise InputError(f"facts: rsdp is {self.rsdp:#x}, no physical address", hint=_HINT)
         if self.cpus < 1 or self.totalram_pages < 1:
             raise InputError(
@@ -118,35 +116,7 @@ class Facts:
         RAM lies below 2 GiB first and goes on at 4 GiB, as chipsets have it. Raises InputError where the
         reservation does not fit.
         """
-        if memory < 64 << 20 or memory % (1 << 20):
-            raise InputError(f"{memory} bytes of memory: too few, or no whole MiB", hint="give 64M or more")
-        low = min(memory, 2 << 30)
-        crash = _crash_reservation(low, crashkernel)
-        lines = [
-            "00000000-00000fff : Reserved",
-            "00001000-0009fbff : System RAM",
-            "0009fc00-0009ffff : Reserved",
-        ]
-        lines += ["000f0000-000fffff : Reserved", f"00100000-{low - 1:08x} : System RAM"]
-        if crash:
-            lines.append(f"  {crash.start:08x}-{crash.end - 1:08x} : Crash kernel")
-        if memory > low:
-            lines.append(f"100000000-{(4 << 30) + memory - low - 1:x} : System RAM")
-        iomem = "\n".join(lines) + "\n"
-        ram = sum(each.range.size for each in e820_of_iomem(parse_iomem(iomem)) if each.type is E820Type.RAM)
-        return cls(
-            release=release,
-            machine="x86_64",
-            cmdline=cmdline,
-            iomem=iomem,
-            page_size=PAGE_SIZE,
-            totalram_pages=(ram - crashkernel) // PAGE_SIZE,
-            lockdown="[none] integrity confidentiality",
-            kexec_crash_size=str(crashkernel),
-            la57=False,
-            cpus=cpus,
-            efi=False,
-        )
+        return of(DEFAULT).plain(memory, release=release, cpus=cpus, crashkernel=crashkernel, cmdline=cmdline)
 
     @cached_property
     def resources(self) -> list[Resource]:
@@ -188,7 +158,7 @@ class Facts:
     @cached_property
     def allocatable(self) -> list[Range]:
         """RAM from which the running kernel can allocate pages."""
-        return subtract(self.system_ram, [_LOW_MEMORY, *self.crash_kernel, *self.kernel_image])
+        return subtract(self.system_ram, [of(self.machine).never_free, *self.crash_kernel, *self.kernel_image])
 
     def reserve(self, room: Range) -> Facts:
         """The same machine, whose firmware keeps `room` for itself: a reserved range, and no RAM there."""
@@ -248,20 +218,6 @@ def _cut(tree: list[Resource], piece: Range) -> list[Resource]:
 def _line(resource: Resource) -> str:
     where = resource.range
     return f"{'  ' * resource.depth}{where.start:08x}-{where.end - 1:08x} : {resource.name}"
-
-
-def _crash_reservation(low: int, size: int) -> Range | None:
-    """Where `size` bytes below `low` are reserved: as high as possible, aligned to 16 MiB (CRASH_ALIGN)."""
-    if not size:
-        return None
-    align = 16 << 20
-    start = (low - size) // align * align
-    if size % PAGE_SIZE or start < align:
-        raise InputError(
-            f"a crash kernel of {size} bytes does not fit below {low:#x}",
-            hint="reserve less, in whole pages, or give more memory",
-        )
-    return Range(start, start + size)
 
 
 def parse_size(text: str) -> int:

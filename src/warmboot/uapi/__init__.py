@@ -1,6 +1,6 @@
 """What user space and the kernel agree on: flags, architectures, structures, and one request.
 
-Each name is loaded when it is first used: who unloads an image needs nothing but numbers.
+Each name is loaded when it is first used: plain numbers cost no flags.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.uapi.kexec import (
         COMPAT_SEGMENT,
-        KEXEC_ARCH_MASK,
-        KEXEC_SEGMENT_MAX,
         PAGE_SHIFT,
         PAGE_SIZE,
         SEGMENT,
@@ -21,18 +19,19 @@ if TYPE_CHECKING:
         KexecFlags,
         page_align,
     )
+    from warmboot.uapi.numbers import KEXEC_ARCH_MASK, KEXEC_SEGMENT_MAX
     from warmboot.uapi.request import FileFacts, KexecFileRequest, LoadRequest, Segment, SegmentTable
     from warmboot.uapi.source import Joined, Readable, Source, Unreadable
 
 _HOMES = {
     "COMPAT_SEGMENT": "uapi.kexec",
-    "KEXEC_ARCH_MASK": "uapi.kexec",
-    "KEXEC_SEGMENT_MAX": "uapi.kexec",
+    "KEXEC_ARCH_MASK": "uapi.numbers",
+    "KEXEC_SEGMENT_MAX": "uapi.numbers",
     "PAGE_SHIFT": "uapi.kexec",
     "PAGE_SIZE": "uapi.kexec",
     "SEGMENT": "uapi.kexec",
-    "Joined": "uapi.source",
     "FileFacts": "uapi.request",
+    "Joined": "uapi.source",
     "KexecArch": "uapi.kexec",
     "KexecFileFlags": "uapi.kexec",
     "KexecFileRequest": "uapi.request",
@@ -68,4 +67,5 @@ __all__ = [
     "page_align",
 ]
 
-__getattr__, __dir__ = lazy(globals(), _HOMES)
+if not TYPE_CHECKING:  # to a type checker, a name that is not above is a mistake
+    __getattr__, __dir__ = lazy(globals(), _HOMES)

@@ -1,4 +1,4 @@
-"""Numbers and structures of include/uapi/linux/kexec.h, as of Linux 7.2."""
+"""Flags, architectures and structures of include/uapi/linux/kexec.h, as of Linux 7.2."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from warmboot.uapi import numbers
 
 __all__ = [
     "COMPAT_SEGMENT",
-    "KEXEC_ARCH_MASK",
-    "KEXEC_SEGMENT_MAX",
     "PAGE_SHIFT",
     "PAGE_SIZE",
     "SEGMENT",
@@ -21,10 +19,7 @@ __all__ = [
 ]
 
 PAGE_SHIFT = 12
-PAGE_SIZE = 1 << PAGE_SHIFT  # bytes, x86
-
-KEXEC_SEGMENT_MAX = 16  # the kernel's artificial cap
-KEXEC_ARCH_MASK = 0xFFFF_0000
+PAGE_SIZE = 1 << PAGE_SHIFT  # bytes: of x86_64, the one architecture there is
 
 SEGMENT = struct.Struct("<QQQQ")  # struct kexec_segment: buf, bufsz, mem, memsz
 COMPAT_SEGMENT = struct.Struct("<IIII")  # struct compat_kexec_segment: the same for a 32-bit caller

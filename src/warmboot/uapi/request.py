@@ -52,11 +52,12 @@ class SegmentTable(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class LoadRequest:
-    """The arguments of kexec_load; `entry` is a physical address, `flags` are KexecFlags and a KexecArch."""
+    """The arguments of kexec_load; `entry` is a physical address, `flags` are KexecFlags and a KexecArch: the
+    default is the running kernel's own."""
 
     entry: int
     segments: tuple[Segment, ...]
-    flags: int = KexecArch.X86_64
+    flags: int = KexecArch.DEFAULT
 
     @property
     def bufsz(self) -> int:

@@ -30,7 +30,6 @@ _LONGEST = 100
 _MOST_CALLS = 8
 _RULES = of("x86_64").report
 _PLAYED_ON = Facts.of_pc(256 << 20, crashkernel=32 << 20)
-_AT_ONCE = dict.fromkeys(("_SETTLE", "_LINGER", "_LAST_WORDS"), 0.0)  # seconds: nothing is waited for
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def boot(data: bytes) -> None:
     """A whole boot on the console; the first byte says how the machine ends."""
     shown: list[str] = []
     watch = BootWatch(_Console(data), until="login:" if data[:1] == b"r" else None, initrd=len(data) % 2 == 0)
-    with patch.multiple(boot_watch, **_AT_ONCE):
+    with patch.multiple(boot_watch, _SETTLE=0.0, _LINGER=0.0, _LAST_WORDS=0.0):  # seconds: nothing is waited for
         watch.run(0.0 if data[:1] == b"t" else 10.0, shown.append)
     figures = watch.figures("machine", 1.0)
     said = [*shown, watch.problem, watch.hint, watch.reached, *figures.last_lines]

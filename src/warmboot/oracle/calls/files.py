@@ -16,10 +16,10 @@ from warmboot.visible import visible
 
 __all__ = ["LONGEST_LINE", "MOST_BYTES", "MOST_LINES", "read_lines"]
 
-# Far beyond what is recorded: a million calls have 150 MiB. A line of the most segments has 100 KiB.
+# Far beyond what is recorded: a million calls have 150 MiB, a line of the most segments has 100 KiB.
 MOST_BYTES = 512 << 20
 MOST_LINES = 2_000_000
-LONGEST_LINE = 1 << 20  # bytes
+LONGEST_LINE = 4 << 20  # bytes: the first line holds a memory map
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\0"
 _PIECE = 64 << 10  # bytes that are read, or unpacked, at a time
 _LARGEST_DICTIONARY = 128 << 20  # bytes of xz; `xz -9` takes 65 MiB

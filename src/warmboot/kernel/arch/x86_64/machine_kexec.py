@@ -10,7 +10,7 @@ from warmboot.kernel.arch.x86_64.cpu import CpuState
 from warmboot.kernel.arch.x86_64.ident_map import IdentityMapping
 from warmboot.kernel.arch.x86_64.kexec_bzimage64 import BzImage64
 from warmboot.kernel.arch.x86_64.limits import maxmem
-from warmboot.kernel.arch.x86_64.profile import x86_profile
+from warmboot.kernel.arch.x86_64.profile import X86Profile, x86_profile
 from warmboot.kernel.arch.x86_64.relocate_kernel import RELOCATE_RETURNED, RELOCATE_STACK, relocate_kernel
 from warmboot.kernel.kexec_core import kimage_alloc_table_pages
 from warmboot.kernel.kimage import Kimage, KimageType
@@ -38,13 +38,13 @@ _ISA = Range(0, 1 << 20)
 class X86MachineKexec:
     """One running kernel's part that is x86_64's (arch/x86/kernel/machine_kexec_64.c)."""
 
-    architectures = int(KexecArch.X86_64), int(KexecArch.DEFAULT)
-    file_loader = BzImage64()
+    architectures: tuple[int, int] = int(KexecArch.X86_64), int(KexecArch.DEFAULT)
+    file_loader: BzImage64 = BzImage64()
 
     def __init__(self, facts: Facts, profile: Profile) -> None:
-        self.profile = x86_profile(profile)
-        self.memory_limit = maxmem(facts)
-        self.control_code_order = self.profile.control_code_order
+        self.profile: X86Profile = x86_profile(profile)
+        self.memory_limit: int = maxmem(facts)
+        self.control_code_order: int = self.profile.control_code_order
         self._facts = facts
         self._identity_mapping: IdentityMapping | None = None  # of RAM, made at the first load
 

@@ -1,0 +1,26 @@
+"""What depends on the architecture, one folder each, named as `uname -m` does."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from warmboot.errors import InputError
+from warmboot.memmap.arch.interface import MemmapArch
+from warmboot.visible import visible
+
+__all__ = ["DEFAULT", "MemmapArch", "of"]
+
+DEFAULT = "x86_64"  # of machines that nobody has described
+
+
+def of(machine: str) -> MemmapArch:
+    """What that architecture, as `uname -m` names it, says of memory. Raises InputError where there is none."""
+    known = sorted(each.parent.name for each in Path(__file__).parent.glob("*/__init__.py"))
+    if machine not in known:
+        raise InputError(
+            f"machine is '{visible(machine, most=40)}', only {', '.join(known)} is known",
+            hint="write the facts with 'warmboot facts' on the machine, as root",
+        )
+    arch: MemmapArch = import_module(f"{__name__}.{machine}").ARCH
+    return arch
