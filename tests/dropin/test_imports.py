@@ -6,9 +6,11 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
+import warmboot
 from support.computers import iomem, memmap, tree
 from support.formats import samples
 from support.peer import captured
@@ -27,6 +29,9 @@ _FILES = {
 _TELLING = {"cli", "dropin", "lazy", "live", "numbers", "streams", "uapi", "version"}
 _SYSTEM_CALLS = ("ctypes",)
 _LOADING = ("ctypes", "dataclasses", "enum", "fcntl", "hashlib", "mmap", "re", "struct", "threading", "typing")
+
+
+MODULES = {each.name for each in walk_packages(warmboot.__path__, "warmboot.")}
 
 
 @cache
@@ -76,9 +81,9 @@ def test_loading_a_bzimage_takes_no_other_format(tmp_path: Path) -> None:
     assert found - _ours(found) - _with(*_LOADING) <= {"__future__"}
     rooms = {name.split(".")[1] for name in _ours(found) if "." in name}
     assert not rooms & {"kernel", "machines", "explain", "oracle", "debian", "report", "dump"}
-    others = {
-        f"warmboot.images.{name}" for name in ("elf", "multiboot", "multiboot2", "uki", "decompress", "pe", "zstd")
-    }
+    images = ("addons", "allowance", "decoders", "decompress", "elf", "multiboot", "multiboot2", "sink", "uki", "zstd")
+    others = {f"warmboot.images.{name}" for name in images} | {f"warmboot.formats.{name}" for name in ("elf", "pe")}
+    assert others <= MODULES
     assert not found & others
 
 

@@ -41,7 +41,7 @@ def joined_file(
 ) -> int:
     """A descriptor of a new file with the pieces one after the other; the caller closes it.
 
-    `progress` is told the bytes that are done. Raises RefusedError where memory runs out.
+    `progress` is called with the bytes done so far. Raises RefusedError where memory runs out.
     """
     descriptor, done = new_file(name), 0
     try:

@@ -40,7 +40,7 @@ ELF_CLASSES = (1, 2)  # of 32 and 64 bits
 ET_EXEC, ET_DYN, ET_CORE = 2, 3, 4
 PT_LOAD, PT_INTERP, PT_NOTE = 1, 3, 4
 PF_R, PF_RWX = 4, 7
-PN_XNUM = 0xFFFF  # from there on the number of program headers is told in a section header, which Linux ignores
+PN_XNUM = 0xFFFF  # from there on a section header holds the number of program headers, which Linux ignores
 
 _ELFCLASS32, _ELFCLASS64 = ELF_CLASSES
 _IDENT = b"\x7fELF\x02\x01\x01"  # ELFCLASS64, ELFDATA2LSB, EV_CURRENT
@@ -136,7 +136,7 @@ def pack_note(name: bytes, kind: int, desc: bytes) -> bytes:
 
 
 def pack_headers(kind: int, headers: Sequence[ProgramHeader], *, entry: int = 0) -> bytes:
-    """The header of an x86-64 file, and the program headers at once after it."""
+    """The header of an x86-64 file, and the program headers right after it."""
     sizes = (EHDR_SIZE, PHDR_SIZE, len(headers), 0, 0, 0)
     ehdr = _EHDR[_ELFCLASS64].pack(_IDENT, kind, EM_X86_64, _EV_CURRENT, entry, EHDR_SIZE, 0, 0, *sizes)
     return ehdr + b"".join(each.pack() for each in headers)

@@ -1,6 +1,6 @@
-"""Kernel images: what a file is and what it needs, told by its content; never where it goes.
+"""Kernel images: what a file is and what it needs, recognized by its content; never where it goes.
 
-One module a format. Each is loaded when a name of it is first used: who identifies a bzImage pays for no other parser.
+One module a format. Each is loaded when a name of it is first used: identifying a bzImage loads no other parser.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class ElfSegment:
 
     @property
     def end(self) -> int:
-        """The physical address behind its last byte."""
+        """The physical address after its last byte."""
         return self.paddr + self.memsz
 
 
@@ -70,7 +70,7 @@ class ElfImage:
 
     @property
     def end(self) -> int:
-        """The physical address behind all that it takes."""
+        """The physical address after its last segment."""
         return max(each.end for each in self.segments)
 
     @property

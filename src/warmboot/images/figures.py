@@ -138,7 +138,7 @@ ImageFigures = BzImageFigures | UkiFigures | ElfFigures | MultibootFigures | Oth
 
 
 def image_figures(image: Image) -> ImageFigures:
-    """The figures of any image; `format` is told by the class, too."""
+    """The figures of any image."""
     name, kind, packed = image.name, image.kind, image.wrapping
     match image:
         case BzImage():

@@ -8,7 +8,7 @@ __all__ = ["Image"]
 
 
 class Image(Protocol):
-    """What every format's class has; what else it has is for who places or describes that format."""
+    """What every format's class has; what else it has is read by the code that places or describes that format."""
 
     @property
     def name(self) -> str:

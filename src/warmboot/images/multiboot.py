@@ -75,7 +75,7 @@ class MultibootImage:
 
     @property
     def end(self) -> int:
-        """The physical address behind all that it takes."""
+        """The physical address after its last segment."""
         return max(each.end for each in self.segments)
 
 

@@ -126,7 +126,7 @@ def _relocation(data: memoryview, tag: int, name: str) -> Relocation:
     min_addr, max_addr, align, preference = _words(data, tag, 4)
     if min_addr > max_addr or align & (align - 1):
         raise InputError(
-            f"{name}: byte {tag:#x}: relocatable to {min_addr:#x}-{max_addr:#x} by {align:#x}, which makes no sense",
+            f"{name}: byte {tag:#x}: relocatable to {min_addr:#x}-{max_addr:#x} by {align:#x}, which is impossible",
             hint=_HINT_CUT,
         )
     return Relocation(min_addr, max_addr, max(align, 1), preference)

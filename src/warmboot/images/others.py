@@ -13,14 +13,14 @@ _KERNEL = "give a kernel: a vmlinuz or vmlinux"
 
 # Content at an offset, what it is, and what helps.
 _OTHERS = [
-    (0, b"070701", "a cpio archive", "this is an initrd: give it behind --initrd, and a kernel before"),
-    (0, b"070702", "a cpio archive", "this is an initrd: give it behind --initrd, and a kernel before"),
+    (0, b"070701", "a cpio archive", "this is an initrd: pass it with --initrd, and the kernel as KERNEL"),
+    (0, b"070702", "a cpio archive", "this is an initrd: pass it with --initrd, and the kernel as KERNEL"),
     (0x38, b"ARM\x64", "wrong architecture: an arm64 Image", _ANOTHER),
     (0x38, b"RSC\x05", "wrong architecture: a riscv Image", _ANOTHER),
     (0x24, b"\x18\x28\x6f\x01", "wrong architecture: an arm zImage", _ANOTHER),
     (0, b"\x27\x05\x19\x56", "a U-Boot uImage", "give the vmlinuz that it was made of"),
     (0, b"\xd0\x0d\xfe\xed", "a device tree or a FIT image", "give the vmlinuz that it was made of"),
-    (0, b"BeoB", "a Beoboot image", "give the vmlinuz inside it, and the initrd behind --initrd"),
+    (0, b"BeoB", "a Beoboot image", "give the vmlinuz inside it, and pass the initrd with --initrd"),
     (0, b"\x36\x13\x03\x1b", "a network boot image (NBI)", "give the kernel that it was made of"),
     (0, b"!<arch>", "a Debian package", "give the vmlinuz inside it: dpkg-deb -x PACKAGE FOLDER"),
     (0, b"\xed\xab\xee\xdb", "an RPM package", "give the vmlinuz inside it: rpm2cpio PACKAGE | cpio -id"),

@@ -18,7 +18,7 @@ class CrashDump:
     """What is asked for: a dump of this machine.
 
     `hotplug`: the kernel may rewrite the headers when processors or memory come and go (since 6.6).
-    `pass_memmap`: the memory map is told on the command line, in place of the e820 map.
+    `pass_memmap`: the memory map goes on the command line instead of the e820 map.
     """
 
     facts: DumpFacts

@@ -21,7 +21,7 @@ _Piece = tuple[Segment, int, int]  # the segment, an offset in it, bytes from th
 
 
 def digest_of(segment: Segment, offset: int, size: int) -> bytes:
-    """SHA-256 of `size` bytes of a segment as they will lie in memory: with zeros behind what its source has."""
+    """SHA-256 of `size` bytes of a segment as they will lie in memory: with zeros after what its source has."""
     digest = hashlib.sha256()
     held = max(0, min(size, segment.bufsz - offset))
     for piece in segment.buf.pieces(offset, held):
@@ -35,7 +35,7 @@ def digest_regions(segments: Iterable[Segment], progress: Callable[[int, int], N
     """The regions, in the order of the segments; each is a multiple of BLOCK, the last of a segment filled with zeros.
 
     Nothing is copied. hashlib lets other threads run while it works, so that pieces are hashed in parallel. `progress`
-    is told, in the caller's thread, how many of how many bytes are hashed.
+    is called in the caller's thread with the bytes hashed so far and the total.
     """
     segments = list(segments)
     total = sum(each.bufsz for each in segments)

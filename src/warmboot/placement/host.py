@@ -31,7 +31,7 @@ class Host(Protocol):
 
     @property
     def e820(self) -> Sequence[E820Entry]:
-        """The memory map that the new kernel is told."""
+        """The memory map that is passed to the new kernel."""
         ...
 
     @property

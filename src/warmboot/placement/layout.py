@@ -91,7 +91,7 @@ class Layout:
 
     @property
     def e820(self) -> list[E820Entry]:
-        """The memory map that the new kernel is told."""
+        """The memory map that is passed to the new kernel."""
         return list(self.host.e820 if self._plan is None else self._plan.e820 or self.host.e820)
 
     def highest(self, what: str, size: int, *, align: int = PAGE_SIZE, below: int = _EVERYWHERE) -> Range:

@@ -42,7 +42,7 @@ class PlaceOptions:
     the running kernel knows of it, `dtb` a device tree. Without `digest` nothing is checked before the image is
     entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
     ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
-    `progress` is told how many of how many bytes are hashed.
+    `progress` is called with the bytes hashed so far and the total.
     """
 
     initrds: Sequence[memoryview] = ()

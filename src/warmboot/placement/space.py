@@ -13,7 +13,7 @@ __all__ = ["Space"]
 class Space:
     """Ranges of RAM, of which pieces are taken one by one. Addresses are physical.
 
-    `hint` says what helps where nothing fits, in place of what whoever looks for room says.
+    `hint`, if given, replaces the hint of the caller where nothing fits.
     """
 
     def __init__(self, ram: Iterable[Range], taken: Iterable[Range] = (), hint: str = "") -> None:
@@ -22,7 +22,7 @@ class Space:
 
     @property
     def end(self) -> int:
-        """The address behind the highest free byte, 0 where nothing is free."""
+        """The address after the highest free byte, 0 where nothing is free."""
         return max((each.end for each in self.free), default=0)
 
     def take(self, where: Range) -> Range:

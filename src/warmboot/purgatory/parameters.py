@@ -1,4 +1,4 @@
-"""What a purgatory is told: what it checks, how it enters the new kernel, and where it may say something."""
+"""A purgatory's parameters: what it checks, how it enters the new kernel, and where it prints."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Console:
 class Entry:
     """How an image is entered: at physical `address`, in 64-bit mode or in 32-bit protected mode without paging.
 
-    General registers that are not named are 0. `argument` is what a 32-bit function finds behind its return
+    General registers that are not named are 0. `argument` is what a 32-bit function finds after its return
     address. `leave_5_level` switches to 4-level page tables first, where there are 5.
     """
 

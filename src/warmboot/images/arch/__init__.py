@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT", "Kind", "of"]
 
-DEFAULT = "x86_64"  # of kernels of which nobody says what they are for
+DEFAULT = "x86_64"  # of kernels whose architecture is not given
 
 
 def of(machine: str) -> tuple[Kind, ...]:

@@ -29,8 +29,8 @@ class Origin:
 class Kind:
     """A kind of kernel: kexec-tools' name, a cheap look at a file's first bytes, and the parser.
 
-    A parser imports its format's module when it is called, so that nobody pays for another's. There is none for what
-    is told and cannot be loaded. `profiles`: whether a file has several kernels or command lines to choose from.
+    A parser imports its format's module when it is called, so that no other format's is loaded. There is none for a
+    format that is recognized and cannot be loaded. `profiles`: whether a file has several command lines to choose from.
     """
 
     name: str

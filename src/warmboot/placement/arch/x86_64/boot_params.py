@@ -75,8 +75,8 @@ class BootParams:
         )
 
     def _first_data(self, address: int) -> int:
-        behind = address + PAGE_SIZE + len(self.command_line) + 1 + self.spare
-        return -(-behind // _ALIGN) * _ALIGN
+        end = address + PAGE_SIZE + len(self.command_line) + 1 + self.spare
+        return -(-end // _ALIGN) * _ALIGN
 
     def _setup_data(self) -> list[tuple[SetupType, bytes | memoryview]]:
         items: list[tuple[SetupType, bytes | memoryview]] = []

@@ -16,7 +16,7 @@ COMMAND_LINE_SIZE = 2048  # of x86, bytes with the final zero
 
 
 def command_line_for(layout: Layout, *, efi: bool) -> str:
-    """The command line that is asked for, and for a crash kernel what that is told; the layout takes a dump's parts.
+    """The requested command line, with a crash kernel's parameters added; the layout takes the dump's parts.
 
     `efi` says whether the kernel will hear of ACPI's root pointer from EFI. Raises RefusedError.
     """
@@ -55,7 +55,7 @@ def finish_linux(
     above_4g: bool,
     efi: Efi | None,
 ) -> Placement:
-    """Place initrd and boot parameters behind a kernel that has its place, and make the request.
+    """Place initrd and boot parameters once the kernel has its place, and make the request.
 
     The entry's rsi becomes the parameters' address. The initrd ends at `initrd_addr_max` or below, or anywhere for a
     kernel that may have it `above_4g`. Raises RefusedError.

@@ -18,7 +18,7 @@ from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE, Joined, Readable, page_a
 
 __all__ = ["place_multiboot"]
 
-_MAGIC = {1: 0x2BADB002, 2: 0x36D76289}  # in eax, so that the image knows who starts it
+_MAGIC = {1: 0x2BADB002, 2: 0x36D76289}  # in eax, which tells the image which protocol started it
 _PREFER_HIGHEST = 2
 _CMDLINE_SIZE = 1 << 16  # bytes: no specification has a limit
 _SPARE_SEGMENTS = 2  # the information and the purgatory
@@ -106,7 +106,7 @@ def _starts(data: Sequence[memoryview], start: int) -> list[int]:
 
 
 def _low(layout: Layout, what: str, size: int, least: int) -> Range:
-    """The lowest room behind the image, as boot loaders do: small kernels map little at first."""
+    """The lowest room after the image, as boot loaders choose it: small kernels map little at first."""
     taken = page_align(size)
     found = layout.space.lowest(taken, align=PAGE_SIZE, least=least, below=FOUR_GIB)
     if found is None:

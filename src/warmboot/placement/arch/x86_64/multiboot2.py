@@ -16,7 +16,7 @@ from warmboot.placement.arch.x86_64.multiboot_info import (
 
 __all__ = ["TagType", "information"]
 
-_TAG = struct.Struct("<II")  # type, size without the padding behind
+_TAG = struct.Struct("<II")  # type, size without the padding after it
 _MMAP_ENTRY = struct.Struct("<QQIxxxx")
 _FRAMEBUFFER = struct.Struct("<QIIIBBxx")  # addr, pitch, width, height, bpp, type
 _RGB, _EGA_TEXT = 1, 2

@@ -39,8 +39,8 @@ def pack_setup_data(items: Sequence[tuple[SetupType, bytes | memoryview]], addre
     chain = b""
     for number, (kind, data) in enumerate(items):
         here = address + len(chain)
-        behind = here + _HEADER.size + _padded(len(data))
-        chain += _HEADER.pack(behind if number + 1 < len(items) else 0, kind, len(data))
+        following = here + _HEADER.size + _padded(len(data))
+        chain += _HEADER.pack(following if number + 1 < len(items) else 0, kind, len(data))
         chain += bytes(data).ljust(_padded(len(data)), b"\0")
     return chain
 

@@ -35,7 +35,7 @@ def purgatory(
 ) -> bytes:
     """A purgatory that checks `regions` and enters the image as `entry` says; without regions nothing is checked.
 
-    `jump_back_text`, if not 0, is the physical address behind a command line where JUMP_BACK_TEXT_SIZE bytes are free.
+    `jump_back_text`, if not 0, is the physical address after a command line where JUMP_BACK_TEXT_SIZE bytes are free.
     """
     console = console or Console()
     backup = backup or Backup(0, 0, 0)
