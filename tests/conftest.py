@@ -73,9 +73,12 @@ def _there(need: str) -> bool:
 
 
 def _order(item: pytest.Item) -> tuple[bool, int]:
-    """Tests without a guest first; then by `slow(seconds)`, the longest first, so that both workers end together."""
+    """Tests without a guest first, those that are `slow(seconds)` after the others; then those with a guest, the
+    longest first, so that all workers end together."""
     slow = item.get_closest_marker("slow")
-    return item.get_closest_marker("needs_qemu") is not None, -(slow.args[0] if slow else 0)
+    seconds = slow.args[0] if slow else 0
+    guest = item.get_closest_marker("needs_qemu") is not None
+    return guest, -seconds if guest else seconds
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has made its reporter

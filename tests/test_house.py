@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -107,3 +108,149 @@ def test_wings_are_reached_by_of_alone() -> None:
         if target.split(".arch.")[0] != f"{module}.".split(".arch.")[0] or ".arch." not in f"{module}."
     }
     assert not named
+
+
+# What only x86 has, as a whole word of an identifier or of a text of the program (comments and docstrings may explain).
+_X86 = re.compile(
+    r"(?<![a-z])(x86|i386|cr[034]|e820|rsdp|la57|gbpages|bzimage|multiboot|boot_params|zero_page|seabios|edd|vga|efer"
+    r"|r[abcd]x|r[sd]i|r[is]p)(?![a-z])",
+    re.IGNORECASE,
+)
+# Where x86 is named outside of a wing today, and why. A file or a word that is not here fails the test, and so does
+# one that is here and is named no more.
+_NAMED = {
+    "formats of kernels that x86 has, told by content on every architecture": """
+        __init__.py: bzimage
+        cli/inspect.py: multiboot
+        cli/load.py: bzimage multiboot
+        cli/options.py: multiboot
+        cli/rehearse.py: bzimage multiboot
+        images/__init__.py: bzimage multiboot
+        images/addons.py: x86
+        images/allowance.py: bzimage
+        images/bzimage.py: bzimage
+        images/detect.py: bzimage
+        images/elf.py: x86
+        images/figures.py: bzimage multiboot
+        images/multiboot.py: multiboot x86
+        images/multiboot2.py: multiboot x86
+        images/others.py: bzimage i386 x86
+        images/probe.py: bzimage multiboot
+        images/uki.py: bzimage i386 x86
+        kernel/kexec_file.py: bzimage
+        kernel/rules.py: bzimage
+        live/kernel_config.py: bzimage
+        loading/load.py: bzimage
+        placement/segments.py: bzimage
+        rehearsal/demo.py: bzimage
+        report/text/image.py: bzimage multiboot
+    """,
+    "the members of facts, and what a PC's firmware tells, by the names that Linux and their JSON have": """
+        live/arch/interface.py: la57 rsdp
+        live/computer.py: e820 la57 rsdp
+        live/crash.py: e820
+        live/efi.py: boot_params
+        live/facts.py: gbpages la57 rsdp
+        machines/arch/interface.py: rsdp
+        machines/qemu.py: rsdp
+        memmap/__init__.py: e820
+        memmap/entries.py: e820
+        memmap/facts.py: e820 gbpages la57 rsdp
+        memmap/firmware.py: boot_params edd rsdp
+        placement/crash.py: e820
+        placement/host.py: e820 la57 rsdp
+        placement/layout.py: boot_params e820
+        rehearsal/computer.py: rsdp
+        rehearsal/crash.py: e820
+        rehearsal/kernel_words.py: rsdp
+    """,
+    "the two system call ABIs and the machine on which calls are recorded and replayed: x86_64 kernels": """
+        oracle/calls/busy.py: i386 x86
+        oracle/calls/coverage.py: i386
+        oracle/calls/deliberate.py: x86
+        oracle/calls/fuzz.py: x86
+        oracle/calls/generate.py: i386 la57 x86
+        oracle/calls/replay.py: i386
+        oracle/calls/trace.py: i386 x86
+        oracle/guest/agent.py: i386
+        oracle/guest/root.py: x86
+        oracle/witness/layouts.py: x86
+    """,
+    "numbers and names of architectures: tables with a row for each": """
+        cli/environment.py: x86
+        debian/kernels.py: x86
+        formats/elf.py: x86
+        formats/ident.py: x86
+        formats/pe.py: i386 x86
+        images/arch/__init__.py: x86
+        kernel/arch/__init__.py: x86
+        live/arch/__init__.py: x86
+        machines/arch/__init__.py: x86
+        memmap/arch/__init__.py: x86
+        stubs/build.py: x86
+        uapi/kexec.py: i386 x86
+    """,
+    "kexec-tools' options and texts, which the drop-in repeats": """
+        dropin/arch/__init__.py: x86
+        dropin/command.py: vga
+        dropin/load.py: bzimage x86
+        dropin/load_file.py: vga
+        dropin/load_segments.py: bzimage vga
+        dropin/usage.py: bzimage multiboot vga x86
+    """,
+    "registers and parameters that are handed to a wing by name": """
+        figures.py: boot_params
+        purgatory/parameters.py: rax rbx rdi rsi vga
+        rehearsal/rehearse.py: boot_params
+        report/text/rehearsal.py: rip
+    """,
+}
+
+
+def _words(path: Path) -> set[str]:
+    """The words of `_X86` in the file's code."""
+    tree = ast.parse(path.read_bytes())
+    docstrings = {id(each) for node in ast.walk(tree) for each in _docstring(node)}
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        for text in _texts(node):
+            if id(node) not in docstrings:
+                found |= {word.lower() for word in _X86.findall(text)}
+    return found
+
+
+def _docstring(node: ast.AST) -> list[ast.expr]:
+    match node:
+        case ast.Module(body=[ast.Expr(value), *_]) | ast.ClassDef(body=[ast.Expr(value), *_]):
+            return [value]
+        case ast.FunctionDef(body=[ast.Expr(value), *_]):
+            return [value]
+    return []
+
+
+def _texts(node: ast.AST) -> list[str]:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name) | ast.alias(name=name):
+            return [name]
+        case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.keyword(arg=str(name)):
+            return [name]
+        case ast.ImportFrom(module=str(name)) | ast.Constant(value=str(name)):
+            return [name]
+    return []
+
+
+def test_x86_is_named_in_its_wings() -> None:
+    known = {
+        (name, word)
+        for lines in _NAMED.values()
+        for name, _, words in (line.strip().partition(": ") for line in lines.strip().splitlines())
+        for word in words.split()
+    }
+    named = {
+        (str(path.relative_to(HOUSE)), word)
+        for path in MODULES.values()
+        if "/arch/x86_64/" not in str(path)
+        for word in _words(path)
+    }
+    assert named - known == set()
+    assert known - named == set()

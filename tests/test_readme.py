@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 
 
+@pytest.mark.needs_qemu
 def test_the_python_in_the_readme_runs(capsys: pytest.CaptureFixture[str]) -> None:
     text = README.read_text("utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)

@@ -70,6 +70,7 @@ def made(kind: str, script: str) -> str:
     return f"python3.11 /stage/make {kind}\n{script}"
 
 
+@pytest.mark.slow(60)
 @pytest.mark.parametrize("series", SERIES)
 def test_every_format_of_linux_by_every_call(series: str) -> None:
     plain = kernel_file(series).read_bytes()
@@ -120,6 +121,7 @@ def test_kernels_of_32_bits(series: str, name: str) -> None:
     assert facts["module"] == ("none" if name == "linux" else "the_module")
 
 
+@pytest.mark.slow(30)
 @pytest.mark.parametrize("efi", [False, True], ids=["legacy", "efi"])
 def test_there_and_back(efi: bool) -> None:
     """From 6.1 into 7.2 and back, and by kexec-tools with what the other loaded; EFI reaches every one."""
@@ -139,6 +141,7 @@ def test_there_and_back(efi: bool) -> None:
     assert max(sizes) - min(sizes) < 32 << 10, "memory is lost on the way"
 
 
+@pytest.mark.slow(12)
 def test_other_ways_to_start() -> None:
     """Without an action the system's shutdown is called; then `warmboot load` and `exec`; then `kexec -f`."""
     scripts = [
@@ -177,6 +180,7 @@ with open(path, "wb" if command == "write" else "rb") as file:
 """
 
 
+@pytest.mark.slow(20)
 @pytest.mark.parametrize(("efi", "size"), [(False, 500), (True, 100)], ids=["legacy", "efi"])
 def test_a_large_machine_and_a_large_initrd(efi: bool, size: int) -> None:
     """8 GiB, and 500 MiB of an initial RAM disk, whose bytes are the same in the second kernel."""

@@ -1,6 +1,6 @@
 """Every option of kexec-tools, as it lists them itself, is ours; and the table of them in docs/kexec.md.
 
-WARMBOOT_REWRITE=1 pytest tests/test_dropin_options.py      writes the table anew
+WARMBOOT_REWRITE=1 pytest tests/dropin/test_options.py      writes the table anew
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ALL = GENERAL + ARCHITECTURE + LOADER
 
 # What is not simply the same: better, refused or new, and in what way.
 _VERDICTS = {
-    "version": ("same", "the first two words; then who really answers"),
+    "version": ("same", "the first two words; then the program that answers"),
     "no-checks": ("same", "a checksum that does not match stops with a message; it does not spin without a word"),
     "no-ifdown": ("better", "interfaces go down only where a kernel is started: not after `-e -l` or `-f -p`"),
     "unload": ("better", "`-u -l` loads after it has unloaded, under `-a` too; `-u --serial=bad` does nothing"),

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from support.formats import pe, vmlinux
+from support.guests import shell_file
 from support.multiboot_kernel import multiboot1_kernel, multiboot2_kernel
-from warmboot.debian import guest_root, kernel
+from warmboot.debian import kernel
 from warmboot.images import Image, identify, map_file
 from warmboot.machines.arch import of
 from warmboot.machines.machine import Machine
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.needs_qemu
 PATIENCE = 180.0  # seconds: for a busy computer
 
 
-def rehearse(image: Path, *options: str) -> dict[str, Any]:
+def rehearse(image: Path, initrd: Path, *options: str) -> dict[str, Any]:
     command = [
         sys.executable,
         "-m",
@@ -35,7 +36,7 @@ def rehearse(image: Path, *options: str) -> dict[str, Any]:
         "rehearse",
         str(image),
         "--initrd",
-        str(guest_root()),
+        str(initrd),
         "--json",
         *options,
     ]
@@ -55,7 +56,7 @@ def stage(result: dict[str, Any], name: str) -> dict[str, Any]:
 def test_an_elf_vmlinux_is_rehearsed(tmp_path: Path) -> None:
     image = tmp_path / "vmlinux"
     image.write_bytes(vmlinux("6.1"))
-    result = rehearse(image)
+    result = rehearse(image, shell_file(tmp_path))
     assert stage(result, "inspect")["kind"] == "elf-x86_64"
     assert stage(result, "boot")["reached"] == "user space"
     assert stage(result, "boot")["release"].startswith("6.1.")
@@ -66,10 +67,11 @@ def test_a_unified_kernel_image_is_rehearsed(tmp_path: Path) -> None:
     image = tmp_path / "linux.efi"
     sections = [(".linux", kernel("6.1").read_bytes()), (".initrd", b"its own!"), (".cmdline", b"quiet from_uki\0")]
     image.write_bytes(pe(sections))
-    result = rehearse(image, "--no-boot")
+    given = shell_file(tmp_path)
+    result = rehearse(image, given, "--no-boot")
     placed = stage(result, "place")
     [initrd] = [each for each in placed["segments"] if each["name"] == "initrd"]
-    assert initrd["bufsz"] == 8 + guest_root().stat().st_size
+    assert initrd["bufsz"] == 8 + given.stat().st_size
     assert stage(result, "hand over")["digest"] == "verified in this process"
     assert stage(result, "hand over")["registers"]["rip"] == placed["kernel_entry"]
 
@@ -91,13 +93,13 @@ def booted(image: Image, until: str, memory: int, **options: Any) -> list[str]: 
     return lines
 
 
-def test_the_32_bit_entry_boots_to_user_space() -> None:
+def test_the_32_bit_entry_boots_to_user_space(tmp_path: Path) -> None:
     """With all that the purgatory may say and do: over the serial port, and on a screen that it sets up."""
     lines = booted(
         identify(kernel("7.2")),
         "Run /init as init process",
         5 << 30,
-        initrds=[map_file(guest_root())],
+        initrds=[map_file(shell_file(tmp_path))],
         command_line="console=ttyS0",
         entry_32bit=True,
         console=Console(serial=True, vga=True, reset_vga=True, serial_baud=115200),

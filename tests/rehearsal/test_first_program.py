@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
 import sys
@@ -12,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from support.guests import shell_file
 from support.speakers import console_speaker
-from warmboot.debian import cpio, guest_root, kernel
+from warmboot.debian import kernel
 
 pytestmark = [pytest.mark.needs_qemu, pytest.mark.slow(8)]
 
@@ -39,13 +39,11 @@ class Ran:
         return str(self.result["verdict"])
 
 
-def rehearse(folder: Path, image: Path, *arguments: str, init: bytes | None = None) -> Ran:
-    """The program with --json, the console in a file; `init` is a script that goes over the guest root."""
+def rehearse(folder: Path, image: Path, *arguments: str, init: str | None = None) -> Ran:
+    """The program with --json, the console in a file; `init` is the script of the first program."""
     initrds: list[str] = []
     if init is not None:
-        path = folder / "init.cpio.gz"
-        path.write_bytes(gzip.compress(cpio.archive([cpio.file("init", b"#!/bin/busybox sh\n" + init, 0o755)]), 1))
-        initrds = ["--initrd", str(guest_root()), "--initrd", str(path)]
+        initrds = ["--initrd", str(shell_file(folder, init))]
     console = folder / "console"
     command = [sys.executable, "-m", "warmboot", "rehearse", str(image), *initrds, *arguments]
     done = subprocess.run(
@@ -56,7 +54,7 @@ def rehearse(folder: Path, image: Path, *arguments: str, init: bytes | None = No
 
 
 def test_an_init_that_restarts_the_machine_at_once_has_failed(tmp_path: Path) -> None:
-    ran = rehearse(tmp_path, kernel("6.12"), init=b"/bin/busybox reboot -f\n")
+    ran = rehearse(tmp_path, kernel("6.12"), init="/bin/busybox reboot -f\n")
     assert ran.status == 1
     assert "boot failed: /init restarted the machine " in ran.verdict
     assert "without a word" in ran.verdict
@@ -64,7 +62,7 @@ def test_an_init_that_restarts_the_machine_at_once_has_failed(tmp_path: Path) ->
 
 
 def test_a_silent_init_counts(tmp_path: Path) -> None:
-    ran = rehearse(tmp_path, kernel("6.12"), init=b"exec /bin/busybox sleep 1000\n")
+    ran = rehearse(tmp_path, kernel("6.12"), init="exec /bin/busybox sleep 1000\n")
     assert ran.status == 0
     assert ran.boot["reached"] == "user space"
     assert ran.boot["first_words"] is None
@@ -72,7 +70,7 @@ def test_a_silent_init_counts(tmp_path: Path) -> None:
 
 def test_a_program_that_the_initrd_lacks_is_named(tmp_path: Path) -> None:
     """The hint is not to give an initrd where one was given."""
-    ran = rehearse(tmp_path, kernel("6.12"), "--append", "rdinit=/nonexist", init=b"exit\n")
+    ran = rehearse(tmp_path, kernel("6.12"), "--append", "rdinit=/nonexist", init="exit\n")
     assert ran.status == 1
     assert "Unable to mount root fs" in ran.verdict
     assert "the initrd has no /nonexist" in ran.result["hint"]

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from support.guests import shell_file
 from support.journey import ovmf
-from warmboot.debian import guest_root, kernel
+from warmboot.debian import kernel
 from warmboot.figures import BootFigures, RehearsalPlaceFigures
 from warmboot.memmap import Facts, NumaNode, Range
 from warmboot.rehearsal.options import Options
@@ -30,7 +31,7 @@ def test_efi_four_nodes_and_twelve_terabytes(monkeypatch: pytest.MonkeyPatch, tm
         Facts.of_pc(12 * TIB, cpus=64), efi=True, rsdp=0x7FFFE014, numa_nodes=nodes, physical_address_bits=46
     )
     console = tmp_path / "console"
-    result = rehearse(Options(kernel("6.12"), facts, [guest_root()], until=UNTIL, console=console), Silent())
+    result = rehearse(Options(kernel("6.12"), facts, [shell_file(tmp_path)], until=UNTIL, console=console), Silent())
     assert result.exit_status == 0, result.verdict
     said = console.read_text("utf-8", "replace")
     assert "efi: EFI v2" in said

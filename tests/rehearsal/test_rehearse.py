@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from warmboot.debian import guest_root, kernel
+from support.guests import shell_file
+from warmboot.debian import kernel
 from warmboot.figures import RehearsalPlaceFigures
 from warmboot.kernel import Rule
 from warmboot.machines.machine import Machine
@@ -38,13 +39,10 @@ def differs(result: Result) -> list[str]:
     return list(result.figures(RehearsalPlaceFigures).differs_from_facts)
 
 
-def test_a_host_with_5_level_page_tables_is_rehearsed_with_4() -> None:
+def test_a_host_with_5_level_page_tables_is_rehearsed_with_4(tmp_path: Path) -> None:
     facts = replace(Facts.of_pc(GIB, cpus=64), la57=True, rsdp=0x3FFFF014 + 32 * MIB)
-    initrd = guest_root()
-    result = rehearse(
-        Options(kernel("6.12"), facts, [initrd], cpus=2, until="warmboot: user space"),
-        Silent(),
-    )
+    options = Options(kernel("6.12"), facts, [shell_file(tmp_path)], cpus=2, until="warmboot: user space")
+    result = rehearse(options, Silent())
     assert result.exit_status == 0, result.verdict
     assert differs(result) == [
         "4-level page tables, not 5",

@@ -27,7 +27,7 @@ from warmboot.debian import Suite, cache_folder, cpio, unpack
 from warmboot.debian.cache import is_stored, locked, store
 from warmboot.debian.initramfs import PACKAGES
 
-__all__ = ["FAST", "STAGE", "SYSTEM", "busybox", "shell", "stage_disk", "system_disk"]
+__all__ = ["FAST", "STAGE", "SYSTEM", "busybox", "shell", "shell_file", "stage_disk", "system_disk"]
 
 # Parameters of a kernel that save a third of a boot under emulation: mitigations, self tests of its cryptography,
 # and measuring the clock.
@@ -63,6 +63,13 @@ def shell(init: bytes, more: Iterable[cpio.CpioEntry] = ()) -> bytes:
     entries = [cpio.directory(each) for each in ("proc", "sys", "dev", "tmp")]
     entries += [cpio.device("dev/console", 5, 1), cpio.file("bin/busybox", busybox(), 0o755)]
     return cpio.archive([*entries, *more, cpio.file("init", init, 0o755)])
+
+
+def shell_file(folder: Path, script: str = "echo warmboot: user space\n/bin/busybox poweroff -f\n") -> Path:
+    """A file in `folder`: `shell` with `script`, which says that it is there unless told otherwise."""
+    path = folder / "shell.cpio"
+    path.write_bytes(shell(b"#!/bin/busybox sh\n" + script.encode()))
+    return path
 
 
 @contextmanager

@@ -109,9 +109,14 @@ def test_a_program_that_is_not_there() -> None:
     assert "No such file" in captured(["/nonexistent"]).stderr
 
 
-# A folder with everything of this computer in it, which is no mount point: what chroot(8) makes by hand.
+# A folder with everything of this computer in it, which is no mount point: what chroot(8) makes by hand. Where / is
+# none already, what is wanted is there, and mounts made in it might be seen outside.
 _CHROOT = """
 set -eu
+if ! mountpoint -q /; then
+    shift
+    exec "$@"
+fi
 mount --make-rprivate /
 cd "$1"
 for each in /*; do
@@ -135,7 +140,7 @@ def test_in_a_plain_chroot(tmp_path: Path) -> None:
     """Whose / cannot be made private (mount(2): EINVAL)."""
     words = [sys.executable, "-c", _IN_CHROOT, str(Path(__file__).parents[1]), str(Path(__file__).parents[2] / "src")]
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", _CHROOT, "sh", str(tmp_path), *words],
+        ["unshare", "--mount", "--propagation", "unchanged", "sh", "-c", _CHROOT, "sh", str(tmp_path), *words],
         capture_output=True,
         text=True,
         check=False,

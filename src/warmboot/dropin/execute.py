@@ -38,7 +38,7 @@ def finish(command: Command) -> int:
 def _check_loaded() -> None:
     """Nothing must be stopped for a jump that cannot come. Raises Stop."""
     there = loaded()
-    # Without /sys nobody knows; the call will tell. With it, a kernel that has neither file has no kexec.
+    # Without /sys this is not known, and the call decides. With /sys, a kernel that has neither file has no kexec.
     if there is False or (there is None and os.access("/sys/kernel", os.F_OK)):
         raise Stop(1, "Nothing has been loaded!\n" + (_NO_KEXEC if there is None else _LOAD_FIRST))
 

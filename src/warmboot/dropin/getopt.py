@@ -1,7 +1,7 @@
 """GNU `getopt_long`: the same options in the same order, the same messages on stderr.
 
 Written from the C library's manual, "Parsing program options using getopt", and from what the C library's own function
-answers (tests/test_dropin_getopt.py asks it). Options may stand behind operands unless POSIXLY_CORRECT is set; a long
+answers (tests/dropin/test_getopt.py asks it). Options may follow operands unless POSIXLY_CORRECT is set; a long
 option may be cut short as long as it is unambiguous, and two candidates that mean the same are not ambiguous.
 """
 

@@ -38,7 +38,7 @@ class LoaderOptions:
         for meaning, _, typed in self._command.given:
             if meaning in _LOADER_MEANINGS and meaning not in taken:
                 sys.stderr.write(f"{self._command.argv[0]}: unrecognized option '{shown(typed)}'\n")
-                sys.stderr.write(f"kexec: it is of no use for a kernel of type {self._kind}, and is ignored\n")
+                sys.stderr.write(f"kexec: a kernel of type {self._kind} does not take it; it is ignored\n")
         self.initrd = self.initrd if "initrd" in taken else None
         self.dtb = self.dtb if "dtb" in taken else None
         self.modules = self.modules if "module" in taken else []

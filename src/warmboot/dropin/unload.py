@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from warmboot.dropin.failure import explain, print_not_available
@@ -44,7 +45,7 @@ def unload(command: Command) -> int:
         kexec_unload(command.flags)
     except LiveError as error:
         sys.stderr.write(f"kexec unload failed: {error.strerror}\n")
-        if error.errno == _EPERM and is_locked_down():
+        if error.errno == _EPERM and os.geteuid() == 0 and is_locked_down():
             sys.stderr.write(_LOCKED_DOWN)
         else:
             explain(error)

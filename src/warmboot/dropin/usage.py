@@ -8,7 +8,7 @@ from warmboot import __version__
 
 __all__ = ["print_usage", "print_version"]
 
-# The release whose behaviour this is, in the two words that scripts read; then who really answers.
+# The release whose behaviour this is, in the two words that scripts read; then the program that answers.
 _VERSION = f"kexec-tools 2.0.32 (warmboot {__version__})\n"
 
 _USAGE = """\

@@ -1,9 +1,9 @@
-"""Mapped files that somebody writes meanwhile: told after they were read, and no end by SIGBUS where one is cut.
+"""Mapped files that may be written while they are read: changes are detected, and truncation does not kill the reader.
 
 A mapped file changes under its reader: what was digested is then not what is loaded. So its size and its times are
 noted before anything of it is read, and looked at again when it was used. Where a file is cut, its last pages are
-gone, and who touches them is killed by SIGBUS; the handler puts pages of zeros in their place, so that the reader goes
-on and learns at the end that the file has changed.
+gone, and a process that reads them gets SIGBUS; the handler maps pages of zeros in their place, so that the reader goes
+on and finds at the end that the file has changed.
 """
 
 from __future__ import annotations

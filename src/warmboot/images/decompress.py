@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["beginning", "compression", "decompressed"]
 
-_PIECE = 256 << 10  # bytes that are read at a time
+_PIECE = 256 << 10  # bytes that are read at a time, at most
+_FIRST_PIECE = 1 << 10  # of each stream: what a short one does not take has to be read again
 _CHUNK = 1 << 20  # bytes that are unpacked at a time
 _LARGEST_DICTIONARY = 256 << 20  # bytes of xz or lzma; Linux packs itself with up to 128 MiB
 _LARGEST_LIMIT = 4 << 30  # bytes
@@ -144,9 +145,10 @@ def _stream(
             return
         if at:
             sink.another()
-        decoder = new()
+        decoder, size = new(), _FIRST_PIECE
         while not decoder.eof:
-            piece = bytes(data[at : at + _PIECE]) if decoder.needs_input else b""
+            piece = bytes(data[at : at + size]) if decoder.needs_input else b""
+            size = min(2 * size, _PIECE)
             if decoder.needs_input and not piece:
                 raise DamagedError(f"cut short at byte {at:#x}")
             at += len(piece)

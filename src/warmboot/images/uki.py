@@ -105,9 +105,8 @@ def with_addons(image: Uki, addons: Sequence[Addon], left_out: Sequence[str] = (
     come after the image's own, as what is unpacked last counts. Their parameters come after its own, and before `--`.
     """
     line = image.command_line
-    for each in addons:
-        if each.command_line:
-            line = str(parse(line or "").with_parameters(each.command_line))
+    if added := " ".join(each.command_line for each in addons if each.command_line):
+        line = str(parse(line or "").with_parameters(added))
     microcode = [each.ucode for each in reversed(addons) if each.ucode]
     more = [each.initrd for each in addons if each.initrd]
     return replace(

@@ -108,7 +108,7 @@ def _resident() -> int:
 
 
 def _in_one_run(pieces: Iterable[memoryview], size: int) -> memoryview:
-    """The pieces behind one another, mapped."""
+    """The pieces one after the other, mapped."""
     fd = joined_file(pieces)
     try:
         return mapped(fd, size)

@@ -56,7 +56,7 @@ def read_computer(root: str = "/") -> Computer:
 
 
 def _crash_kernel(root: str) -> list[Range]:
-    """Nothing where nobody tells, as without /proc: the memory map may then be known all the same."""
+    """Empty where /proc is not mounted: the memory map may be known from /sys all the same."""
     try:
         return [Range(start, end) for start, end in iomem.crash_kernel(root) if end > 1]
     except OSError:
@@ -94,7 +94,7 @@ def firmware_memmap(root: str = "/") -> list[E820Entry] | None:
         if first is None or last is None or last < first or kind is None:
             return None
         where = Range(first, last + 1)
-        # What has no name here is nobody's: reserved.
+        # A type that has no name here is reserved.
         entries.append(E820Entry(where, E820_NAMES.get(kind.strip().decode("ascii", "replace"), E820Type.RESERVED)))
     return _without_overlaps(sorted(entries, key=lambda each: each.range))
 

@@ -10,6 +10,7 @@ from warmboot.live.iomem import resources
 from warmboot.live.kcore import kcore, stext
 from warmboot.live.status import crash_elfcorehdr_size
 from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type
+from warmboot.memmap.range_set import RangeSet
 from warmboot.memmap.ranges import Range, subtract
 from warmboot.numbers import number
 from warmboot.visible import visible
@@ -64,8 +65,10 @@ def read_dump_facts(root: str = "/") -> DumpFacts:
 
 def _others(named: list[tuple[Range, str]]) -> tuple[E820Entry, ...]:
     found: list[E820Entry] = []
+    taken = RangeSet()
     for where, name in named:
-        if name in _OTHERS and not any(each.range.overlaps(where) for each in found):
+        if name in _OTHERS and where.size and not taken.overlaps(where.start, where.end):
+            taken.add(where.start, where.end)
             found.append(E820Entry(where, _OTHERS[name]))
     return tuple(sorted(found, key=lambda each: each.range))
 

@@ -9,7 +9,7 @@ __all__ = ["crash_kernel", "resources"]
 
 
 def resources(root: str = "/") -> list[tuple[int, int, str]]:
-    """Start, end (behind the last byte) and name of each line, at any depth, in order. Raises OSError.
+    """Start, end (after the last byte) and name of each line, at any depth, in order. Raises OSError.
 
     Readers without CAP_SYS_ADMIN see only zeros for addresses.
     """
@@ -24,7 +24,7 @@ def resources(root: str = "/") -> list[tuple[int, int, str]]:
 
 
 def crash_kernel(root: str = "/") -> list[tuple[int, int]]:
-    """The crash reservations, start and end (behind the last byte), lowest first; the last one takes crash kernels.
+    """The crash reservations, start and end (after the last byte), lowest first; the last one takes crash kernels.
 
     Raises OSError.
     """

@@ -28,7 +28,7 @@ from warmboot.oracle.witness.statement import Mapped, Statement, StatementError
 from warmboot.oracle.witness.witness import Witness, ask_model
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE
 
-pytestmark = pytest.mark.needs_qemu
+pytestmark = [pytest.mark.needs_qemu, pytest.mark.xdist_group("witness")]  # one guest for most of it
 
 SERIES = "6.12"
 FACTS = facts_of(512 * MIB, crashkernel=64 * MIB)

@@ -1,6 +1,6 @@
 """The first program of a recording guest: it tells the facts, plays /operations, and answers each on ttyS1.
 
-It runs on the guest's Python, alone: the standard library's smallest part, nothing of ours. `recorder` writes
+It runs on the guest's Python: the standard library's smallest part, and of ours `arch` alone. `recorder` writes
 what it reads and reads what it writes, one line each:
 
     k ABI ENTRY NR_SEGMENTS FLAGS TABLE AS [PLACE:SIZE:BUFSZ:MEM:MEMSZ]...     kexec_load
@@ -28,6 +28,8 @@ import fcntl
 import os
 import struct
 
+from warmboot.oracle.guest.arch import of
+
 PAGE = 4096
 # All below 4 GiB, where both entries reach, and above 1 GiB and some, where Linux puts the heap of a Python that is
 # no position-independent program.
@@ -38,18 +40,6 @@ TABLE, TABLE_SIZE = 0xB000_0000, 1 << 20
 STACK = 0xB400_0000  # one page
 HELD = 0xB800_0000  # one page that nobody has, and of which userfaultfd tells who asks for it
 UNMAPPED = 0xC000_0000
-KERNEL = 0xFFFF_8000_0000_0000
-
-# long call(entry, nr_segments, segments, flags): mov r10, rcx; mov eax, __NR_kexec_load; syscall; ret
-CALL_64 = bytes.fromhex("4989ca b8f6000000 0f05 c3")
-# The same by int 0x80, which takes ebx, ecx, edx, esi. Linux before 5.15 puts a table of its own on the caller's stack,
-# which it takes to lie below 4 GiB: push rbx; push r12; mov ebx, edi; mov eax, ecx; mov ecx, esi; mov esi, eax;
-# mov r12, rsp; mov esp, STACK + PAGE; mov eax, 283; int 0x80; mov rsp, r12; pop r12; pop rbx; ret
-CALL_32 = (
-    bytes.fromhex("53 4154 89fb 89c8 89f1 89c6 4989e4 bc")
-    + struct.pack("<I", STACK + PAGE)
-    + bytes.fromhex("b81b010000 cd80 4c89e4 415c 5b c3")
-)
 CALL_32_AT = 64
 
 PROT_READ, PROT_WRITE, PROT_EXEC = 1, 2, 4
@@ -59,7 +49,6 @@ POWER_OFF = 0x4321FEDC
 KEXEC = 0x45584543
 
 # linux/userfaultfd.h
-NR_USERFAULTFD = 323
 UFFDIO_API, UFFDIO_REGISTER, UFFDIO_ZEROPAGE = 0xC018AA3F, 0xC020AA00, 0xC020AA04
 UFFD_API, MODE_MISSING, MESSAGE_SIZE = 0xAA, 1, 32
 MADV_DONTNEED = 4
@@ -88,6 +77,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     Call: TypeAlias = Callable[[int, int, int, int], int]
+    Calls: TypeAlias = tuple[Call, Call, int]
     Tell: TypeAlias = Callable[[str], None]
 
 libc: ctypes.CDLL = ctypes.CDLL(None, use_errno=True)
@@ -109,29 +99,31 @@ def mapped(address: int, size: int, protection: int) -> None:
         raise OSError(ctypes.get_errno(), f"mmap at {address:#x}")
 
 
-def prepared_calls() -> tuple[Call, Call]:
-    """Both entries as functions, and all memory that calls refer to."""
+def prepared_calls() -> Calls:
+    """Both entries as functions, an address of the kernel's, and all memory that calls refer to."""
+    arch = of(os.uname().machine)
+    compat = arch.compat_call(STACK + PAGE)
     mapped(CODE, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC)
     mapped(BUFFER, BUFFER_SIZE, PROT_READ)
     mapped(EDGE, EDGE_SIZE, PROT_READ)
     mapped(TABLE, TABLE_SIZE, PROT_READ | PROT_WRITE)
     mapped(STACK, PAGE, PROT_READ | PROT_WRITE)
-    ctypes.memmove(CODE, CALL_64, len(CALL_64))
-    ctypes.memmove(CODE + CALL_32_AT, CALL_32, len(CALL_32))
+    ctypes.memmove(CODE, arch.CALL, len(arch.CALL))
+    ctypes.memmove(CODE + CALL_32_AT, compat, len(compat))
     number = ctypes.c_uint64
     call_64 = ctypes.CFUNCTYPE(ctypes.c_int64, number, number, number, number)(CODE)
     # A 32-bit program sees the low half of the return value.
     call_32 = ctypes.CFUNCTYPE(ctypes.c_int32, number, number, number, number)(CODE + CALL_32_AT)
-    return call_64, call_32
+    return call_64, call_32, arch.KERNEL
 
 
-def play_load(words: list[str], call_64: Call, call_32: Call) -> int:
+def play_load(words: list[str], call_64: Call, call_32: Call, kernel: int) -> int:
     """One kexec_load; `words` are those of its line."""
     _, abi, entry, nr_segments, flags, table, _, *segments = words
     numbers = []
     for each in segments:
         place, size, bufsz, mem, memsz = each.split(":")
-        buf = {"mapped": BUFFER, "null": 0, "unmapped": UNMAPPED, "kernel": KERNEL, "held": HELD}.get(place)
+        buf = {"mapped": BUFFER, "null": 0, "unmapped": UNMAPPED, "kernel": kernel, "held": HELD}.get(place)
         if buf is None:
             buf = EDGE + EDGE_SIZE - int(size)
         numbers += [buf, int(bufsz), int(mem), int(memsz)]
@@ -139,7 +131,7 @@ def play_load(words: list[str], call_64: Call, call_32: Call) -> int:
         content = struct.pack(f"<{len(numbers)}I", *[number & 0xFFFF_FFFF for number in numbers])
     else:
         content = struct.pack(f"<{len(numbers)}Q", *numbers)
-    where = {"mapped": TABLE, "null": 0, "unmapped": UNMAPPED, "kernel": KERNEL}.get(table)
+    where = {"mapped": TABLE, "null": 0, "unmapped": UNMAPPED, "kernel": kernel}.get(table)
     if where is None:  # edge: the last 8 bytes are behind the last page
         where = TABLE + TABLE_SIZE + 8 - len(content)
     kept = min(len(content), TABLE + TABLE_SIZE - where) if where >= TABLE else 0
@@ -154,7 +146,7 @@ def play_load(words: list[str], call_64: Call, call_32: Call) -> int:
 class Helper:
     """A process without capabilities that plays calls for us."""
 
-    def __init__(self, calls: tuple[Call, Call]) -> None:
+    def __init__(self, calls: Calls) -> None:
         here, to_helper = os.pipe()
         from_helper, there = os.pipe()
         self.to_helper: int = to_helper
@@ -180,9 +172,9 @@ class Helper:
 class Held:
     """A kexec_load that stands still inside the kernel, which holds kexec's lock: its source waits for a page."""
 
-    def __init__(self, calls: tuple[Call, Call]) -> None:
+    def __init__(self, calls: Calls) -> None:
         self.calls = calls
-        self.descriptor: int = libc.syscall(NR_USERFAULTFD, os.O_CLOEXEC)
+        self.descriptor: int = libc.syscall(of(os.uname().machine).NR_USERFAULTFD, os.O_CLOEXEC)
         if self.descriptor < 0:
             raise OSError(ctypes.get_errno(), "userfaultfd")
         fcntl.ioctl(self.descriptor, UFFDIO_API, struct.pack("3Q", UFFD_API, 0, 0))

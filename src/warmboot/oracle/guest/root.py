@@ -34,6 +34,7 @@ _MODULES = (
     *("encodings/latin_1", "ctypes/__init__", "ctypes/_endian", "types"),
 )
 _EXTENSIONS = ("_ctypes",)
+_GUEST = "warmboot.oracle.guest"
 _INIT = b"#!/usr/bin/python3.11 -SIB\n"
 _LAYOUT = 1  # raised when what is built from the same lists changes
 _FURNITURE = (
@@ -57,19 +58,15 @@ def root_layer(cache: Path | None = None) -> bytes:
 
 
 def agent_layer() -> bytes:
-    """The part with the agent as /init."""
-    return _compressed([_init("agent")])
+    """The part with the agent as /init, and what it imports."""
+    return _compressed([_init("agent"), *_package()])
 
 
 def witness_layer(payload: bytes, pattern: bytes) -> bytes:
     """The part with the witness agent as /init, the agent as a module of it, and the files it loads from."""
-    package = f"{_PYTHON}/warmboot"
     entries = [
         _init("witness_agent"),
-        cpio.file(f"{package}/__init__.py", b""),
-        cpio.file(f"{package}/oracle/__init__.py", b""),
-        cpio.file(f"{package}/oracle/guest/__init__.py", b""),
-        cpio.file(f"{package}/oracle/guest/agent.py", _source("agent")),
+        *_package("agent.py"),
         cpio.file("payload", payload),
         cpio.file("pattern", pattern),
     ]
@@ -77,11 +74,23 @@ def witness_layer(payload: bytes, pattern: bytes) -> bytes:
 
 
 def _init(agent: str) -> cpio.CpioEntry:
-    return cpio.file("init", _INIT + _source(agent), 0o755)
+    return cpio.file("init", _INIT + _source(f"{agent}.py"), 0o755)
 
 
-def _source(module: str) -> bytes:
-    return resources.files("warmboot.oracle.guest").joinpath(f"{module}.py").read_bytes()
+def _package(*modules: str) -> list[cpio.CpioEntry]:
+    """What the agents import of ours: the part of each architecture, and `modules` of this folder."""
+    here = f"{_PYTHON}/warmboot/oracle/guest"
+    empty = [f"{_PYTHON}/warmboot", f"{_PYTHON}/warmboot/oracle", here]
+    folders = (each for each in resources.files(_GUEST).joinpath("arch").iterdir() if not each.name.startswith("_"))
+    parts = ["arch/__init__.py", *(f"arch/{each.name}/__init__.py" for each in folders), *modules]
+    return [
+        *(cpio.file(f"{each}/__init__.py", b"") for each in empty),
+        *(cpio.file(f"{here}/{each}", _source(each)) for each in parts),
+    ]
+
+
+def _source(path: str) -> bytes:
+    return resources.files(_GUEST).joinpath(path).read_bytes()
 
 
 def operations_layer(lines: Iterable[str]) -> bytes:

@@ -74,7 +74,7 @@ def testify(port: BinaryIO) -> None:
     """Facts, one layout, the jump."""
     for path in agent.FACTS:
         port.write(f"f {path} {agent.read_file(path)}\n".encode())
-    call, _ = agent.prepared_calls()
+    call, _, _ = agent.prepared_calls()
     payload, pattern = loaded("/payload"), loaded("/pattern")
     port.write(b"ready\n")
     line = b""

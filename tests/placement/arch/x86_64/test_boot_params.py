@@ -223,6 +223,22 @@ def test_what_is_on_the_screen() -> None:
     assert not any(seen.data[0x40:0x70] + seen.data[0x78:0xC0])
 
 
+@pytest.mark.parametrize("kind", [0x23, 0x70], ids=["VLFB", "EFI"])
+def test_a_screen_at_address_0_is_none(kind: int) -> None:
+    """As a driver tells it that keeps the address to itself, wherever the structure comes from."""
+    screen = bytearray(SCREEN)
+    screen[0x0F] = kind
+    screen[0x18:0x1C] = screen[0x3A:0x3E] = bytes(4)
+    for firmware in (Firmware(screen_info=bytes(screen)), Firmware(boot_params=bytes(screen).ljust(PAGE_SIZE, b"\0"))):
+        seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=firmware)))
+        assert seen.data[0x0F] == 0
+        assert not any(seen.data[0x12:0x40])
+        assert seen.data[0x07:0x0F] == SCREEN[0x07:0x0F]  # the text console's size
+    screen[0x3A] = 1  # above 4 GiB
+    seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=Firmware(screen_info=bytes(screen)))))
+    assert seen.data[0x0F] == kind
+
+
 def test_edd() -> None:
     seen = seen_in(place(IMAGE, Facts.of_pc(GIB), PlaceOptions(firmware=FIRMWARE)))
     assert (seen.data[0x1E9], seen.data[0x1EA]) == (6, 16)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ARCH", "X86"]
 
-# Each is imported when it is asked for: who unloads an image needs nothing but the numbers.
+# Each is imported when it is asked for: unloading an image needs only the numbers.
 # ruff: noqa: PLC0415
 
 

@@ -58,7 +58,7 @@ def _from_sysfs(base: str) -> Edd:
             if signature is not None and 0 <= disk - _FIRST_DISK < _EDD_MBR_SIG_MAX:
                 signatures += [0] * (disk - _FIRST_DISK - len(signatures)) + [signature]
             version = number(f"{base}/{name}/version")
-            if version is not None:  # a disk behind the sixth has a signature only
+            if version is not None:  # a disk after the sixth has a signature only
                 entries.append(_entry(f"{base}/{name}", disk, version))
     except (OSError, ValueError, struct.error):
         return (), ()

@@ -20,6 +20,8 @@ _LOADED_HIGH, _CAN_USE_HEAP = 0x01, 0x80  # loadflags
 _START_OF_HEADER, _END_OF_SETUP_HEADER = 0x1F1, 0x290  # struct boot_params has something else from there on
 _ALIGN = 16
 _SCREEN_INFO_SIZE = 64
+_ORIG_VIDEO_ISVGA, _LINEAR = 0x0F, (0x23, 0x70)  # VIDEO_TYPE_VLFB, VIDEO_TYPE_EFI
+_LFB_BASE, _EXT_LFB_BASE, _LFB = slice(0x18, 0x1C), slice(0x3A, 0x3E), slice(0x12, 0x40)
 _MIB = 1 << 20
 
 
@@ -118,10 +120,7 @@ class BootParams:
 
     def _put_firmware(self, page: bytearray) -> None:
         running, firmware = self.firmware.boot_params, self.firmware
-        screen_info = bytearray(firmware.screen_info or running[:_SCREEN_INFO_SIZE])
-        screen_info[0x02:0x04] = bytes(len(screen_info[0x02:0x04]))  # ext_mem_k, of old
-        screen_info[0x20:0x24] = bytes(len(screen_info[0x20:0x24]))  # an older protocol's command line
-        page[: len(screen_info)] = screen_info
+        page[:_SCREEN_INFO_SIZE] = _screen(firmware.screen_info or running[:_SCREEN_INFO_SIZE])
         if running:
             page[0x23C:0x240] = running[0x23C:0x240]  # hardware_subarch
         if running and self.efi is not None:
@@ -130,6 +129,21 @@ class BootParams:
         page[0x1E9], page[0x1EA] = len(edd), len(signatures)
         struct.pack_into(f"<{len(signatures)}I", page, 0x290, *signatures)
         page[0xD00 : 0xD00 + EDD_ENTRY_SIZE * len(edd)] = b"".join(edd)
+
+
+def _screen(told: bytes) -> bytes:
+    """struct screen_info (include/uapi/linux/screen_info.h) for the new kernel.
+
+    A linear frame buffer at address 0 is none: drivers that keep its address to themselves tell that, and a kernel
+    that believed it would write over its own first memory.
+    """
+    info = bytearray(told.ljust(_SCREEN_INFO_SIZE, b"\0"))
+    info[0x02:0x04] = bytes(2)  # ext_mem_k, of old
+    info[0x20:0x24] = bytes(4)  # an older protocol's command line
+    if info[_ORIG_VIDEO_ISVGA] in _LINEAR and not any((*info[_LFB_BASE], *info[_EXT_LFB_BASE])):
+        info[_ORIG_VIDEO_ISVGA] = 0
+        info[_LFB] = bytes(_LFB.stop - _LFB.start)
+    return bytes(info)
 
 
 def _put_efi(page: bytearray, efi: Efi, memmap: int, memmap_size: int) -> None:
