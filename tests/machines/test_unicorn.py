@@ -11,9 +11,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import unicorn
 
 from warmboot.errors import RefusedError
 from warmboot.kernel import PhysicalMemory
@@ -202,6 +204,45 @@ def test_an_interrupt_ends_an_endless_run(count: str) -> None:
         finally:
             process.kill()
     assert (output, errors, process.returncode) == (b"interrupted\n", b"", 0)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_interrupt_while_the_run_starts_leaves_no_processor_behind(
+    when: str, memory: PhysicalMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that was left would run on in memory that is unmapped: a segmentation fault."""
+    memory.write(CODE, bytes.fromhex("ebfe"))
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        if when == "before":
+            signal.raise_signal(signal.SIGINT)
+        start(thread)
+        if when == "after":
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        execute(memory, with_tables(memory, Range(0, GIB)))
+    assert not [each for each in threading.enumerate() if each.name == "processor"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_while_the_emulator_is_freed_is_not_lost(
+    memory: PhysicalMemory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library drops whatever exception comes then."""
+    memory.write(CODE, bytes.fromhex("f4"))
+    release = unicorn.Uc.release_handle
+
+    def interrupted(handle: object) -> None:
+        with suppress(BaseException):
+            signal.raise_signal(signal.SIGINT)
+        release(handle)
+
+    monkeypatch.setattr(unicorn.Uc, "release_handle", staticmethod(interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        execute(memory, with_tables(memory, Range(0, GIB)))
 
 
 def test_a_terabyte() -> None:

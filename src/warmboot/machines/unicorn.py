@@ -11,6 +11,7 @@ import unicorn
 from warmboot.errors import RefusedError
 from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.arch import Emulation, Translate, of
+from warmboot.machines.interrupt import DeferredInterrupt
 
 __all__ = ["Run", "execute"]
 
@@ -46,21 +47,32 @@ def execute(
     others are `state`'s. Counting takes about a microsecond an instruction.
     Raises RefusedError where the code faults: at an address without memory, or at an unknown instruction.
     """
+    with DeferredInterrupt() as interrupt:  # the library itself drops an exception that comes while it frees memory
+        return _execute(memory, state, until, _Counter() if count else None, progress, interrupt)
+
+
+def _execute(
+    memory: PhysicalMemory,
+    state: CpuState,
+    until: int | None,
+    counter: _Counter | None,
+    progress: Callable[[CpuState], None] | None,
+    interrupt: DeferredInterrupt,
+) -> Run:
     emulation = of(state.MACHINE).emulation
     serial = bytearray()
     emulator = emulation.processor(serial)
     try:
         for bank in memory.banks:
             emulator.mem_map_ptr(bank.range.start, bank.range.size, unicorn.UC_PROT_ALL, bank.address)
-        counter = _Counter()
-        if count:
+        if counter is not None:
             emulator.hook_add(unicorn.UC_HOOK_CODE, counter)
         emulation.write(emulator, state)
-        _Running(emulation, emulator, memory, state, until).run(progress)
+        _Running(emulation, emulator, memory, state, until).run(progress, interrupt)
         last = emulation.read(emulator)
     finally:
         _close(emulator)
-    instructions = counter.instructions if count else None
+    instructions = counter.instructions if counter is not None else None
     return Run(last, until is not None and last.pc == until, bytes(serial), instructions)
 
 
@@ -77,7 +89,7 @@ def _close(emulator: unicorn.Uc) -> None:
 
 
 class _Running:
-    """One run, in a thread of its own, so that an interrupt (Ctrl-C) is noticed at once and progress can be told.
+    """One run, in a thread of its own, so that an interrupt (Ctrl-C) ends it and progress can be told.
 
     To stop the emulator for that, and start it again, is no way: stopped from outside, by its time limit too, it
     does not keep the program counter, and would go on with an address that is some blocks old. A fault does keep
@@ -94,14 +106,14 @@ class _Running:
         if any(bank.range.end > emulation.reach for bank in memory.banks):
             self._translate = emulation.translation(memory)
         self._failed: BaseException | None = None
-        self._ended = threading.Event()  # a thread whose join is interrupted may seem to have ended (Python 3.11)
+        self._ended = threading.Event()
 
-    def run(self, progress: Callable[[CpuState], None] | None) -> None:
-        """Run to the end. Raises RefusedError where the code faults."""
+    def run(self, progress: Callable[[CpuState], None] | None, interrupt: DeferredInterrupt) -> None:
+        """Run to the end, or until an interrupt was seen. Raises RefusedError where the code faults."""
         worker = threading.Thread(target=self._run, name="processor", daemon=True)
         worker.start()
         try:
-            while not self._ended.wait(_PERIOD):
+            while not self._ended.wait(_PERIOD) and not interrupt.seen:
                 if progress is not None:
                     progress(self._emulation.watch(self._emulator, self._state))
         finally:
