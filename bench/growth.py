@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from warmboot.kernel.permit import permit
 from warmboot.machines.machine import Machine
 from warmboot.memmap import E820Entry, E820Type, Facts, Range, e820_of_iomem, parse_iomem, subtract
 from warmboot.memmap.range_set import RangeSet
-from warmboot.placement import PlaceOptions, place
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 from warmboot.report.text.image import image_lines
 
@@ -129,13 +129,13 @@ def _dump(count: int) -> DumpFacts:
     return DumpFacts(ram, (Range(1 << 40, 2 << 40),), others, (Range(4096, 8192),), None, text, 0xFFFF_8880_0000_0000)
 
 
-def _place(facts: Facts) -> object:
+def _place(facts: Facts) -> Placement:
     image = identify_bytes(memoryview(demo_kernel()), "the demo kernel")
-    return place(image, facts, PlaceOptions(initrds=[memoryview(bytes(_MIB))], digest=False))
+    return place(image, facts, PlaceOptions(initrds=[memoryview(bytes(_MIB))], digest="none"))
 
 
 def _permit(facts: Facts) -> None:
-    request = _place(facts).request  # type: ignore[attr-defined]
+    request = _place(facts).request
     with Machine(facts) as machine:
         permit(machine.kernel, request)
 
@@ -152,11 +152,11 @@ def _identify_elf(data: memoryview) -> object:
 
 
 def _place_elf(data: memoryview) -> object:
-    return place(identify_bytes(data, "elf"), _FACTS, PlaceOptions(digest=False))
+    return place(identify_bytes(data, "elf"), _FACTS, PlaceOptions(digest="none"))
 
 
-def _identify_addons(path: object) -> object:
-    with path as kernel:  # type: ignore[attr-defined]
+def _identify_addons(path: AbstractContextManager[Path]) -> object:
+    with path as kernel:
         return identify(kernel)
 
 

@@ -9,6 +9,7 @@ as large.
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import resource
 import sys
@@ -38,8 +39,11 @@ def _rehearse(facts: Facts) -> _Cost:
 
 def main() -> int:
     """Print a line for each size."""
-    sizes = sys.argv[1:] or list(_SIZES)
-    machines = [(size, Facts.of_pc(parse_size(size))) for size in sizes]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "sizes", metavar="SIZE", nargs="*", default=_SIZES, help="bytes of memory, such as 64G (default: %(default)s)"
+    )
+    machines = [(size, Facts.of_pc(parse_size(size))) for size in parser.parse_args().sizes]
     name, largest = machines[-1]
     machines.append((f"{name} *", replace(largest, gbpages=False)))
     print("memory     seconds   ratio   peak MiB   more")

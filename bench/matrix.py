@@ -23,7 +23,7 @@ from warmboot.machines.guest import GuestError
 from warmboot.oracle.calls import busy
 from warmboot.oracle.calls.coverage import Coverage, Kind
 from warmboot.oracle.calls.matrix import CELLS, Cell, Compared
-from warmboot.oracle.calls.trace import format_header, format_row
+from warmboot.oracle.calls.write_trace import format_header, format_row
 
 _BUSY = "two callers at once"
 _SHOWN = 5  # disagreements of a cell

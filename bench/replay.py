@@ -19,16 +19,10 @@ from random import Random
 from warmboot.kernel import Told
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
+from warmboot.oracle.calls.read_trace import read_header, read_rows
 from warmboot.oracle.calls.replay import Player, replay
-from warmboot.oracle.calls.trace import (
-    Buffer,
-    KexecLoad,
-    TraceSegment,
-    format_header,
-    format_row,
-    read_header,
-    read_rows,
-)
+from warmboot.oracle.calls.trace import Buffer, KexecLoad, TraceSegment
+from warmboot.oracle.calls.write_trace import format_header, format_row
 
 _TRACES = Path(__file__).parent.parent / "tests" / "traces"
 _X86_64 = 62 << 16

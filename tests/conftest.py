@@ -6,10 +6,12 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
 
 from support import abilities
 
@@ -37,6 +39,11 @@ _NEEDS: dict[str, tuple[Callable[[], bool], str, str]] = {
         "QEMU for x86",
         "apt-get install qemu-system-x86 seabios && tools/test -m needs_qemu",
     ),
+    "needs_built": (
+        abilities.can_build_kernels,
+        "what kernels are built with",
+        "apt-get install make gcc libc6-dev flex bison bc libelf-dev xz-utils && tools/test -m needs_built",
+    ),
     "needs_apt": (
         abilities.has_apt,
         "apt and its package sources",
@@ -46,6 +53,16 @@ _NEEDS: dict[str, tuple[Callable[[], bool], str, str]] = {
         abilities.has_atheris,
         "atheris, a fuzzer for CPython up to 3.13",
         "python -m pip install atheris && tools/test -m needs_atheris",
+    ),
+    "needs_chromium": (
+        abilities.has_chromium,
+        "Chromium",
+        "apt-get install chromium && tools/test -m needs_chromium",
+    ),
+    "needs_shells": (
+        abilities.has_shells,
+        "the shells zsh and fish, and man",
+        "apt-get install zsh fish man-db && tools/test -m needs_shells",
     ),
 }
 _not_run: dict[str, list[str]] = {}
@@ -67,18 +84,42 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = sorted(kept, key=_order)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - xdist's, which has no types
+    """With --dist loadscope: each test by itself to the next free process, a file with `one_process` as a whole.
+
+    xdist's own loadgroup writes the group into pytest's node id, which pytest 9.2 does not take.
+    """
+    if config.getvalue("dist") != "loadscope":
+        return None
+
+    class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # for the same reason
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return file if _one_process(config.rootpath / file) else nodeid
+
+    return Scheduling(config, log)
+
+
+@cache
+def _one_process(file: Path) -> bool:
+    """Told by the text, as the process that hands out tests imports none."""
+    return "pytest.mark.one_process" in file.read_text()
+
+
 @cache
 def _there(need: str) -> bool:
     return _NEEDS[need][0]()
 
 
-def _order(item: pytest.Item) -> tuple[bool, int]:
+def _order(item: pytest.Item) -> tuple[int, int]:
     """Tests without a guest first, those that are `slow(seconds)` after the others; then those with a guest, the
-    longest first, so that all workers end together."""
+    longest first, so that all workers end together; then likewise those with a kernel that is built meanwhile."""
     slow = item.get_closest_marker("slow")
     seconds = slow.args[0] if slow else 0
+    built = item.get_closest_marker("needs_built") is not None
     guest = item.get_closest_marker("needs_qemu") is not None
-    return guest, -seconds if guest else seconds
+    return 2 * built or guest, -seconds if built or guest else seconds
 
 
 @pytest.hookimpl(trylast=True)  # after pytest has made its reporter

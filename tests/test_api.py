@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from ast import literal_eval
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,15 @@ def test_every_name_of_the_api_is_there(package: Any) -> None:  # noqa: ANN401 -
     assert set(package.__all__) <= set(dir(package))
     for name in package.__all__:
         assert getattr(package, name) is not None
+
+
+def test_no_lazy_name_is_a_modules_too() -> None:
+    """Once the module is imported the package's name is the module, and what it was meant for is not found."""
+    for package in (ROOT / "src/warmboot").rglob("__init__.py"):
+        homes = re.search(r"^_HOMES = (\{.*?^\})", package.read_text(), re.DOTALL | re.MULTILINE)
+        for name in literal_eval(homes[1]) if homes else {}:
+            assert not (package.parent / f"{name}.py").exists(), f"{package.parent.name}.{name}"
+            assert not (package.parent / name).is_dir(), f"{package.parent.name}.{name}"
 
 
 def test_every_public_name_has_a_type() -> None:

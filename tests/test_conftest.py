@@ -18,7 +18,9 @@ def folder(tmp_path: Path) -> Path:
     """A folder of tests with our settings, of which each test needs something else."""
     tmp_path.joinpath("conftest.py").write_text(_CONFTEST)
     tmp_path.joinpath("pytest.ini").write_text(
-        "[pytest]\nmarkers =\n" + "".join(f"    needs_{each}: x\n" for each in ("qemu", "root", "namespaces", "apt"))
+        "[pytest]\nmarkers =\n"
+        + "".join(f"    needs_{each}: x\n" for each in ("qemu", "root", "namespaces", "apt"))
+        + "    one_process: x\n"
     )
     tmp_path.joinpath("test_it.py").write_text(
         "import pytest\n"
@@ -51,6 +53,20 @@ def test_failures_are_named_at_once_and_what_is_missing_in_the_end(folder: Path,
     assert after.count("2 tests need QEMU for x86:\n  test_it.py: 2\n  try: apt-get install qemu-system-x86") == 1
     assert "1 failed, 1 passed" in after
     assert "skipped" not in after
+
+
+def test_a_file_that_shares_a_guest_is_run_by_one_process(folder: Path) -> None:
+    """Others are handed out one by one."""
+    for name, marks in (("shared", "pytestmark = pytest.mark.one_process\n"), ("free", "")):
+        folder.joinpath(f"test_{name}.py").write_text(
+            f"import os, pathlib, pytest, time\n{marks}"
+            "@pytest.mark.parametrize('number', range(8))\n"
+            f"def test_it(number):\n    time.sleep(0.05)\n"
+            f"    pathlib.Path({str(folder)!r}, f'{name}-{{os.getpid()}}').touch()\n"
+        )
+    run(folder, "-n", "2", "--dist", "loadscope", "--no-loadscope-reorder", "-k", "shared or free")
+    assert len(list(folder.glob("shared-*"))) == 1
+    assert len(list(folder.glob("free-*"))) == 2
 
 
 def test_what_was_not_asked_for_is_not_missing(folder: Path) -> None:

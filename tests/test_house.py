@@ -18,20 +18,24 @@ HOUSE = Path(warmboot.__file__).parent
 FLOORS = [
     "closing errors lazy numbers programs version visible",
     "command_line streams uapi wings",
-    "files formats stubs",
-    "memmap",
+    "files formats liveupdate stubs",
+    "memmap signatures",
     "images purgatory",
     "dump",
     "placement",
     "kernel",
-    "debian machines live",
-    "figures",
+    "debian explain machines live",
+    "handover risks",
+    "crash_figures handed_figures switch_figures",
     "figures",
     "stages",
-    "rehearsal loading",
+    "rehearsal loading kdump",
+    "fleet switching",
+    "roll",
     "oracle report",
     "dropin",
-    "cli",
+    "cli pytest_plugin",
+    "manual",
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms.split()}
 # Single imports that go up or across, each with its reason.
@@ -122,6 +126,7 @@ _NAMED = {
     "formats of kernels that x86 has, told by content on every architecture": """
         __init__.py: bzimage
         cli/inspect.py: multiboot
+        fleet/checker.py: bzimage
         cli/load.py: bzimage multiboot
         cli/options.py: multiboot
         cli/rehearse.py: bzimage multiboot
@@ -130,27 +135,41 @@ _NAMED = {
         images/allowance.py: bzimage
         images/bzimage.py: bzimage
         images/detect.py: bzimage
-        images/elf.py: x86
-        images/figures.py: bzimage multiboot
+        images/elf.py: multiboot x86
         images/multiboot.py: multiboot x86
         images/multiboot2.py: multiboot x86
         images/others.py: bzimage i386 x86
         images/probe.py: bzimage multiboot
         images/uki.py: bzimage i386 x86
-        kernel/kexec_file.py: bzimage
+        kernel/kexec_sig.py: bzimage
         kernel/rules.py: bzimage
         live/kernel_config.py: bzimage
         loading/load.py: bzimage
+        manual/pictures.py: bzimage
         placement/segments.py: bzimage
         rehearsal/demo.py: bzimage
+        rehearsal/handed/rehearse.py: bzimage
         report/text/image.py: bzimage multiboot
     """,
     "the members of facts, and what a PC's firmware tells, by the names that Linux and their JSON have": """
+        explain/catalog.py: rsdp
+        explain/judge.py: rsdp
+        explain/jump.py: la57 rsdp
+        explain/seen.py: bzimage la57 rsdp
+        explain/signs.py: bzimage la57 rsdp
+        cli/facts.py: e820
+        handover/live.py: boot_params
+        handover/early.py: la57
         live/arch/interface.py: la57 rsdp
         live/computer.py: e820 la57 rsdp
         live/crash.py: e820
         live/efi.py: boot_params
+        live/secure_boot.py: boot_params
         live/facts.py: gbpages la57 rsdp
+        live/from_files.py: e820
+        live/handover.py: boot_params
+        live/gathered.py: boot_params e820
+        live/kernel_log.py: e820
         machines/arch/interface.py: rsdp
         machines/qemu.py: rsdp
         memmap/__init__.py: e820
@@ -169,9 +188,11 @@ _NAMED = {
         oracle/calls/coverage.py: i386
         oracle/calls/deliberate.py: x86
         oracle/calls/fuzz.py: x86
-        oracle/calls/generate.py: i386 la57 x86
+        oracle/calls/generate.py: i386 x86
+        oracle/calls/mistakes.py: i386 x86
+        oracle/calls/read_trace.py: i386 x86
         oracle/calls/replay.py: i386
-        oracle/calls/trace.py: i386 x86
+        oracle/draft/questions.py: gbpages i386 x86
         oracle/guest/agent.py: i386
         oracle/guest/root.py: x86
         oracle/witness/layouts.py: x86
@@ -179,6 +200,8 @@ _NAMED = {
     "numbers and names of architectures: tables with a row for each": """
         cli/environment.py: x86
         debian/kernels.py: x86
+        dump/drgn_program.py: x86
+        explain/segments.py: x86
         formats/elf.py: x86
         formats/ident.py: x86
         formats/pe.py: i386 x86
@@ -202,6 +225,9 @@ _NAMED = {
         figures.py: boot_params
         purgatory/parameters.py: rax rbx rdi rsi vga
         rehearsal/rehearse.py: boot_params
+        oracle/guest/file_witness_agent.py: boot_params
+        oracle/witness/file_witness.py: boot_params
+        report/compare/prepare.py: boot_params
         report/text/rehearsal.py: rip
     """,
 }

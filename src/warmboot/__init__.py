@@ -10,7 +10,10 @@ from warmboot.version import __version__
 
 TYPE_CHECKING = False  # importing typing would cost a third of the start of `kexec --version`
 if TYPE_CHECKING:
+    from warmboot.dump.dump import Dump, open_dump
+    from warmboot.dump.interface import DumpError
     from warmboot.errors import InputError, RefusedError, WarmbootError
+    from warmboot.explain import Diagnosis, diagnose
     from warmboot.images import BzImage, identify, map_file
     from warmboot.kernel import Kernel, KexecError, Policy
     from warmboot.machines.machine import Machine
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BzImage": "images",
+    "Diagnosis": "explain.findings",
+    "Dump": "dump.dump",
+    "DumpError": "dump.interface",
     "Facts": "memmap",
     "HandOver": "rehearsal.handover",
     "InputError": "errors",
@@ -39,15 +45,20 @@ _HOMES = {
     "Result": "stages",
     "Segment": "uapi",
     "WarmbootError": "errors",
+    "diagnose": "explain.judge",
     "hand_over": "rehearsal.handover",
     "identify": "images",
     "map_file": "images",
+    "open_dump": "dump.dump",
     "place": "placement",
     "rehearse": "rehearsal.rehearse",
 }
 
 __all__ = [
     "BzImage",
+    "Diagnosis",
+    "Dump",
+    "DumpError",
     "Facts",
     "HandOver",
     "InputError",
@@ -64,9 +75,11 @@ __all__ = [
     "Segment",
     "WarmbootError",
     "__version__",
+    "diagnose",
     "hand_over",
     "identify",
     "map_file",
+    "open_dump",
     "place",
     "rehearse",
 ]

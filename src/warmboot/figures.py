@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from warmboot.crash_figures import AnyCrashFigures
+from warmboot.handed_figures import AnyHandedFigures
+from warmboot.handover.compatible import Compatibility
 from warmboot.images.figures import BzImageFigures, ElfFigures, ImageFigures, MultibootFigures, UkiFigures
 from warmboot.memmap import Range
 from warmboot.placement import Placement
-from warmboot.uapi import Segment
+from warmboot.placement.reason import reason_text
+from warmboot.switch_figures import AnySwitchFigures
 
 __all__ = [
     "BootFigures",
@@ -20,9 +24,11 @@ __all__ = [
     "ImageFigures",
     "LivePlaceFigures",
     "LoadFigures",
+    "LoadStageFigures",
     "ModelLoadFigures",
     "MultibootFigures",
     "PermitFigures",
+    "PhaseFigures",
     "PlaceFigures",
     "RehearsalPlaceFigures",
     "SegmentFigures",
@@ -34,28 +40,30 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SegmentFigures:
-    """A segment of the request: `bufsz` bytes go to `mem`, where `memsz` are reserved for it."""
+    """A segment of the request: `bufsz` bytes go to `mem`, where `memsz` are reserved for it, and `why` there."""
 
     name: str
     mem: int
     memsz: int
     bufsz: int
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DigestFigures:
-    """A part of the image that the purgatory checks."""
+    """A part of the image that the purgatory checks, by one digest or the other."""
 
     mem: int
     size: int
-    sha256: str
+    sha256: str | None = None
+    xxh64: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlaceFigures:
     """Where the image's parts go. By kexec_file_load the kernel chooses that: then `segments` is None.
 
-    `call` is the system call, `why` the reason for it.
+    `call` is the system call, `why` the reason for it. `ram` is the machine's memory; `crash_kernel` is reserved.
     """
 
     call: str
@@ -64,14 +72,18 @@ class PlaceFigures:
     segments: tuple[SegmentFigures, ...] | None = None
     entry: int | None = None
     kernel_entry: int | None = None
+    ram: tuple[Range, ...] = ()
+    crash_kernel: tuple[Range, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LivePlaceFigures(PlaceFigures):
-    """On this computer, whose memory is `ram`; `crash_kernel` is reserved."""
+    """On this computer.
 
-    ram: tuple[Range, ...] = ()
-    crash_kernel: tuple[Range, ...] = ()
+    `not_handed_on` describes what the next kernel will not have, such as a screen that a driver owns.
+    """
+
+    not_handed_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +106,7 @@ class PermitFigures:
 
     `profile` names the kernel's release as the model knows it; `fit` says how well that is known ("known", "near",
     "unknown"), `why` it was chosen. `assumed` describes assumptions, `not_made` checks that only the kernel can make.
+    `handover` is what the new kernel takes of what the machine hands over, where its facts say that it does.
     """
 
     profile: str
@@ -102,6 +115,7 @@ class PermitFigures:
     why: str = ""
     assumed: tuple[str, ...] = ()
     not_made: tuple[str, ...] = ()
+    handover: Compatibility | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +149,7 @@ class HandOverFigures:
 
     executed: str
     digest: str
+    digest_algorithm: str
     digest_bytes: int
     relocation_seconds: float
     purgatory_seconds: float
@@ -143,11 +158,23 @@ class HandOverFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class PhaseFigures:
+    """A part of a boot and how many seconds it took, by the console's lines.
+
+    "dark" is from the hand-over to the kernel's first line, "kernel" from there until it unpacks the initrd, "initrd"
+    the unpacking and what is done beside it, "devices" the rest until the first program is started, "init" from there.
+    """
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class BootFigures:
     """What the booting kernel said on its console. `seconds` are those since the hand-over; None is not known.
 
     `init` is the first program that was started, `first_words` its first line; `last_lines` are the console's last
-    lines where the boot failed. `notes` say what of the console was not kept.
+    lines where the boot failed. `notes` say what of the console was not kept. `phases` are where the seconds went.
     """
 
     machine: str
@@ -160,9 +187,10 @@ class BootFigures:
     first_words: str | None
     last_lines: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    phases: tuple[PhaseFigures, ...] = ()
 
 
-Figures = (
+LoadStageFigures = (
     ImageFigures
     | LivePlaceFigures
     | RehearsalPlaceFigures
@@ -172,13 +200,26 @@ Figures = (
     | HandOverFigures
     | BootFigures
 )
+Figures = LoadStageFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
 
 
-def segment_figures(segments: Iterable[Segment]) -> tuple[SegmentFigures, ...]:
-    """The figures of a request's segments."""
-    return tuple(SegmentFigures(each.name, each.mem, each.memsz, each.bufsz) for each in segments)
+def segment_figures(placement: Placement, crash_kernel: Iterable[Range] = ()) -> tuple[SegmentFigures, ...]:
+    """The figures of a placement's segments, each with the rule that put it there; `crash_kernel` is reserved."""
+    segments = placement.request.segments
+    others = {each.name: [Range(each.mem, each.end)] for each in segments} | {"reservation": [*crash_kernel]}
+    return tuple(
+        SegmentFigures(each.name, each.mem, each.memsz, each.bufsz, _why(placement, each.mem, others))
+        for each in segments
+    )
+
+
+def _why(placement: Placement, mem: int, others: Mapping[str, Sequence[Range]]) -> str:
+    reason = placement.reasons.get(mem)
+    return "" if reason is None else reason_text(reason, others)
 
 
 def digest_figures(placement: Placement) -> tuple[DigestFigures, ...]:
     """The figures of what the purgatory checks."""
-    return tuple(DigestFigures(each.start, each.size, each.sha256.hex()) for each in placement.regions)
+    return tuple(
+        DigestFigures(each.start, each.size, **{each.algorithm: each.digest.hex()}) for each in placement.regions
+    )

@@ -1,9 +1,10 @@
-"""Numbers from outside, bounded: a guest's answer, a line of /proc, a member of a trace."""
+"""Numbers from outside, bounded: a guest's answer, a line of /proc, a member of a trace; and sizes for people."""
 
 from __future__ import annotations
 
-__all__ = ["LONGEST", "number"]
+__all__ = ["LONGEST", "number", "size_text"]
 
+_UNITS = ("KiB", "MiB", "GiB", "TiB")
 LONGEST = 32  # characters: 64 bits need 20 in decimal, 18 in hexadecimal; Python's int() takes any length up to 4,300
 
 
@@ -23,3 +24,14 @@ def number(text: str, base: int = 10, *, least: int = 0, most: int = (1 << 64) -
     except ValueError:
         return None
     return value if least <= value <= most else None
+
+
+def size_text(size: int) -> str:
+    """A number of bytes with a unit: 11.1 MiB, 512 MiB, 4 KiB."""
+    if size < 1024:
+        return f"{size} bytes"
+    amount, unit = float(size), 0
+    while amount >= 1024 and unit < len(_UNITS):
+        amount /= 1024
+        unit += 1
+    return f"{amount:.0f} {_UNITS[unit - 1]}" if amount == int(amount) else f"{amount:.1f} {_UNITS[unit - 1]}"

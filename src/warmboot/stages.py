@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -66,6 +66,15 @@ class Result:
     def stage(self, name: str) -> Stage | None:
         """The stage of that name, if it was reached."""
         return next((each for each in self.stages if each.name == name), None)
+
+    def passes(self, stages: Iterable[Callable[[], None]]) -> bool:
+        """Run them one after another, each adds its stage; False, with the verdict, at the first that did not pass."""
+        for each in stages:
+            each()
+            if self.stages[-1].outcome is not Outcome.PASSED:
+                self.stop(self.stages[-1])
+                return False
+        return True
 
     def stop(self, stage: Stage) -> None:
         """End with this stage, which did not pass."""

@@ -31,4 +31,6 @@ def wing(package: str, machine: str) -> Any:  # noqa: ANN401 - each room's `of` 
 
 def _known(package: str) -> list[str]:
     [folder] = sys.modules[package].__path__
-    return sorted(each for each in os.listdir(folder) if os.path.isfile(f"{folder}/{each}/__init__.py"))  # noqa: PTH113, PTH208
+    # A capture initrd has byte code alone.
+    names = ("__init__.py", "__init__.pyc")
+    return sorted(each for each in os.listdir(folder) if any(os.path.isfile(f"{folder}/{each}/{one}") for one in names))  # noqa: PTH113, PTH208

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import pty
 import re
@@ -196,3 +197,65 @@ def test_60_columns_are_enough(words: list[str], image: Path) -> None:
 
 def test_a_terminal_gets_colours(image: Path) -> None:
     assert "\x1b[32mpassed\x1b[0m" in terminal("rehearse", image, "--no-boot", columns=100)
+
+
+@pytest.mark.parametrize(("way", "call"), [("guest", "kexec_load"), ("model", "kexec_file_load")])
+def test_a_crash_is_not_rehearsed_by_another_call(
+    way: str, call: str, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rehearse", str(image), "--crash", "--on", way, "--call", call]) == 2
+    assert f"--call {call} does not go with --crash --on {way}, which loads by" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--html", "--junit"])
+def test_a_report_never_replaces_what_is_no_file(option: str, image: Path, tmp_path: Path) -> None:
+    """As root a rename replaces /dev/null too."""
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 1 << 20)  # the whole page
+    try:
+        for path in (pipe, link):
+            main(["rehearse", str(image), "--no-boot", option, str(path), "--timeout", "5"])
+            assert pipe.is_fifo()
+            assert path.is_symlink() == (path == link)
+            assert os.read(reader, 1 << 20)
+    finally:
+        os.close(reader)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--crash --command-line=",
+        "--crash --crashkernel 256M --crashkernel 64M,low",
+        "--crash --until login:",
+        "--crash --save vmcore --capture-initrd KERNEL",
+        "--crash --on model --initrd KERNEL",
+        "--crash --on model --append quiet",
+        "--crash --on model --crash-by sysrq",
+        "--crash --on model --efi --like KERNEL",
+        "--crash-by nmi",
+        "--save vmcore",
+        "--on guest",
+        "--efi",
+        "--capture KERNEL",
+        "--capture-initrd KERNEL",
+        "--capture-append quiet",
+    ],
+)
+def test_no_option_of_a_rehearsal_is_ignored(
+    words: str, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = [str(image) if each == "KERNEL" else each for each in words.split()]
+    assert main(["rehearse", str(image), *given]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 2
+    assert list(tmp_path.iterdir()) == [image]
+
+
+@pytest.mark.parametrize("words", [["--timeout", "30"], ["--ssh-config", "x"], ["--timeout", "5", "--from", "x"]])
+def test_options_about_hosts_go_with_hosts(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["facts", *words]) == 2
+    assert "are about hosts" in capsys.readouterr().err

@@ -28,7 +28,7 @@ _FILES = {
 }
 _TELLING = {"cli", "dropin", "lazy", "live", "numbers", "streams", "uapi", "version"}
 _SYSTEM_CALLS = ("ctypes",)
-_LOADING = ("ctypes", "dataclasses", "enum", "fcntl", "hashlib", "mmap", "re", "struct", "threading", "typing")
+_LOADING = ("ctypes", "dataclasses", "enum", "fcntl", "mmap", "re", "struct", "threading", "typing", "xxhash")
 
 
 MODULES = {each.name for each in walk_packages(warmboot.__path__, "warmboot.")}

@@ -55,6 +55,11 @@ _VERDICTS = {
     "module": ("better", "unpacked from xz and lz4 too; never above 4 GiB, where addresses would be cut to 32 bits"),
     "real-mode": ("refused", "real-mode code calls firmware's interrupts, which do not outlive the running kernel"),
     "dtb": ("better", "for bzImage64 and uki too"),
+    "digest": (
+        "new",
+        "what the image is checked by when it is started: `xxh64` (default), at the speed of memory; `sha256`, as"
+        " kexec-tools does; `none` is `-i`",
+    ),
     "no-cma": ("new", "a flag of the file call since Linux 6.17; no option of 2.0.32"),
     "force-dtb": ("new", "a flag of the file call since Linux 6.18; no option of 2.0.32"),
 }

@@ -10,8 +10,7 @@ import pytest
 
 from support.journey import Hop, kernel_file, travel
 
-# One guest tells it all, so one process of xdist's runs all.
-pytestmark = [pytest.mark.needs_qemu, pytest.mark.slow(25), pytest.mark.xdist_group("refusals")]
+pytestmark = [pytest.mark.needs_qemu, pytest.mark.slow(25), pytest.mark.one_process]  # one guest tells nearly all
 
 _SHELL = """\
 code='import os, sys; os.setgid(65534); os.setuid(65534); os.execv(sys.argv[1], sys.argv[1:])'
@@ -116,7 +115,7 @@ REFUSED = [
     ("warmboot load --panic", 1, "refused", "crashkernel="),
     ("ours -e", 1, "Nothing has been loaded!", "kexec -l KERNEL"),
     ("warmboot exec", 1, "no kernel is loaded", "warmboot load"),
-    ("ours -c -i -l /stage/k", 255, "kexec_load failed: Device or resource busy", "try: do it again"),
+    ("ours -c -i -l /stage/k", 255, "kexec_load failed: Device or resource busy", "warmboot explain kexec_trylock"),
     ("ours -a -l /stage/k --command-line=limit", 255, "kexec_file_load failed", "kexec_load_limit_reboot is 0"),
     ("ours -c -l /stage/k --command-line=disabled", 255, "Operation not permitted", "loading has been disabled"),
     ("ours -s -l /stage/k --command-line=disabled", 255, "Operation not permitted", "loading has been disabled"),

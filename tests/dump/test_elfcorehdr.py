@@ -9,7 +9,8 @@ from elftools.elf.elffile import ELFFile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmboot.dump import DumpFacts, KernelText, Moved, elfcorehdr
+from warmboot.dump import DumpFacts, KernelText, Moved
+from warmboot.dump.elfcorehdr import elfcorehdr
 from warmboot.errors import RefusedError
 from warmboot.memmap import Range
 

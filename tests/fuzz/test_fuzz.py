@@ -14,7 +14,7 @@ from fuzz.targets import TARGETS
 
 RUNS = 400  # of each target; the same seed gives the same inputs
 PATIENCE = 600.0  # seconds: never what it takes
-LARGEST = 200 << 10  # bytes of all that is kept
+LARGEST = 256 << 10  # bytes of all that is kept
 INPUTS = sorted(path for path in CORPUS.rglob("*") if path.is_file())
 
 

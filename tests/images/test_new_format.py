@@ -1,4 +1,7 @@
-"""A new format is a row in the kinds of `images` and one in the formats of `placement`, and its own modules."""
+"""A new format is a row in the kinds of `images` and one in the formats of `placement`, and its own modules.
+
+What `inspect` shows of it is the least that every image has, until its class has a method `figures`.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,6 @@ def test_two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="of type flat, which cannot be placed"):
         place(image, facts)
     monkeypatch.setitem(PLACERS, "flat", place_flat)
-    placement = place(image, facts, PlaceOptions(digest=False))
+    placement = place(image, facts, PlaceOptions(digest="none"))
     assert [each.name for each in placement.request.segments] == ["kernel", "purgatory"]
     assert placement.kernel_entry == 0x100_0004

@@ -50,6 +50,11 @@ def locked_down(kernel: Kernel) -> None:
     kernel.security.lockdown = Lockdown(LockdownMode.INTEGRITY)
 
 
+def appraised(kernel: Kernel) -> None:
+    config = {"CONFIG_IMA": "y", "CONFIG_IMA_APPRAISE": "y"}
+    kernel.facts = replace(kernel.facts, cmdline="ima_policy=secure_boot", kernel_config=config)
+
+
 def disabled(kernel: Kernel) -> None:
     kernel.write_sysctl("kernel.kexec_load_disabled", 1)
 
@@ -80,11 +85,22 @@ BROKEN: list[tuple[str, Rule, int, KexecFileRequest, Callable[[Kernel], None]]] 
     ("empty", rules.FILE_EMPTY, errno.EINVAL, given(FileFacts(0)), nothing),
     ("large", rules.FILE_SIZE, errno.EFBIG, given(FileFacts((4 << 30) + 1)), nothing),
     ("larger than memory", rules.FILE_MEMORY, errno.ENOMEM, given(FileFacts(4 << 30)), nothing),
+    ("appraised", rules.FILE_APPRAISED, errno.EACCES, given(FileFacts(9, security_ima=b"")), appraised),
+    (
+        "appraised before memory",
+        rules.FILE_APPRAISED,
+        errno.EACCES,
+        given(FileFacts(4 << 30, security_ima=b"")),
+        appraised,
+    ),
+    ("after the size", rules.FILE_SIZE, errno.EFBIG, given(FileFacts((4 << 30) + 1, security_ima=b"")), appraised),
+    ("one of sysfs", rules.FILE_IO, errno.EIO, given(FileFacts(4096, complete=False)), nothing),
     ("before the image", rules.FILE_WRITERS, errno.ETXTBSY, given(FileFacts(1, writers=True), b"x"), nothing),
     ("initrd closed", rules.FILE_DESCRIPTOR, errno.EBADF, initrd(FileFacts(9, readable=False)), nothing),
     ("initrd folder", rules.FILE_REGULAR, errno.EINVAL, initrd(FileFacts(4096, regular=False)), nothing),
     ("initrd written to", rules.FILE_WRITERS, errno.ETXTBSY, initrd(FileFacts(9, writers=True)), nothing),
     ("initrd empty", rules.FILE_EMPTY, errno.EINVAL, initrd(FileFacts(0)), nothing),
+    ("initrd of sysfs", rules.FILE_IO, errno.EIO, initrd(FileFacts(4096, complete=False)), nothing),
     ("initrd large", rules.FILE_SIZE, errno.EFBIG, initrd(FileFacts(9 << 29)), nothing),
     ("initrd after the image", rules.IMAGE, errno.ENOEXEC, initrd(FileFacts(0))._replace(kernel=ZEROS), nothing),
     (
@@ -95,8 +111,15 @@ BROKEN: list[tuple[str, Rule, int, KexecFileRequest, Callable[[Kernel], None]]] 
         nothing,
     ),
     ("unsigned", rules.SIGNATURE, errno.EPERM, GOOD, locked_down),
+    (
+        "command line of megabytes",
+        rules.COMMAND_LINE_MEMORY,
+        errno.ENOMEM,
+        GOOD._replace(command_line=bytes((4 << 20) + 1)),
+        nothing,
+    ),
     ("open command line", rules.COMMAND_LINE_END, errno.EINVAL, GOOD._replace(command_line=b"quiet"), nothing),
-    ("cut", rules.TRUNCATED, errno.EINVAL, patched(0x1F1, b"\xff")._replace(flags=4), nothing),
+    ("cut", rules.TRUNCATED, errno.ENOEXEC, patched(0x1F1, b"\xff")._replace(flags=4), nothing),
     ("long command line", rules.COMMAND_LINE, errno.EINVAL, GOOD._replace(command_line=bytes(2048)), nothing),
     ("no room", rules.HOLE, errno.EADDRNOTAVAIL, GOOD._replace(initrd_size=510 * MIB, flags=0), nothing),
     ("no reservation", rules.HOLE, errno.EADDRNOTAVAIL, GOOD._replace(flags=6), nothing),

@@ -7,7 +7,7 @@ import pytest
 from support.kernels import facts_of
 from warmboot.errors import InputError
 from warmboot.kernel import PROFILES, Fit, Profile, choose
-from warmboot.uapi import KexecFlags
+from warmboot.uapi import KexecFileFlags, KexecFlags
 
 BOTH = KexecFlags.UPDATE_ELFCOREHDR | KexecFlags.CRASH_HOTPLUG_SUPPORT
 
@@ -22,6 +22,15 @@ CHANGES = [
     ("destination_end_inclusive", "6.7", False, "6.8", True),
     ("new_flags", "6.9", KexecFlags.UPDATE_ELFCOREHDR, "6.10", BOTH),
     ("kexec_file_size_max", "5.19", (1 << 31) - 1, "6.0", 4 << 30),
+    ("new_file_flags", "6.7", KexecFileFlags(0), "6.8", KexecFileFlags.DEBUG),
+    ("new_file_flags", "6.16", KexecFileFlags.DEBUG, "6.17", KexecFileFlags.DEBUG | KexecFileFlags.NO_CMA),
+    ("new_file_flags", "6.17", KexecFileFlags.DEBUG | KexecFileFlags.NO_CMA, "6.18", KexecFileFlags(0x38)),
+    ("passes_rng_seed", "5.19", False, "6.0", True),
+    ("takes_cma", "6.16", False, "6.17", True),
+    ("walks_ram_in_reverse", "6.7", False, "6.8", True),
+    ("holes_reach_the_end", "6.7", False, "6.8", True),
+    ("kernel_from_pref_address", "6.7", False, "6.8", True),
+    ("notes_of_possible_cpus", "6.5", False, "6.6", True),
 ]
 
 # What long-lived releases have before its time.
@@ -54,7 +63,7 @@ def test_what_long_lived_releases_have_before_its_time(release: str) -> None:
 
 
 def test_every_fact_has_its_release() -> None:
-    facts = set(Profile.__dataclass_fields__) - {"name", "since"}
+    facts = set(Profile.__dataclass_fields__) - {"name", "since", "own"}
     assert facts == {each[0] for each in CHANGES}
 
 
@@ -68,7 +77,11 @@ def test_every_fact_has_its_release() -> None:
         ("6.12.9+bpo-cloud-amd64", "linux-6.12"),
         ("6.13", "linux-6.12"),
         ("6.14-rc1", "linux-6.14"),
-        ("6.15", "linux-7.2"),
+        ("6.15", "linux-6.15"),
+        ("6.17.13+deb13-cloud-amd64", "linux-6.17"),
+        ("6.18.15", "linux-6.18"),
+        ("6.16.12+deb13-cloud-amd64", "linux-6.16"),
+        ("7.0.13", "linux-7.2"),
         ("7.2.0", "linux-7.2"),
         ("10.0", "linux-7.2"),
         ("4.4", "linux-5.10"),
@@ -90,7 +103,7 @@ FITS = [
     ("7.2.1+deb14-amd64", "linux-7.2", Fit.KNOWN, "Debian's 7.2"),
     ("6.12.117", "linux-6.12", Fit.NEAR, "another build"),
     ("6.13.5+deb13-amd64", "linux-6.12", Fit.NEAR, "Linux's history"),
-    ("6.18.44-cloud", "linux-7.2", Fit.NEAR, "Linux's history"),
+    ("6.18.44-cloud", "linux-6.18", Fit.NEAR, "Linux's history"),
     ("4.18.0-553.16.1.el8_10.x86_64", "linux-5.10", Fit.NEAR, "Red Hat Enterprise Linux 8"),
     ("5.14.0-427.13.1.el9_4.x86_64", "linux-6.3", Fit.NEAR, "load limits"),
     ("5.14.0-611.el9.x86_64", "linux-6.3", Fit.NEAR, "Red Hat Enterprise Linux 9"),

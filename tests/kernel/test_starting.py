@@ -25,10 +25,12 @@ from support.kexec_calls import (
     RESERVED_LAST,
     lock,
 )
+from warmboot.formats.elf import notes
 from warmboot.kernel import (
     Told,
 )
 from warmboot.kernel.arch.x86_64.profile import x86_profile
+from warmboot.memmap import Range
 from warmboot.uapi import (
     PAGE_SIZE,
 )
@@ -64,6 +66,24 @@ def test_crash_without_an_image_and_while_busy() -> None:
         assert (state.rdx, state.rcx) == (RESERVED, 0)
         assert RESERVED <= state.rip <= RESERVED_LAST
         assert RESERVED <= state.cr3 <= RESERVED_LAST
+
+
+def test_a_crash_keeps_the_notes_first() -> None:
+    """As Linux does: a note for each processor, with an empty one behind it, and vmcoreinfo as it was at the load."""
+    with new_kernel(128 * MIB, crashkernel=CRASH) as kernel:
+        kernel.crash_notes = (Range(2 * MIB, 2 * MIB + 368), Range(3 * MIB, 3 * MIB + 368), Range(4 * MIB, 4 * MIB + 8))
+        kernel.vmcoreinfo_note = Range(5 * MIB, 5 * MIB + PAGE_SIZE)
+        kernel.kexec_load(crash_request(CRASH_ONE))
+        loaded, kernel.vmcoreinfo = kernel.vmcoreinfo, b"damaged by whatever the crash is about"
+        assert kernel.crash_kexec([b"0" * 336, b"1" * 336, b"2" * 336]) is not None
+        for number, where in enumerate(kernel.crash_notes[:2]):
+            found = list(notes(memoryview(kernel.memory.read(where.start, where.size))))
+            assert found == [(b"CORE\0", 1, b"%d" % number * 336)]
+            assert not any(kernel.memory.read(where.end - 12, 12))  # the empty one
+        assert not any(kernel.memory.read(4 * MIB, 512))  # without room there is none
+        [(name, kind, text), *_] = notes(memoryview(kernel.memory.read(5 * MIB, PAGE_SIZE)))
+        assert (name, kind) == (b"VMCOREINFO\0", 0)
+        assert loaded.startswith(text[: len(text)]) or text.startswith(loaded[: len(text)])
 
 
 def test_progress_adds_up_to_the_image() -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from support.peer import Call, Load, LoadFile, Piece, Reboot, captured
+from warmboot.errors import RefusedError
 from warmboot.files.held import let_go
 from warmboot.files.mapped import map_file
 from warmboot.live.buffers import Buffers
-from warmboot.live.calls import LiveError
+from warmboot.live.calls import LiveError, kexec_file_load, kexec_unload
 from warmboot.uapi import Joined, Readable, Segment, Source, Unreadable
 
 MIB = 1 << 20
@@ -279,3 +280,12 @@ def test_what_a_start_of_kexec_needs_is_light(name: str) -> None:
     heavy = {"dataclasses", "enum", "re", "typing", "pathlib", "argparse", "subprocess", "json", "numpy", "inspect"}
     assert f"warmboot.live.{name}" in printed.split()
     assert not heavy & set(printed.split())
+
+
+def test_a_32_bit_program_makes_no_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """246 and 320, kexec_load's and kexec_file_load's numbers, are io_destroy and utimensat of 32-bit x86."""
+    monkeypatch.setattr(sys, "maxsize", (1 << 31) - 1)
+    with pytest.raises(RefusedError, match="32-bit Python"):
+        kexec_file_load(-1, None, b"", 0)
+    with pytest.raises(RefusedError, match="32-bit Python"):
+        kexec_unload()

@@ -65,7 +65,9 @@ def test_each_present_processor_has_a_note(root: Path) -> None:
 @pytest.mark.parametrize("possible", ["0,1,3", "0-3", "0-1,3-3", "3,0-1"])
 def test_possible_processors_are_a_list_of_ranges(root: Path, possible: str) -> None:
     (root / "sys/devices/system/cpu/possible").write_text(possible + "\n")
-    assert len(read_dump_facts(str(root)).notes) == 3
+    facts = read_dump_facts(str(root))
+    assert len(facts.notes) == 3
+    assert facts.possible_cpus == (3 if possible == "0,1,3" else 4 if possible == "0-3" else 3)
 
 
 def test_a_kernel_that_does_not_tell_the_size_of_notes_has_1_kib(root: Path) -> None:

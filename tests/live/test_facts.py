@@ -11,8 +11,10 @@ import pytest
 
 from warmboot.errors import InputError
 from warmboot.live import kexec_support
+from warmboot.live.computer import read_computer
 from warmboot.live.facts import read_facts
 from warmboot.memmap import Facts, NumaNode, Range
+from warmboot.memmap.entries import E820Type
 
 FILES = {
     "proc/cpuinfo": "processor\t: 0\nflags\t\t: fpu pdpe1gb la57 lm\n\nprocessor\t: 1\nflags\t\t: fpu\n",
@@ -212,6 +214,33 @@ def test_whether_signatures_are_required(
     assert (facts.efi, facts.secure_boot) == (True, bool(secure))
 
 
+@pytest.mark.parametrize(("mode", "known"), [(0, None), (1, None), (2, False), (3, True)])
+def test_secure_boot_without_efivarfs(mode: int, known: bool | None, tmp_path: Path) -> None:
+    """The kernel itself was told, in boot_params: efivarfs may be a module, which a policy of IMA's does not let in."""
+    tree(tmp_path)
+    params = tmp_path / "sys/kernel/boot_params/data"
+    params.parent.mkdir(parents=True, exist_ok=True)
+    params.write_bytes(bytes(0x1EC) + bytes([mode]) + bytes(4096 - 0x1ED))
+    (tmp_path / "sys/firmware/efi").mkdir(parents=True, exist_ok=True)
+    assert read_facts(tmp_path).secure_boot is known
+
+
+def test_the_policy_of_ima(tmp_path: Path) -> None:
+    """Listed where it can be read; else what lies in /etc/ima, once a policy was written, whose file is gone then."""
+    tree(tmp_path)
+    folder = tmp_path / "sys/kernel/security/ima"
+    folder.mkdir(parents=True)
+    (folder / "policy").write_text("")
+    assert "ima_policy" not in (read_facts(tmp_path).trust or {})
+    (folder / "policy").write_text("appraise func=MODULE_CHECK\n")
+    assert (read_facts(tmp_path).trust or {})["ima_policy"] == "appraise func=MODULE_CHECK"
+    (folder / "policy").unlink()
+    assert (read_facts(tmp_path).trust or {})["ima_policy"].startswith("#")
+    (tmp_path / "etc/ima").mkdir(parents=True)
+    (tmp_path / "etc/ima/ima-policy").write_text("appraise func=KEXEC_KERNEL_CHECK\n")
+    assert (read_facts(tmp_path).trust or {})["ima_policy"] == "appraise func=KEXEC_KERNEL_CHECK"
+
+
 def test_firmware_that_is_no_efi(tmp_path: Path) -> None:
     root = tree(tmp_path, sys__firmware__efi__systab=None, sys__firmware__memmap__x="")
     facts = read_facts(root)
@@ -248,3 +277,50 @@ def test_numbers_of_thousands_of_digits(name: str, tmp_path: Path) -> None:
     (root / name).write_text("MemTotal: " + "9" * 4301 + " kB\n" if "meminfo" in name else "9" * 4301)
     with pytest.raises(InputError, match=name.rpartition("/")[2]):
         read_facts(root)
+
+
+def test_an_image_is_placed_by_firmwares_map_whoever_asks(tmp_path: Path) -> None:
+    # The running kernel was told to use 1 GiB, and has kept the first page for itself.
+    iomem = (
+        "00000000-00000fff : Reserved\n00001000-0009fbff : System RAM\n0009fc00-0009ffff : Reserved\n"
+        "00100000-3fffffff : System RAM\n  30000000-37ffffff : Crash kernel\nfffc0000-ffffffff : Reserved\n"
+    )
+    told = [
+        (0, 0x9FBFF, "System RAM"),
+        (0x9FC00, 0x9FFFF, "Reserved"),
+        (0x100000, 0x7FFDFFFF, "System RAM"),
+        (0x7FFE0000, 0x7FFFFFFF, "Reserved"),
+        (0x100000000, 0x13FFFFFFF, "System RAM"),
+        (0x7FF00000, 0x7FF0FFFF, "ACPI Tables"),
+    ]
+    root = tree(tmp_path, proc__iomem=iomem)
+    for number, (start, last, kind) in enumerate(told):
+        folder = root / "sys/firmware/memmap" / str(number)
+        folder.mkdir(parents=True)
+        for name, text in (("start", f"{start:#x}"), ("end", f"{last:#x}"), ("type", kind)):
+            (folder / name).write_text(f"{text}\n")
+    facts = read_facts(root)
+    assert facts.system_ram[-1].end == 1 << 30  # what the running kernel allocates from
+    live = read_computer(str(root))
+    for host in (facts.host, Facts.from_json(facts.to_json()).host):
+        assert host.system_ram == live.system_ram
+        assert host.system_ram[-1].end == 5 << 30
+        assert host.crash_kernel == live.crash_kernel == [Range(0x30000000, 0x38000000)]
+        others = [each for each in host.e820 if each.type is not E820Type.RAM]
+        assert others == [each for each in live.e820 if each.type is not E820Type.RAM]
+
+
+def test_without_firmwares_map_it_is_that_of_iomem(tmp_path: Path) -> None:
+    facts = read_facts(tree(tmp_path))
+    assert facts.firmware_memmap is None
+    assert facts.host is facts
+
+
+def test_a_control_domain_of_xen(tmp_path: Path) -> None:
+    root = tree(tmp_path, sys__hypervisor__type="xen\n", sys__hypervisor__guest_type="PV\n")
+    assert read_facts(root).hypervisor == "xen PV"
+    root = tree(tmp_path, proc__xen__capabilities="control_d\n")
+    facts = read_facts(root)
+    assert facts.hypervisor == "xen PV control_d"
+    assert facts.xen_owns
+    assert read_facts(tree(tmp_path, sys__hypervisor__type="kvm\n")).hypervisor is None

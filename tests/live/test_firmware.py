@@ -122,10 +122,10 @@ def kernel(tmp_path: Path) -> Path:
 
 
 def by_address(efi: Efi | None) -> object:
-    """kexec-tools has the map in the order in which the folder is read."""
+    """kexec-tools has the map in the order in which the folder is read, its descriptors in 40 bytes each."""
     if efi is None:
         return None
-    return {**{name: getattr(efi, name) for name in Efi.__slots__}, "memmap": set(efi.memmap)}
+    return {**{name: getattr(efi, name) for name in Efi.__slots__}, "memmap": set(efi.memmap), "memdesc_size": 40}
 
 
 @pytest.mark.needs_namespaces
@@ -147,6 +147,24 @@ def test_efi(changes: dict[str, str | None], expected: bool, tmp_path: Path, ker
         assert found.systab == SYSTAB | HIGH << 32
         assert [each.num_pages for each in found.memmap] == [row[3] for row in RUNTIME]
         assert found.memmap[0].pack() == struct.pack("<IIQQQQ", 5, 0, *RUNTIME[0][1:])
+
+
+@pytest.mark.parametrize(("told", "found"), [(40, 40), (48, 48), (0, 40), (39, 40), (1 << 31, 40)])
+def test_how_large_firmware_s_descriptors_are(told: int, found: int, tmp_path: Path) -> None:
+    parameters = bytearray(PARAMETERS)
+    struct.pack_into("<I", parameters, 0x1C8, told)
+    read = read_firmware(str(computer(tmp_path, efi(), parameters=bytes(parameters)))).efi
+    assert read is not None
+    assert read.memdesc_size == found
+
+
+def test_setup_data_is_told_in_the_list_s_order(tmp_path: Path) -> None:
+    base = "sys/kernel/boot_params/setup_data"
+    files: Files = {}
+    for number, kind, size in ((2, 9, 32), (10, 3, 48), (9, 2, 1000)):
+        files |= {f"{base}/{number}/type": f"{kind:#x}\n", f"{base}/{number}/data": bytes(size)}
+    assert read_firmware(str(computer(tmp_path, files))).setup_data == ((9, 32), (2, 1000), (3, 48))
+    assert read_firmware(str(computer(tmp_path / "other"))).setup_data == ()
 
 
 @pytest.mark.needs_namespaces

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from support.kernels import MIB
+from warmboot.debian import kernel
 from warmboot.live.calls import LiveError
 from warmboot.loading import explain
 from warmboot.loading.explain import Explanation, explain_load
@@ -74,6 +75,14 @@ def test_an_unsigned_kernel_under_lockdown(monkeypatch: pytest.MonkeyPatch) -> N
     told = explained(monkeypatch, errno.EPERM, files(), facts=LOCKED_DOWN)
     assert "no signature" in told.reasons[1]
     assert "rule kernel_signature" in told.reasons[1]
+
+
+def test_the_signer_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = memoryview(kernel("6.12").read_bytes())
+    request = KexecFileRequest(signed, 0, b"quiet\0", KexecFileFlags.NO_INITRAMFS)
+    for number, facts in ((errno.EKEYREJECTED, FACTS), (errno.ENOKEY, FACTS), (errno.EPERM, LOCKED_DOWN)):
+        told = explained(monkeypatch, number, request, facts=facts)
+        assert any("signed by Debian Secure Boot Signer" in each for each in told.reasons)
 
 
 def test_a_crash_kernel_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:

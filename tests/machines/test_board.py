@@ -187,3 +187,13 @@ def test_an_unknown_architecture_is_named() -> None:
     assert "x86_64" in caught.value.hint
     with pytest.raises(InputError):
         of("../x86_64")
+
+
+@pytest.mark.parametrize("end", [(224 << 20) - 4096, (224 << 20) - 41 * 4096, 224 << 20])
+def test_memory_is_what_qemu_makes_of_it(end: int) -> None:
+    """In units of 8 KiB, which the end of a machine's RAM need not be: that of QEMU's own guests is not, by ACPI."""
+    facts = with_ram((MIB, end), (HIGH, HIGH + 64 * MIB + 4096))
+    made = board(facts)
+    assert sum(each.size for each in made.computer.banks) % 8192 == 0
+    assert all(each.size % 8192 == 0 for each in made.computer.banks)
+    assert made.facts.system_ram == facts.system_ram

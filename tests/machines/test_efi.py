@@ -15,9 +15,10 @@ from warmboot.machines.arch.x86_64.efi import EFI_ROOM, EfiMailbox, efi_applicat
 from warmboot.memmap import Range
 
 MIB = 1 << 20
-SYSTAB, TABLES, MAP = 0x100000, 0x101000, 0x102000
+SYSTAB, KEPT, TABLES, MAP = 0x100000, 0x20_0000, 0x20_1000, 0x102000
 ACPI_20 = UUID("8868e871-e4f1-11d3-bc22-0080c73c8881")
-OTHER = UUID("dcfa911d-26eb-469f-a220-38b7dc461220")
+SMBIOS = UUID("eb9d2d31-2d88-11d3-9a16-0090273fc14d")
+VIRTUAL = 0xFFFF_FFFE_FFE0_0000  # where the runtime range is mapped
 RUNTIME = 1 << 63
 
 
@@ -30,20 +31,21 @@ def memory() -> Iterator[PhysicalMemory]:
 def leave(memory: PhysicalMemory, *, tables: int = 2, size: int = 48, signature: bytes = b"IBI SYST") -> EfiMailbox:
     """A system table, two configuration tables, a memory map, and what the stub says of them."""
     mailbox = EfiMailbox(memory.fd)
+    fw_vendor, runtime, found = (VIRTUAL + each - KEPT for each in (0x20_7777, 0x20_5000, TABLES))
     memory.write(
-        SYSTAB, struct.pack("<8sIIIIQII6QQQQQ", signature, 0, 0, 0, 0, 0x7777, *[0] * 8, 0x5000, 0, tables, TABLES)
+        SYSTAB, struct.pack("<8sIIIIQII6QQQQQ", signature, 0, 0, 0, 0, fw_vendor, *[0] * 8, runtime, 0, tables, found)
     )
     memory.write(
-        TABLES, b"".join(g.bytes_le + struct.pack("<Q", a) for g, a in ((ACPI_20, 0x9014), (OTHER, 0x60_0010)))
+        TABLES, b"".join(g.bytes_le + struct.pack("<Q", a) for g, a in ((ACPI_20, 0x9014), (SMBIOS, 0x60_0010)))
     )
     map_ = [
-        (7, 0, 16, 0xF),
-        (6, 0x20_0000, 16, RUNTIME | 0xF),
-        (9, 0x30_0000, 2, 0xF),
-        (0, 0x40_0000, 1, 0),
-        (4, 0x50_0000, 256, 0xF),
+        (7, 0, 0, 16, 0xF),
+        (6, KEPT, VIRTUAL, 16, RUNTIME | 0xF),
+        (9, 0x30_0000, 0, 2, 0xF),
+        (0, 0x40_0000, 0, 1, 0),
+        (4, 0x50_0000, 0, 256, 0xF),
     ]
-    data = b"".join(struct.pack("<IIQQQQ", t, 0, at, 0, n, attribute).ljust(48, b"\0") for t, at, n, attribute in map_)
+    data = b"".join(struct.pack("<IIQQQQ", each[0], 0, *each[1:]).ljust(48, b"\0") for each in map_)
     memory.write(MAP, data)
     memory.write(EFI_ROOM + 216, struct.pack("<5Q", SYSTAB, MAP, len(data), size, 1))
     return mailbox
@@ -61,9 +63,9 @@ def test_what_firmware_leaves(memory: PhysicalMemory) -> None:
         Range(0x60_0000, 0x60_4000),
     )
     assert told.efi is not None
-    assert (told.efi.systab, told.efi.fw_vendor, told.efi.runtime) == (SYSTAB, 0x7777, 0x5000)
-    assert (told.efi.config_table, told.efi.loader_signature, told.efi.mapped) == (TABLES, b"EL64", False)
-    assert [each.range for each in told.efi.memmap] == [Range(0x20_0000, 0x21_0000)]
+    assert (told.efi.systab, told.efi.fw_vendor, told.efi.runtime) == (SYSTAB, 0x20_7777, 0x20_5000)
+    assert (told.efi.config_table, told.efi.smbios, told.efi.loader_signature) == (TABLES, 0x60_0010, b"EL64")
+    assert [(each.range, each.virt_addr) for each in told.efi.memmap] == [(Range(0x20_0000, 0x21_0000), VIRTUAL)]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from warmboot.errors import InputError
 from warmboot.memmap import Facts, Range
-from warmboot.memmap.crashkernel import CrashKernel, parse_crashkernel, reserve, with_crash_kernel
+from warmboot.memmap.arch import of
+from warmboot.memmap.crashkernel import CrashKernel, parse_crashkernel, reserve, with_crash_kernel, without_reservation
 
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -85,9 +86,17 @@ def test_what_is_reserved_is_ram_that_was_free(memory: int, size: int, where: st
     facts = Facts.of_pc(memory * MIB)
     free = facts.allocatable
     try:
-        found = reserve([parse_crashkernel(f"{size}M{where}")], memory * MIB, free)
+        found = reserve([parse_crashkernel(f"{size}M{where}")], memory * MIB, free, of("x86_64").crash_reservation)
     except InputError:
         return
     assert found[-1].size == size * MIB
     for each in found:
         assert any(inside.start <= each.start and each.end <= inside.end for inside in free)
+
+
+def test_a_reservation_is_taken_away_again() -> None:
+    plain = Facts.of_pc(1 << 30)
+    reserved = with_crash_kernel(plain, [parse_crashkernel("256M")])
+    again = without_reservation(reserved)
+    assert again.iomem == plain.iomem
+    assert (again.totalram_pages, again.crash_kernel) == (plain.totalram_pages, [])

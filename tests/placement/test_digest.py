@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
+from collections.abc import Callable
 from random import Random
+from typing import Any
 
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +20,7 @@ from warmboot.stubs.regions import BLOCK
 from warmboot.uapi import PAGE_SIZE, Joined, Readable, Segment, Source
 
 MIB = 1 << 20
+HASHES: dict[str, Callable[..., Any]] = {"xxh64": xxhash.xxh64, "sha256": hashlib.sha256}
 
 
 def segment(source: Source, mem: int, bufsz: int | None = None) -> Segment:
@@ -27,8 +32,8 @@ def content(each: Segment) -> bytes:
     return b"".join(map(bytes, each.buf.pieces(0, each.bufsz)))
 
 
-def check(segments: list[Segment], pieces: int | None = None) -> None:
-    regions = digest_regions(segments)
+def check(segments: list[Segment], pieces: int | None = None, algorithm: str = "xxh64") -> None:
+    regions = digest_regions(segments, algorithm)
     at = 0
     for each in segments:
         data = content(each).ljust(-(-each.bufsz // BLOCK) * BLOCK, b"\0")
@@ -37,7 +42,7 @@ def check(segments: list[Segment], pieces: int | None = None) -> None:
             region = regions[at]
             assert region.start == each.mem + done
             assert region.size % BLOCK == 0
-            assert region.sha256 == hashlib.sha256(data[done : done + region.size]).digest()
+            assert region.digest == HASHES[algorithm](data[done : done + region.size]).digest()
             done += region.size
             at += 1
         assert done == len(data)
@@ -51,8 +56,11 @@ def check(segments: list[Segment], pieces: int | None = None) -> None:
     piece=st.sampled_from([64, 128, 320]),
     most=st.sampled_from([1, 3, 100]),
     alone=st.sampled_from([0, 10**9]),
+    algorithm=st.sampled_from(list(HASHES)),
 )
-def test_every_byte_is_in_one_region(sizes: list[int], joined: list[int], piece: int, most: int, alone: int) -> None:
+def test_every_byte_is_in_one_region(
+    sizes: list[int], joined: list[int], piece: int, most: int, alone: int, algorithm: str
+) -> None:
     data = Random(1)
     segments = [segment(Readable.of(data.randbytes(size)), 0x10_0000 * number) for number, size in enumerate(sizes)]
     segments.append(segment(Joined([memoryview(data.randbytes(size)) for size in joined]), 0x4000_0000))
@@ -60,7 +68,7 @@ def test_every_byte_is_in_one_region(sizes: list[int], joined: list[int], piece:
         patch.setattr(module, "_PIECE", piece)
         patch.setattr(module, "_MOST_PIECES", most)
         patch.setattr(module, "_ALONE", alone)
-        check(segments)
+        check(segments, algorithm=algorithm)
 
 
 def test_a_large_image_has_many_regions() -> None:
@@ -74,11 +82,11 @@ def test_it_is_hashed_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> Non
     seen: set[int] = set()
     all_there = threading.Barrier(4, timeout=30)
 
-    def watched(each: Segment, offset: int, size: int) -> bytes:
+    def watched(each: Segment, offset: int, size: int, new: Callable[[], Any]) -> bytes:
         if threading.get_ident() not in seen:
             seen.add(threading.get_ident())
             all_there.wait()  # nobody goes on alone
-        return digest_of(each, offset, size)
+        return digest_of(each, offset, size, new)
 
     monkeypatch.setattr(module, "digest_of", watched)
     check([segment(Readable.of(bytes(32 * MIB)), 0x100_0000)], 8)
@@ -95,19 +103,20 @@ def test_a_small_image_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_a_thread_raises_is_raised(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1})
 
-    def fails(_: Segment, offset: int, size: int) -> bytes:
+    def fails(_: Segment, offset: int, size: int, _new: Callable[[], Any]) -> bytes:
         if offset == number * 4 * MIB:
             raise OSError("the file is gone")
-        return bytes(32)
+        return bytes(8)
 
     monkeypatch.setattr(module, "digest_of", fails)
     with pytest.raises(OSError, match="the file is gone"):
-        digest_regions([segment(Readable.of(bytes(32 * MIB)), 0x100_0000)])
+        digest_regions([segment(Readable.of(bytes(32 * MIB)), 0x100_0000)], "xxh64")
     assert threading.active_count() == 1
 
 
-def test_nothing_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    """hashlib is given the very memory that the source has."""
+@pytest.mark.parametrize("algorithm", HASHES)
+def test_nothing_is_copied(monkeypatch: pytest.MonkeyPatch, algorithm: str) -> None:
+    """The hash is given the very memory that the source has."""
     data = bytearray(20 * MIB)
     updates: list[memoryview] = []
 
@@ -118,16 +127,22 @@ def test_nothing_is_copied(monkeypatch: pytest.MonkeyPatch) -> None:
         def digest(self) -> bytes:
             return bytes(32)
 
-    monkeypatch.setattr(hashlib, "sha256", Watched)
-    digest_regions([segment(Readable.of(data), 0x100_0000)])
+    monkeypatch.setattr({"xxh64": xxhash, "sha256": hashlib}[algorithm], algorithm, Watched)
+    digest_regions([segment(Readable.of(data), 0x100_0000)], algorithm)
     assert all(each.obj is data for each in updates if len(each))
     assert sum(len(each) for each in updates) == len(data)
+
+
+def test_without_its_library_it_is_sha256(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "xxhash", None)
+    [region] = digest_regions([segment(Readable.of(b"x" * 64), 0x100_0000)], "xxh64")
+    assert (region.algorithm, region.digest) == ("sha256", hashlib.sha256(b"x" * 64).digest())
 
 
 def test_progress_is_told_in_the_callers_thread() -> None:
     told: list[tuple[int, int, int]] = []
     data = Readable.of(bytes(40 * MIB))
-    digest_regions([segment(data, 0)], lambda done, total: told.append((done, total, threading.get_ident())))
+    digest_regions([segment(data, 0)], "xxh64", lambda done, total: told.append((done, total, threading.get_ident())))
     assert told
     assert {(total, thread) for _, total, thread in told} == {(40 * MIB, threading.get_ident())}
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)

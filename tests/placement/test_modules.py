@@ -35,7 +35,8 @@ def test_several_archives_are_passed_as_they_are(tmp_path: Path) -> None:
             for second in (CPIO, *(pack(CPIO) for pack in packs)):
                 whole = first(CPIO) + padding + second
                 assert read(tmp_path / "initrd", whole) == whole
-    assert read(tmp_path / "initrd", CPIO + gzip.compress(CPIO)) == CPIO + gzip.compress(CPIO)
+    whole = CPIO + gzip.compress(CPIO)  # once: it has the time in it
+    assert read(tmp_path / "initrd", whole) == whole
 
 
 def test_a_module_that_is_no_file(tmp_path: Path) -> None:

@@ -150,6 +150,48 @@ def test_without_an_initrd_one_is_asked_for() -> None:
     assert "--initrd" in watch.hint
 
 
+XEN_FRAME = "(XEN) ****************************************"
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem", "hint"),
+    [
+        (
+            ["(XEN)", XEN_FRAME, "(XEN) Panic on CPU 0:", "(XEN) dom0 kernel not specified. Check bootloader"],
+            "Xen panicked: dom0 kernel not specified. Check bootloader",
+            "--module",
+        ),
+        (
+            [
+                "(XEN) Kernel does not support Dom0 operation",
+                "(XEN)",
+                XEN_FRAME,
+                "(XEN) Panic on CPU 0:",
+                "(XEN) Could not construct domain 0",
+            ],
+            "Xen panicked: Could not construct domain 0 (Kernel does not support Dom0 operation)",
+            "CONFIG_XEN_DOM0",
+        ),
+        (
+            ["(XEN) [    1.2] Panic on CPU 3:", "(XEN) [    1.2] Not enough RAM for domain 0 allocation."],
+            "Xen panicked: Not enough RAM for domain 0 allocation.",
+            "--memory",
+        ),
+        (["(XEN) Panic on CPU 0:", "(XEN) FATAL TRAP: vector = 2 (nmi)"], "FATAL TRAP", "--console FILE"),
+        (["(XEN) Hardware Dom0 crashed: rebooting machine in 5 seconds."], "Xen: Hardware Dom0 crashed", "hvc0"),
+    ],
+)
+def test_xens_panics_have_their_reason(lines: list[str], problem: str, hint: str) -> None:
+    watch = watched(*lines, XEN_FRAME, reason="guest-reset")
+    assert not watch.passed
+    assert problem in watch.problem
+    assert hint in watch.hint
+
+
+def test_what_xen_says_otherwise_is_no_end() -> None:
+    assert watched("(XEN) Panic on CPU x:", "(XEN) dom0 crashed? no", "Panic on CPU 0:", RUN, "hello").passed
+
+
 def test_a_machine_that_never_falls_silent_has_its_time() -> None:
     class Endless(Script):
         def lines(self, timeout: float) -> Iterator[ConsoleLine]:

@@ -65,7 +65,7 @@ def test_json(printed: dict[str, Any], seen: Demo) -> None:
     assert printed["verdict"].startswith("the kernel ran, and found every byte where it belongs")
     assert printed["serial"] == seen.serial
     assert printed["instructions"] == seen.hand_over.instructions
-    assert printed["instructions"] > 100_000
+    assert printed["instructions"] > 50_000
     assert printed["pages"] == seen.pages
     assert printed["registers"] == seen.hand_over.state.as_dict()
     assert [(each["segment"], each["mem"], each["sha256"]) for each in printed["digests"]] == seen.digests

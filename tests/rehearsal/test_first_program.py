@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from support.formats import from_debian
 from support.guests import shell_file
 from support.speakers import console_speaker
 from warmboot.debian import kernel
@@ -94,3 +95,13 @@ def test_a_guests_words_steer_no_terminal(tmp_path: Path) -> None:
     ran = rehearse(tmp_path, image, "--timeout", "1")
     assert ran.boot["last_lines"] == ["red \\x9b1m \\u202etxet"]
     assert ran.verdict.endswith("last on the console: red \\x9b1m \\u202etxet")
+
+
+def test_xen_without_a_domain_0_has_its_reason(tmp_path: Path) -> None:
+    xen = from_debian("xen-hypervisor-4.17-amd64", "boot/xen-4.17-amd64.gz")
+    ran = rehearse(tmp_path, xen, "--append", "console=com1 com1=115200")
+    assert (ran.status, ran.verdict) == (
+        1,
+        "boot failed: Xen panicked: dom0 kernel not specified. Check bootloader configuration",
+    )
+    assert "--module" in ran.result["hint"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from support.guests import shell_file
-from support.journey import ovmf
 from warmboot.debian import kernel
+from warmboot.debian.firmware import efi_firmware
 from warmboot.figures import BootFigures, RehearsalPlaceFigures
 from warmboot.memmap import Facts, NumaNode, Range
 from warmboot.rehearsal.options import Options
@@ -23,7 +23,7 @@ UNTIL = "warmboot: user space"
 
 
 def test_efi_four_nodes_and_twelve_terabytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("WARMBOOT_OVMF", str(ovmf()))
+    monkeypatch.setenv("WARMBOOT_OVMF", str(efi_firmware()))
     monkeypatch.setattr("warmboot.rehearsal.computer.ram_that_fits", lambda: 8 * GIB)
     parts = [Range(0, GIB), Range(GIB, 5 * GIB), Range(5 * GIB, 7 * GIB), Range(7 * GIB, 13 * TIB)]
     nodes = tuple(NumaNode(n, tuple(range(16 * n, 16 * n + 16)), (part,)) for n, part in enumerate(parts))
@@ -32,8 +32,8 @@ def test_efi_four_nodes_and_twelve_terabytes(monkeypatch: pytest.MonkeyPatch, tm
     )
     console = tmp_path / "console"
     result = rehearse(Options(kernel("6.12"), facts, [shell_file(tmp_path)], until=UNTIL, console=console), Silent())
-    assert result.exit_status == 0, result.verdict
     said = console.read_text("utf-8", "replace")
+    assert result.exit_status == 0, f"{result.verdict}\n{said[-6000:]}"
     assert "efi: EFI v2" in said
     assert "efivars: Registered efivars operations" in said  # firmware was called at its new addresses
     assert "Brought up 4 nodes, 4 CPUs" in said

@@ -66,7 +66,7 @@ def test_qemu_gets_the_purgatory_as_it_was_loaded(tmp_path: Path, monkeypatch: p
     image.write_bytes(demo_kernel())
     initrd.write_bytes(bytes(60 * MIB))
     monkeypatch.setattr("warmboot.rehearsal.rehearse._TWIN_LIMIT", 0)
-    monkeypatch.setattr("warmboot.rehearsal.rehearse._DIGEST_LIMIT", 0)
+    monkeypatch.setattr("warmboot.rehearsal.rehearse._DIGEST_LIMITS", {"xxh64": 0})
     machines: list[Any] = []
     release = QemuMachine.release
     purgatories: list[tuple[bool, bytes, bytes]] = []

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmboot.errors import ExitStatus
-from warmboot.figures import BootFigures, BzImageFigures
+from warmboot.figures import BootFigures, BzImageFigures, PhaseFigures
 from warmboot.rehearsal.kernel_words import plain
 from warmboot.report.text.figures import figures_lines
 from warmboot.report.text.stages import TextReport
@@ -196,6 +196,13 @@ BOOTED = BootFigures(
     first_words="hello",
     last_lines=(),
 )
+
+
+def test_the_phases_of_a_boot() -> None:
+    phases = (PhaseFigures("dark", 1.25), PhaseFigures("kernel", 3.0), PhaseFigures("init", 0.25))
+    lines = figures_lines(replace(BOOTED, phases=phases))
+    assert "1.25 s of that before the kernel's first line; then kernel 3.00 s, init 0.25 s" in lines
+    assert not any("first line;" in each for each in figures_lines(replace(BOOTED, phases=phases[:1])))
 
 
 def test_a_boot_as_it_happens(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,10 +8,22 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
+from warmboot.debian.built import missing_packages
 from warmboot.errors import MissingToolError
 from warmboot.machines.qemu import find_qemu
 
-__all__ = ["begin", "demand", "has_apt", "has_atheris", "has_namespaces", "has_qemu", "is_root"]
+__all__ = [
+    "begin",
+    "can_build_kernels",
+    "demand",
+    "has_apt",
+    "has_atheris",
+    "has_chromium",
+    "has_namespaces",
+    "has_qemu",
+    "has_shells",
+    "is_root",
+]
 
 # CLONE_NEWNS and CLONE_NEWNET, and for others than root CLONE_NEWUSER.
 _TRY = """
@@ -39,6 +51,11 @@ def has_qemu() -> bool:
         return False
 
 
+def can_build_kernels() -> bool:
+    """Whether there is what Debian's source of a kernel is built with."""
+    return not missing_packages()
+
+
 def has_apt() -> bool:
     """Whether packages can be fetched by name."""
     return shutil.which("apt-get") is not None and os.path.isdir("/etc/apt")  # noqa: PTH112
@@ -47,6 +64,16 @@ def has_apt() -> bool:
 def has_atheris() -> bool:
     """Whether there is the fuzzer, which has no packages for every release of Python."""
     return find_spec("atheris") is not None
+
+
+def has_chromium() -> bool:
+    """Whether there is a Chromium, and what steers it."""
+    return shutil.which("chromium") is not None and find_spec("playwright") is not None
+
+
+def has_shells() -> bool:
+    """Whether the shells that are no part of a minimal system are there, and `man`."""
+    return all(shutil.which(each) for each in ("zsh", "fish", "man"))
 
 
 _QEMU = os.environ.get("WARMBOOT_QEMU")

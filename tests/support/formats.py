@@ -31,6 +31,7 @@ __all__ = [
     "samples",
     "vmlinux",
     "zboot",
+    "zboot_program",
 ]
 
 MULTIBOOT1, MULTIBOOT2 = 0x1BADB002, 0xE85250D6
@@ -192,3 +193,16 @@ def samples() -> Mapping[str, bytes]:
 
 
 RELOCATABLE = tag(10, 0x100000, 0xFFFFFFFF, 0x200000, 2)
+
+
+def zboot_program(kernel: bytes) -> bytes:
+    """A zboot file that is a whole EFI program: code, the packed kernel behind it, and data."""
+    code, payload = bytes(512), gzip.compress(kernel, mtime=0)
+    program = bytearray(pe([(".text", code + payload), (".data", b"zboot")]))
+    zimg = struct.pack("<4sII8x32s", b"zimg", program.index(payload), len(payload), b"gzip")
+    program[4 : 4 + len(zimg)] = zimg
+    optional = 0x40 + 24
+    struct.pack_into("<II", program, optional + 32, 0x1000, 512)  # SectionAlignment, FileAlignment
+    struct.pack_into("<II", program, optional + 56, 1 << 20, 512)  # SizeOfImage, SizeOfHeaders
+    struct.pack_into("<I", program, optional + 108, 16)  # NumberOfRvaAndSizes
+    return bytes(program)

@@ -27,17 +27,28 @@ from warmboot.debian import Suite, cache_folder, cpio, unpack
 from warmboot.debian.cache import is_stored, locked, store
 from warmboot.debian.initramfs import PACKAGES
 
-__all__ = ["FAST", "STAGE", "SYSTEM", "busybox", "shell", "shell_file", "stage_disk", "system_disk"]
+__all__ = [
+    "FAST",
+    "STAGE",
+    "SYSTEM",
+    "busybox",
+    "byte_code",
+    "ext4",
+    "shell",
+    "shell_file",
+    "stage_disk",
+    "system_disk",
+]
 
 # Parameters of a kernel that save a third of a boot under emulation: mitigations, self tests of its cryptography,
-# and measuring the clock.
+# certificates that no test asks for, and measuring and waiting for clocks.
 FAST = (
     "mitigations=off no_timer_check tsc=reliable cryptomgr.notests"
-    " initcall_blacklist=crypto_kdf108_init,init_encrypted,jent_mod_init"
+    " initcall_blacklist=crypto_kdf108_init,init_encrypted,jent_mod_init,cmos_init"
 )
 SYSTEM, STAGE = "system", "stage"  # the labels of the disks
 
-_PACKAGES = (*PACKAGES, "python3-zstandard", "python3-lz4", "liblz4-1")
+_PACKAGES = (*PACKAGES, "python3-zstandard", "python3-lz4", "liblz4-1", "python3-xxhash", "libxxhash0")
 _LAYOUT = 1  # raised when what is made of the same packages changes
 _BLOCK = 4096  # bytes
 _HOME = "opt/warmboot"
@@ -84,7 +95,7 @@ def stage_disk(files: Mapping[str, bytes]) -> Iterator[Path]:
             path.write_bytes(data)
         for name in _PROGRAMS:
             (root / _HOME / name).chmod(0o755)
-        yield _ext4(root, STAGE)
+        yield ext4(root, STAGE)
 
 
 @cache
@@ -100,24 +111,24 @@ def _system() -> tuple[Path, Path]:
                     unpack(deb, root)
                 shutil.rmtree(root / "usr/share")
                 modules = [(each, each.read_bytes()) for each in root.rglob("*.py") if each.is_file()]
-                for path, code in _byte_code(modules).items():
+                for path, code in byte_code(modules).items():
                     path.parent.mkdir(exist_ok=True)
                     path.write_bytes(code)
                 store(shell, (root / "bin/busybox").read_bytes())
-                store(disk, _ext4(root, SYSTEM).read_bytes())
+                store(disk, ext4(root, SYSTEM).read_bytes())
     return disk, shell
 
 
 @cache
 def _ours() -> dict[str, bytes]:
     source = Path(warmboot.__file__).parent
-    found = {path: path.read_bytes() for path in source.rglob("*") if path.suffix in {".py", ".bin"}}
-    found |= _byte_code((path, data) for path, data in found.items() if path.suffix == ".py")
+    found = {path: path.read_bytes() for path in source.rglob("*") if path.suffix in {".py", ".bin", ".md"}}
+    found |= byte_code((path, data) for path, data in found.items() if path.suffix == ".py")
     files = {f"{_HOME}/src/warmboot/{path.relative_to(source)}": data for path, data in found.items()}
     return files | {f"{_HOME}/{name}": text.encode() for name, text in _PROGRAMS.items()}
 
 
-def _byte_code(modules: Iterable[tuple[Path, bytes]]) -> dict[Path, bytes]:
+def byte_code(modules: Iterable[tuple[Path, bytes]]) -> dict[Path, bytes]:
     """Modules' byte code, where this Python's is the guest's: compiling is slow there."""
     made: dict[Path, bytes] = {}
     if sys.version_info[:2] != (3, 11):
@@ -135,15 +146,15 @@ def _byte_code(modules: Iterable[tuple[Path, bytes]]) -> dict[Path, bytes]:
     return made
 
 
-def _ext4(root: Path, label: str) -> Path:
-    """A file system of what is below `root`, beside it."""
+def ext4(root: Path, label: str, *, spare: int = 0) -> Path:
+    """A file system of what is below `root`, beside it, with `spare` bytes more."""
     disk = root.with_name(f"{label}.ext4")
     paths = list(root.rglob("*"))
     blocks = sum(-(-path.lstat().st_size // _BLOCK) + 1 for path in paths)
-    size = (blocks + len(paths) // 8 + 1024) * _BLOCK
+    size = (blocks + len(paths) // 8 + 1024) * _BLOCK + spare
     tool = shutil.which("mke2fs", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     assert tool is not None, "mke2fs is missing: apt-get install e2fsprogs"
-    options = ["-q", "-F", "-t", "ext2", "-m", "0", "-b", str(_BLOCK), "-N", str(len(paths) + 64)]
+    options = ["-q", "-F", "-t", "ext2", "-m", "0", "-b", str(_BLOCK), "-N", str(len(paths) + 64 + (spare >> 14))]
     options += ["-E", "root_owner=0:0", "-L", label, "-d", str(root)]
     subprocess.run([tool, *options, str(disk), f"{size >> 10}k"], check=True, stdout=subprocess.DEVNULL)
     return disk

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import select
-import shutil
 import subprocess
 import tempfile
 import time
@@ -19,12 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.guests import FAST, STAGE, SYSTEM, shell, stage_disk, system_disk
-from warmboot.debian import Suite, cache_folder, cpio, kernel, unpack
-from warmboot.debian.cache import is_stored, locked, store
-from warmboot.machines.accel import Accel, choose, cpu_model
+from warmboot.debian import cpio, kernel
+from warmboot.debian.firmware import efi_firmware
+from warmboot.machines.accel import Accel, accel_option, choose, cpu_model
 from warmboot.machines.qemu import find_qemu
 
-__all__ = ["BOOT", "Hop", "Journey", "initial_ram_disk", "kernel_file", "ovmf", "travel"]
+__all__ = ["BOOT", "Hop", "Journey", "disk", "initial_ram_disk", "kernel_file", "travel"]
 
 BOOT = f"console=ttyS0 quiet panic=-1 {FAST}"  # what every kernel of a journey is told
 
@@ -85,10 +84,11 @@ class Hop:
 
 @dataclass(slots=True)
 class Journey:
-    """All hops by number, and the whole console."""
+    """All hops by number, and the whole console, with the time of each line by time.monotonic()."""
 
     hops: dict[int, Hop] = field(default_factory=dict)
     console: list[str] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
 
     def last_words(self, count: int = 40) -> str:
         """The console's last lines, for a failed test's message."""
@@ -105,21 +105,22 @@ def travel(
     efi: bool = False,
     cpus: int = 1,
     timeout: float = 300.0,
+    more: Sequence[str] = (),
 ) -> Journey:
     """Boot the kernel file `first`, let each hop play its script, and listen until the guest powers off.
 
-    `stage` holds the files of /stage by name; its initrd is the one that every hop needs.
+    `stage` holds the files of /stage by name; its initrd is the one that every hop needs. `more` are QEMU's options.
     Ends with the guest, or after `timeout` seconds without a word.
     """
     initrd = initial_ram_disk()
     files = {**stage, "initrd": initrd} | {f"hops/{number}": each.encode() for number, each in enumerate(scripts)}
     command = _command(first, memory, f"{BOOT} {append} hop=0", cpus)
     if efi:
-        command += ["-bios", str(ovmf())]
+        command += ["-bios", str(efi_firmware())]
     with stage_disk(files) as own, tempfile.NamedTemporaryFile() as file:
         file.write(initrd)
         file.flush()
-        command += ["-initrd", file.name, *_disk(SYSTEM, system_disk(), 1), *_disk(STAGE, own, 2)]
+        command += ["-initrd", file.name, *disk(SYSTEM, system_disk(), 1), *disk(STAGE, own, 2), *more]
         journey = Journey()
         for line in _console(command, timeout):
             _note(journey, line)
@@ -140,32 +141,23 @@ def kernel_file(series: str) -> Path:
     return kernel(series)
 
 
-def ovmf() -> Path:
-    """EFI firmware for QEMU, from Debian's package."""
-    path = cache_folder() / "guest" / "OVMF.fd"
-    with locked(path.with_suffix(".lock")):
-        if not is_stored(path):
-            [deb] = Suite("bookworm").fetch(["ovmf"])
-            root = path.with_suffix(".unpacked")
-            unpack(deb, root)
-            store(path, (root / "usr/share/ovmf/OVMF.fd").read_bytes())
-            shutil.rmtree(root)
-    return path
-
-
 def _command(first: Path, memory: str, line: str, cpus: int) -> list[str]:
     qemu = find_qemu()
     accel = choose(qemu)
     model = cpu_model(accel) + (",-erms,-fsrm" if accel is Accel.TCG else "")
     command = [str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]
-    command += ["-accel", accel, "-cpu", model, "-machine", "pc", "-smp", str(cpus), "-m", memory]
+    # A small buffer is soon full, and emptied. What is still translated of a kernel that is gone makes the next one
+    # slow, which writes over it: up to 18 s to its first line instead of 2.
+    accelerator = accel_option(accel, *(["tb-size=64"] if accel is Accel.TCG else []))
+    command += ["-accel", accelerator, "-cpu", model, "-machine", "pc", "-smp", str(cpus), "-m", memory]
     return [*command, "-device", "nvme,id=nvme,serial=1", "-kernel", str(first), "-append", line]
 
 
-def _disk(name: str, path: Path, number: int) -> list[str]:
+def disk(name: str, path: Path, number: int, *, writable: bool = False) -> list[str]:
     """QEMU's options for one more disk of its NVMe controller."""
+    readonly = "off" if writable else "on"
     return [
-        *("-drive", f"if=none,id={name},file={path},format=raw,readonly=on"),
+        *("-drive", f"if=none,id={name},file={path},format=raw,readonly={readonly}"),
         *("-device", f"nvme-ns,bus=nvme,drive={name},nsid={number}"),
     ]
 
@@ -193,6 +185,7 @@ def _console(command: list[str], timeout: float) -> Iterator[str]:
 
 def _note(journey: Journey, line: str) -> None:
     journey.console.append(line)
+    journey.times.append(time.monotonic())
     found = _SAID.search(line)
     if found is None:
         return

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from functools import cache
 
-from warmboot.debian import Suite, cache_folder, unpack
-from warmboot.debian.cache import locked
+from support.debian_program import command_of
+from warmboot.debian import Suite
 
 __all__ = ["kexec_tools"]
 
@@ -24,15 +23,4 @@ def kexec_tools(suite: str = "bookworm") -> tuple[str, ...]:
     source = Suite(suite)
     names = [*_PLAIN, source.newest(r"libxenmisc4\.\d+"), *(f"libxen{each}1" for each in _XEN)]
     debs = source.fetch([*names, *(_NEWER if suite == "sid" else ())])
-    folder = cache_folder() / "kexec-tools" / debs[0].stem
-    with locked(folder.parent / "lock"):
-        if not folder.exists():
-            unpacking = folder.parent / "unpacking"
-            shutil.rmtree(unpacking, ignore_errors=True)  # what a killed run left
-            for deb in debs:
-                unpack(deb, unpacking)
-            unpacking.rename(folder)
-    loader = next(path for path in folder.rglob("ld-linux-x86-64.so.2") if "x86_64-linux-gnu" in path.parts)
-    libraries = sorted({str(path.parent) for path in folder.rglob("lib*.so*")})
-    program = next(path for path in folder.rglob("sbin/kexec") if path.is_file())
-    return (str(loader), "--argv0", "kexec", "--library-path", ":".join(libraries), str(program))
+    return command_of(debs, "sbin/kexec")

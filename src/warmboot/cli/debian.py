@@ -12,7 +12,7 @@ from pathlib import Path
 from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import add_json
 from warmboot.cli.parser import Subparsers, add_command
-from warmboot.debian import KERNELS, cache_folder, guest_root, kernel
+from warmboot.debian import BUILT, KERNELS, build, cache_folder, guest_root, kernel
 from warmboot.report.json.documents import CachedFile, DebianAnswer
 
 __all__ = ["add_parser", "run"]
@@ -20,8 +20,11 @@ __all__ = ["add_parser", "run"]
 _WHEN = "Use it to get a real Linux to try things on: kernels and a guest root from Debian's packages."
 _ABOUT = """\
 The packages come from the Debian mirror that this system's apt uses, and are checked against Debian's keys. They are
-unpacked into a cache folder; nothing is installed and no privilege is needed. What is in the cache is used as it is,
+unpacked into a cache folder; nothing is installed and no privilege is needed. Files in the cache are used as they are,
 without a network; --refresh looks for newer packages."""
+_BUILD_ABOUT = """\
+It needs make, gcc, flex, bison, bc and libelf-dev, about 2 GB in the cache folder while it runs, and about five minutes
+of two cores for the first kernel and one minute for each of the others. They differ in one thing each: """
 _EXAMPLES = (
     "warmboot debian fetch",
     'warmboot inspect "$(warmboot debian kernel 6.12)"',
@@ -31,7 +34,7 @@ _ENVIRONMENT = ("WARMBOOT_CACHE", "WARMBOOT_DEBIAN_MIRROR")
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
-    """Add `debian` with its three commands."""
+    """Add `debian` with its commands."""
     parser = add_command(
         subparsers,
         "debian",
@@ -66,6 +69,15 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         when="Use it to fill the cache with every kernel and the guest root, before a journey without a network.",
         examples=("warmboot debian fetch",),
     )
+    built = _add(
+        commands,
+        "build",
+        summary="kernels that hand memory over (KHO, LUO), built here: print the path of each",
+        when="Use it to try a handover: Debian's kernels have it off, so Debian's linux-source is built with it.",
+        about=_BUILD_ABOUT + "; ".join(f"{name}: {each.about}" for name, each in BUILT.items()) + ".",
+        examples=("warmboot debian build kho", "warmboot debian build"),
+    )
+    built.add_argument("variants", nargs="*", metavar="VARIANT", help=f"which ones (default: all): {', '.join(BUILT)}")
     parser.set_defaults(run=run)
 
 
@@ -103,6 +115,10 @@ def run(args: argparse.Namespace) -> int:
 def _files(args: argparse.Namespace) -> Iterator[CachedFile]:
     """Each as soon as it is there."""
     cache = cache_folder(args.cache)
+    if args.debian_command == "build":
+        images = build(args.variants or tuple(BUILT), cache, refresh=args.refresh)
+        yield from (CachedFile(name, str(path)) for name, path in images.items())
+        return
     series = {"kernel": [getattr(args, "series", "")], "initrd": [], "fetch": list(KERNELS)}[args.debian_command]
     for name in series:
         yield CachedFile(name, str(kernel(name, cache, refresh=args.refresh)))

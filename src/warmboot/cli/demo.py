@@ -81,7 +81,7 @@ def _print(seen: Demo, answer: DemoAnswer) -> None:
         rows.append((each.name, f"{each.mem:#011x}-{each.end - 1:#011x}", size_text(each.memsz)))
     show("place", *table(rows, right=(2,)))
     show("load", f"{answer.pages} pages allocated by the kernel's side of kexec_load")
-    show("hand over", f"{answer.instructions} instructions executed, SHA-256 verified")
+    show("hand over", f"{answer.instructions} instructions executed, digests verified")
     show("serial", "what the new kernel says:")
     for line in answer.serial.splitlines():
         terminal.line(terminal.faint(f"  | {line}"), indent=4)

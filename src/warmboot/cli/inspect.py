@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import add_json, add_kernel
 from warmboot.cli.parser import Subparsers, add_command
-from warmboot.images import identify
+from warmboot.images import identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.report.text.image import image_lines
 from warmboot.report.text.terminal import Terminal
+from warmboot.signatures.signers import signers
 
 __all__ = ["add_parser", "run"]
 
 _WHEN = "Use it to see what a kernel file is, which version, and what it needs of a machine, before you load it."
-_ABOUT = "The file is known by its content, not by its name."
+_ABOUT = "The file is recognized by its content, not by its name."
 _EXAMPLES = ("warmboot inspect /boot/vmlinuz-6.12", "warmboot inspect vmlinuz --json")
 
 
@@ -37,6 +39,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
     figures = image_figures(identify(args.kernel))
+    figures = replace(figures, signers=signers(map_file(args.kernel, "kernel")))
     if args.json:
         print_json(document("inspect", figures))
         return 0

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import (
     add_append,
     add_call,
+    add_digest,
+    add_html,
     add_initrd,
     add_json,
+    add_junit,
     add_kernel,
     add_module,
     add_panic,
@@ -18,14 +20,13 @@ from warmboot.cli.options import (
     command_line_request,
 )
 from warmboot.cli.parser import Subparsers, add_command, section
+from warmboot.cli.staged import run_staged
 from warmboot.errors import InputError
 from warmboot.kernel.call import Call
 from warmboot.live.cmdline import reused
+from warmboot.live.facts import read_facts
 from warmboot.loading.load import LoadOptions, load
 from warmboot.placement.command_line import CommandLineRequest
-from warmboot.report.json.result import result_members
-from warmboot.report.text.stages import TextReport
-from warmboot.stages import Silent
 
 __all__ = ["add_parser", "run"]
 
@@ -71,8 +72,11 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_append(parser)
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it")
     add_call(parser, [each.value for each in Call])
+    add_digest(parser)
     add_profile(parser)
     add("--dry-run", action="store_true", help="stop before the system call")
+    add_html(parser)
+    add_junit(parser)
     add_json(parser, "print one JSON object at the end")
     parser.set_defaults(run=run)
 
@@ -86,20 +90,11 @@ def run(args: argparse.Namespace) -> int:
         command_line=_command_line(args),
         panic=args.panic,
         call=Call(args.call),
+        digest=args.digest,
         profile=args.profile,
         dry_run=args.dry_run,
     )
-    if args.json:
-        result = load(options, Silent())
-        print_json(document("load", result_members(result)))
-        return result.exit_status
-    report = TextReport()
-    try:
-        result = load(options, report)
-    finally:
-        report.close()
-    report.verdict(result)
-    return result.exit_status
+    return run_staged("load", args, lambda observer: load(options, observer), facts=read_facts)
 
 
 def _command_line(args: argparse.Namespace) -> CommandLineRequest:

@@ -21,12 +21,28 @@ from warmboot.files.steady import survive_cut_files
 from warmboot.streams import discard_unwritable, occupy_standard_descriptors
 from warmboot.visible import visible
 
-__all__ = ["COMMANDS", "main", "parse"]
+__all__ = ["COMMANDS", "main", "parse", "parser_for"]
 
 # Each a module of this room.
 COMMANDS = (
-    *("rehearse", "demo", "inspect", "facts", "load", "exec", "unload", "status"),
-    *("record", "replay", "fuzz", "witness", "debian"),
+    *(
+        "rehearse",
+        "crashkernel",
+        "check",
+        "compare",
+        "kdump",
+        "demo",
+        "inspect",
+        "signature",
+        "facts",
+        "risks",
+        "load",
+        "exec",
+        "switch",
+        "unload",
+        "status",
+    ),
+    *("handover", "roll", "explain", "record", "replay", "fuzz", "witness", "debian", "dump"),
 )
 EXAMPLES = (
     "warmboot demo",
@@ -66,8 +82,8 @@ def _status(run: _Run) -> int:
         if run.debug:
             raise
         return _system_failed(run, error)
-    except Exception as error:
-        if run.json:  # a fault of ours: the traceback is on standard error all the same
+    except Exception as error:  # a fault of ours: with --json an answer all the same, and the traceback goes on
+        if run.json:
             what = f"a fault in warmboot: {type(error).__name__}: {error}"
             run.fails(what, "report it, with what is on standard error", ExitStatus.REFUSED)
         raise
@@ -112,7 +128,7 @@ class _Run:
 
 def parse(given: list[str]) -> argparse.Namespace:
     """What the arguments ask for; `run` is the command's function. Raises InputError."""
-    return _parser(given).parse_args(modernized(given))
+    return parser_for(given).parse_args(modernized(given))
 
 
 def _lines(problem: str, hint: str) -> list[str]:
@@ -121,7 +137,8 @@ def _lines(problem: str, hint: str) -> list[str]:
     return [f"warmboot: {visible(first)}", *(f"  | {visible(each)}" for each in last_words), f"  try: {visible(hint)}"]
 
 
-def _parser(given: list[str]) -> Parser:
+def parser_for(given: list[str]) -> Parser:
+    """The parser of these arguments: with all commands where they name none."""
     parser = Parser(
         prog="warmboot",
         description="kexec in Python: know before you touch a machine whether a kernel will load and boot there.",
@@ -134,7 +151,11 @@ def _parser(given: list[str]) -> Parser:
     parser.add_argument("--debug", action="store_true", help="show where an error comes from")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in _needed(given):
-        import_module(f"warmboot.cli.{command}").add_parser(subparsers)
+        add_parser = import_module(f"warmboot.cli.{command}").add_parser
+        if command in ("dump", "handover"):  # they have many commands of its own
+            add_parser(subparsers, given)
+        else:
+            add_parser(subparsers)
     return parser
 
 

@@ -16,10 +16,12 @@ if TYPE_CHECKING:  # loaded by the commands that need them: every other one star
     from warmboot.placement.command_line import CommandLineRequest
 
 __all__ = [
+    "MOST_CPUS",
     "add_append",
     "add_call",
     "add_cpus",
     "add_crashkernel",
+    "add_digest",
     "add_initrd",
     "add_json",
     "add_kernel",
@@ -37,7 +39,7 @@ __all__ = [
 ]
 
 _OLD_KERNEL = ("record", "fuzz", "witness")  # commands that took --kernel FILE before
-_MOST_CPUS = 255
+MOST_CPUS = 255
 _MOST = (1 << 63) - 1
 
 
@@ -97,6 +99,19 @@ def add_call(parser: argparse.ArgumentParser, calls: Sequence[str]) -> None:
     )
 
 
+def add_digest(parser: argparse.ArgumentParser) -> None:
+    """--digest."""
+    from warmboot.purgatory.parameters import DIGESTS  # noqa: PLC0415 - for commands that load something
+
+    parser.add_argument(
+        *("--digest",),
+        choices=DIGESTS,
+        default=DIGESTS[0],
+        metavar="NAME",
+        help="what the image is checked by after the jump: xxh64, at the speed of memory (default), sha256, or none",
+    )
+
+
 class _Profile(argparse.Action):
     """--profile NAME, or `list`: that prints the names and ends."""
 
@@ -115,7 +130,8 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         *("--profile",),
         metavar="NAME|list",
         action=_Profile,
-        help="the release whose rules the model follows (default: that of the running kernel); list prints them",
+        help="the release whose rules the model follows (default: that of the running kernel), or a file that"
+        " fuzz --draft-profile wrote; list prints the names",
     )
 
 
@@ -153,6 +169,28 @@ def add_json(parser: argparse.ArgumentParser, help_text: str = "print one JSON o
     parser.add_argument("--json", action="store_true", help=f"{help_text}, on errors too")
 
 
+def add_junit(parser: argparse.ArgumentParser) -> None:
+    """--junit."""
+    parser.add_argument(
+        "--junit",
+        metavar="FILE",
+        type=Path,
+        help="write the stages to FILE as JUnit's XML too, which systems for continuous integration show",
+    )
+
+
+def add_html(
+    parser: argparse.ArgumentParser, what: str = "memory, time, checks, console and facts, in one file"
+) -> None:
+    """--html; `what` the page has."""
+    parser.add_argument(
+        "--html",
+        metavar="FILE",
+        type=Path,
+        help=f"write a page to FILE too: {what} that needs no network",
+    )
+
+
 def whole_number(text: str) -> int:
     """An integer, for argparse, which adds the option's name to the error."""
     from warmboot.numbers import number  # noqa: PLC0415 - few commands have numbers
@@ -185,9 +223,9 @@ def facts_asked_for(args: argparse.Namespace) -> Facts:
     from warmboot.memmap import Facts  # noqa: PLC0415
     from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel  # noqa: PLC0415
 
-    if args.cpus is not None and not 1 <= args.cpus <= _MOST_CPUS:
+    if args.cpus is not None and not 1 <= args.cpus <= MOST_CPUS:
         raise InputError(
-            f"--cpus {args.cpus}: not from 1 to {_MOST_CPUS}", hint="2 are enough to see a secondary processor start"
+            f"--cpus {args.cpus}: not from 1 to {MOST_CPUS}", hint="2 are enough to see a secondary processor start"
         )
     if args.like is None:
         facts = Facts.of_pc(size_of("--memory", "1G" if args.memory is None else args.memory), cpus=args.cpus or 2)

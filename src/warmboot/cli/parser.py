@@ -24,8 +24,8 @@ EXIT_STATUSES = {
         (ExitStatus.DONE, "done"),
         (ExitStatus.REFUSED, "refused or failed"),
         (ExitStatus.USAGE, "wrong usage, or input that cannot be used"),
-        (ExitStatus.NOT_TRIED, "it could not be tried: QEMU or another program is missing, or there is no room"),
-        (ExitStatus.TIMEOUT, "it did not end in the time allowed"),
+        (ExitStatus.NOT_TRIED, "could not be tried: QEMU or another program is missing, or there is not enough room"),
+        (ExitStatus.TIMEOUT, "time-out"),
         (128 + signal.SIGINT, "interrupted"),
     )
 }

@@ -9,19 +9,23 @@ from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import add_json, add_profile
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.cli.profiles import profile_named
+from warmboot.cli.record import add_contents
 from warmboot.errors import ExitStatus
+from warmboot.oracle.calls.contents import Contents
 from warmboot.oracle.calls.files import read_lines
+from warmboot.oracle.calls.read_trace import read_header, read_rows, read_version
 from warmboot.oracle.calls.replay import Disagreement, Player, replay
-from warmboot.oracle.calls.trace import Answer, errno_name, format_row, read_header, read_rows
+from warmboot.oracle.calls.trace import Answer, errno_name
+from warmboot.oracle.calls.write_trace import format_row
 from warmboot.report.json.documents import CallCounts, ReplayDisagreement
 from warmboot.report.text.terminal import Terminal
 
 __all__ = ["AGREE", "add_parser", "description", "disagreement", "print_lines", "run"]
 
-_WHEN = "Use it to see whether the model answers kexec calls as the kernel did that a trace was recorded on."
+_WHEN = "Use it to see whether the model answers kexec calls as the kernel did on which a trace was recorded."
 _ABOUT = "Each disagreement is shown whole, with the model's reason."
 _EXAMPLES = ("warmboot replay trace.jsonl", "warmboot replay trace.jsonl --profile linux-6.1 --json")
-AGREE = {"0": "none disagrees, and at least one was compared", "1": "some disagree, or none was compared"}
+AGREE = {"0": "all agree, and at least one was compared", "1": "some disagree, or none was compared"}
 
 
 def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
@@ -36,6 +40,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         statuses=AGREE,
     )
     parser.add_argument("trace", metavar="TRACE", help="a trace, or - for standard input")
+    add_contents(parser)
     add_profile(parser)
     add_json(parser, "print each disagreement, and at the end the counts, as JSON Lines")
     parser.set_defaults(run=run)
@@ -45,10 +50,14 @@ def run(args: argparse.Namespace) -> int:
     """Replay. Raises WarmbootError where the trace cannot be read."""
     profile = profile_named(args.profile)
     lines = read_lines(args.trace)
-    facts = read_header(next(lines, ""), args.trace)
+    header = next(lines, "")
+    facts = read_header(header, args.trace)
+    version = read_version(header)
     calls = disagreements = 0
-    with Player(facts, profile) as player:
-        for found in replay(player, read_rows(lines, args.trace)):
+    contents = Contents(args.contents)
+    rows = read_rows(lines, args.trace, contents=contents, version=version)
+    with Player(facts, profile, contents) as player:
+        for found in replay(player, rows):
             calls += 1
             if found is not None:
                 disagreements += 1
@@ -89,6 +98,8 @@ def _shown(answer: Answer) -> str:
     after = f"kexec_loaded={answer.kexec_loaded} kexec_crash_loaded={answer.kexec_crash_loaded}"
     if answer.kexec_crash_size is not None:
         after += f" kexec_crash_size={answer.kexec_crash_size}"
+    if answer.out is not None:
+        after += f" out={answer.out}"
     return f"ret={answer.ret} ({errno_name(answer.ret)}) {after}"
 
 

@@ -13,11 +13,34 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from warmboot import figures
+from warmboot import crash_figures, figures, switch_figures
+from warmboot.dump.bt import Stacks
+from warmboot.dump.check import DumpCheck
+from warmboot.dump.devices import Devices
+from warmboot.dump.diff import DumpDiff
+from warmboot.dump.fits import FitsAnswer
+from warmboot.dump.info import DumpInfo
+from warmboot.dump.modules import Modules
+from warmboot.dump.printk_ringbuffer import LogAnswer
+from warmboot.dump.save import Saved
+from warmboot.dump.tasks import Tasks
+from warmboot.dump.why import Why
+from warmboot.explain.findings import Diagnosis, RuleList
+from warmboot.fleet.answers import FleetAnswer, MachineAnswer
+from warmboot.handover.compatible import Compatibility
+from warmboot.handover.cost import Cost
+from warmboot.handover.figures import HandoverAnswer
 from warmboot.images.figures import BzImageFigures, ElfFigures, ImageFigures, MultibootFigures, UkiFigures
+from warmboot.kdump.initrd import CaptureInitrd
+from warmboot.kdump.state import KdumpState
+from warmboot.kdump.trial import Trial
 from warmboot.memmap import Facts, Range
 from warmboot.oracle.witness.witness import Verdict
+from warmboot.report.compare.compare import Comparison
 from warmboot.report.json import documents
+from warmboot.report.json.documents import ReadAnswer
+from warmboot.risks.risks import Risks
+from warmboot.roll.answers import RollAnswer
 from warmboot.stages import Outcome, Refusal
 
 __all__ = ["SCHEMAS", "schema"]
@@ -29,27 +52,69 @@ _STAGES: dict[str, dict[str, Any]] = {
         "inspect": ImageFigures,
         "place": figures.RehearsalPlaceFigures,
         "permit": figures.PermitFigures,
-        "load": figures.ModelLoadFigures,
+        "load": figures.ModelLoadFigures | crash_figures.CrashLoadFigures,
         "hand over": figures.HandOverFigures,
         "boot": figures.BootFigures,
+        "reserve": crash_figures.ReserveFigures,
+        "crash": crash_figures.CrashFigures,
+        "capture": crash_figures.CaptureFigures,
+        "dump": crash_figures.DumpFigures,
     },
+    "crashkernel": {"search": crash_figures.SearchFigures},
     "load": {
         "inspect": ImageFigures,
         "place": figures.LivePlaceFigures,
         "permit": figures.PermitFigures,
         "load": figures.LoadFigures,
     },
+    "switch": {
+        "check": switch_figures.SwitchCheckFigures,
+        "prepare": switch_figures.TellFigures,
+        "inspect": ImageFigures,
+        "place": figures.LivePlaceFigures,
+        "permit": figures.PermitFigures,
+        "load": figures.LoadFigures,
+        "keep": switch_figures.KeepFigures,
+        "tell": switch_figures.TellFigures,
+        "jump": switch_figures.SwitchJumpFigures,
+    },
 }
 # What each command prints; several are the kinds of lines of JSON Lines.
 _ANSWERS: dict[str, tuple[type, ...]] = {
     "inspect": (BzImageFigures, UkiFigures, ElfFigures, MultibootFigures),
-    "facts": (Facts,),
+    "facts": (Facts, documents.GatheredFacts),
+    "check": (MachineAnswer, FleetAnswer),
+    "compare": (Comparison,),
     "status": (documents.StatusAnswer,),
     "unload": (documents.UnloadAnswer,),
+    "signature": (documents.SignatureAnswer,),
     "demo": (documents.DemoAnswer,),
     "debian": (documents.DebianAnswer,),
+    "explain": (Diagnosis, RuleList),
+    "kdump-initrd": (CaptureInitrd,),
+    "kdump-status": (KdumpState,),
+    "kdump-test": (Trial,),
+    "switch-list": (switch_figures.SwitchHeld,),
+    "switch-report": (switch_figures.SwitchReport,),
+    "dump-save": (Saved,),
+    "dump-why": (Why,),
+    "dump-tasks": (Tasks,),
+    "dump-bt": (Stacks,),
+    "dump-modules": (Modules,),
+    "dump-devices": (Devices,),
+    "risks": (Risks,),
+    "dump-fits": (FitsAnswer,),
+    "dump-dmesg": (LogAnswer,),
+    "dump-read": (ReadAnswer,),
+    "dump-info": (DumpInfo,),
+    "dump-check": (DumpCheck,),
+    "dump-diff": (DumpDiff,),
+    "handover-check": (Compatibility,),
+    "handover-cost": (Cost,),
+    "handover-show": (HandoverAnswer,),
     "replay": (documents.ReplayDisagreement, documents.CallCounts),
     "witness": (Verdict, documents.LayoutCounts),
+    "roll": (RollAnswer,),
     "error": (documents.ErrorAnswer,),
 }
 SCHEMAS = (*_STAGES, *_ANSWERS)

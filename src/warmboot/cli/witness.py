@@ -50,8 +50,8 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
     number("--layouts", 100, "normal images")
     number("--crash", 20, "crash images")
-    number("--seed", 1, "of the images")
-    number("--first", 1, "number of the first of each")
+    number("--seed", 1, "seed of the images")
+    number("--first", 1, "number of the first image of each kind")
     add_memory(parser, "512M, and 5G for one layout in five", "the guest's")
     add_profile(parser)
     add_json(parser, "print each disagreement, and at the end the counts, as JSON Lines")

@@ -7,16 +7,20 @@ and what it resolved to stays in the cache until it is refreshed or removed.
 
 from __future__ import annotations
 
+from warmboot.debian.built import BUILT, build, built_kernel
 from warmboot.debian.cache import cache_folder
 from warmboot.debian.initramfs import DEFAULT_INIT, guest_root
 from warmboot.debian.kernels import KERNELS, kernel, release
 from warmboot.debian.packages import SUITES, Suite, unpack
 
 __all__ = [
+    "BUILT",
     "DEFAULT_INIT",
     "KERNELS",
     "SUITES",
     "Suite",
+    "build",
+    "built_kernel",
     "cache_folder",
     "guest_root",
     "kernel",

@@ -42,7 +42,7 @@ def system_mirrors(options: Sequence[str] = ()) -> Mirrors:
         if not _ADDRESS.fullmatch(chosen):  # it becomes a word in a list of package sources
             raise InputError(
                 f"{MIRROR_VARIABLE}: '{visible(chosen, most=80)}' is no address",
-                hint="give the part before /dists, such as http://deb.debian.org/debian",
+                hint="give the part before /dists, such as http://MIRROR/debian",
             )
         return Mirrors(chosen.rstrip("/"), _security_beside(chosen))
     for archives in (_known_archives, _configured_archives):

@@ -32,6 +32,7 @@ log: logging.Logger = logging.getLogger("warmboot.debian")
 SUITES: Mapping[str, tuple[str, ...]] = {
     "bullseye": ("bullseye",),
     "bookworm": ("bookworm", "bookworm-updates", "bookworm-security"),
+    "trixie": ("trixie", "trixie-updates", "trixie-security"),
     "sid": ("sid",),
 }
 
@@ -126,6 +127,21 @@ class Suite:
             # The lists are older than the archive: it no longer has the version they name.
             self._update()
             return self._fetch(names)
+
+    def with_dependencies(self, names: Sequence[str]) -> list[str]:
+        """`names` and every package that they depend on, as apt would install them where nothing is installed.
+
+        Raises RefusedError if there is no such set.
+        """
+        with self._prepared():
+            done = self._apt("apt-get", "-s", "-y", "--no-install-recommends", "install", *names)
+        found = re.findall(r"^Inst (\S+) ", done.stdout, re.MULTILINE)
+        if done.returncode or not found:
+            raise RefusedError(
+                f"{self.name}: {_listing(names)} cannot be installed: {complaint(done)}",
+                hint="a package of that name may have gone; `Suite.newest` finds one by a pattern",
+            )
+        return found
 
     def refresh(self) -> None:
         """Read the mirror's package lists again."""

@@ -77,7 +77,7 @@ class Command:
         self.entry = 0  # physical; 0 is none
         self.mem_min = 0  # physical
         self.mem_max = ULONG_MAX
-        self.skip_checks = False
+        self.digest = "xxh64"  # of DIGESTS
         self.hotplug = False
         self.pass_memmap = False
         self.noefi = False
@@ -248,6 +248,14 @@ def _append(command: Command, text: str) -> None:
     command.append = text
 
 
+def _digest(command: Command, text: str) -> None:
+    from warmboot.purgatory.parameters import DIGESTS  # noqa: PLC0415 - only with --digest
+
+    if text not in DIGESTS:
+        raise Stop(1, f"Bad option value in --digest={shown(text)}; it is one of: {', '.join(DIGESTS)}\n", usage=True)
+    command.digest = text
+
+
 def _dtb(command: Command, text: str) -> None:
     command.dtb = text
 
@@ -260,6 +268,7 @@ _WITH_ARGUMENT: dict[str, Callable[[Command, str], None]] = {
     "type": _type,
     "append": _append,
     "dtb": _dtb,
+    "digest": _digest,
     "initrd": lambda command, text: command.initrds.append(text),
     "module": lambda command, text: command.modules.append(text),
 }
@@ -291,7 +300,7 @@ _SETTERS: dict[str, Callable[[Command], None]] = {
     "console-serial": _setter(console_serial=True),
     "console-vga": _setter(console_vga=True),
     "reset-vga": _setter(reset_vga=True),
-    "no-checks": _setter(skip_checks=True),
+    "no-checks": _setter(digest="none"),
     "reuseinitrd": _setter(reuse_initrd=True),
     "kexec-file-syscall": _setter(file_call=True, fallback=False),
     "kexec-syscall": _setter(file_call=False, fallback=False),

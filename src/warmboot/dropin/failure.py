@@ -7,7 +7,6 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.live.calls import LiveError
-    from warmboot.loading.explain import Explanation
     from warmboot.uapi import KexecFileRequest, LoadRequest
 
 __all__ = ["explain", "print_load_failure", "print_not_available", "print_segments"]
@@ -44,24 +43,17 @@ def print_segments(request: LoadRequest, addresses: tuple[int, ...]) -> None:
 
 def explain(error: LiveError, request: LoadRequest | KexecFileRequest | None = None) -> None:
     """Why the kernel refused, for a person, after all that a script reads."""
-    from warmboot.loading.explain import explain_load  # noqa: PLC0415 - it brings the model
+    from warmboot.loading.explain import explain_load, missing  # noqa: PLC0415 - it brings the model
 
     sys.stderr.flush()
     try:
         # Where the call itself is missing the model is not asked: its import takes longer than all of the load.
-        told = explain_load(error, request) if error.errno != _ENOSYS else _missing(error)
-        lines = [*told.reasons, f"try: {told.hint}"]
+        told = explain_load(error, request) if error.errno != _ENOSYS else missing(error.call)
+        more = [f"more: {told.more}"] if told.more is not None else []
+        lines = [*told.reasons, f"try: {told.hint}", *more]
     except Exception as trouble:  # the load has failed, and that is told: no explanation may change the exit status
         lines = [f"no explanation: {type(trouble).__name__}: {trouble}"]
     sys.stderr.writelines(f"kexec: {line}\n" for line in lines)
-
-
-def _missing(error: LiveError) -> Explanation:
-    from warmboot.loading.explain import Explanation  # noqa: PLC0415
-    from warmboot.loading.plain import plainly  # noqa: PLC0415
-
-    reason, hint = plainly(_ENOSYS, error.strerror or "")
-    return Explanation((f"{error.call} said ENOSYS", reason), hint)
 
 
 def _pointer(value: int) -> str:

@@ -91,7 +91,7 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
             ),
             mem_min=command.mem_min,
             mem_max=command.mem_max,
-            digest=not command.skip_checks,
+            digest=command.digest,
             entry_32bit=options.entry_32bit or image.kind == "bzImage",
             elf_style=options.elf_style,
             dtb=inputs.file(options.dtb).data if options.dtb is not None else None,

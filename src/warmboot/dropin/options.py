@@ -80,10 +80,12 @@ LOADER = (
     ("dtb", True, "dtb"),
 )
 
-# Flags of the file call that kexec-tools 2.0.32 has no option for; named as its developers' patches name them.
+# What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, and
+# the digest.
 EXTRA = (
     ("no-cma", False, "no-cma"),
     ("force-dtb", False, "force-dtb"),
+    ("digest", True, "digest"),
 )
 
 # Wrong usage where no kernel is to be loaded.

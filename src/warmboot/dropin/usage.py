@@ -6,12 +6,12 @@ import sys
 
 from warmboot import __version__
 
-__all__ = ["print_usage", "print_version"]
+__all__ = ["USAGE", "print_usage", "print_version"]
 
 # The release whose behaviour this is, in the two words that scripts read; then the program that answers.
 _VERSION = f"kexec-tools 2.0.32 (warmboot {__version__})\n"
 
-_USAGE = """\
+USAGE = """\
 Usage: kexec [OPTION]... [KERNEL]
 
 Load a kernel into memory and start it without the firmware. Without an action
@@ -39,7 +39,9 @@ System call:
 
 How:
  -t, --type=TYPE      what KERNEL is; else it is told by its content
- -i, --no-checks      no checksum over the image when it is started
+     --digest=NAME    what the image is checked by when it is started: xxh64, at the
+                      speed of memory (default), sha256, or none
+ -i, --no-checks      the same as --digest=none
  -x, --no-ifdown      leave the network's interfaces up
  -y, --no-sync        do not write file systems' data to disk first
      --mem-min=ADDR   nothing is placed below this physical address
@@ -100,4 +102,4 @@ def print_version() -> None:
 
 def print_usage() -> None:
     """The version and every option on stdout."""
-    sys.stdout.write(_VERSION + _USAGE)
+    sys.stdout.write(_VERSION + USAGE)

@@ -43,6 +43,7 @@ class DumpFacts:
     text: KernelText
     page_offset: int
     elfcorehdr_size: int = 0  # bytes that the headers may grow to as the machine changes; 0 where nobody updates them
+    possible_cpus: int = 0  # those that may be added later among them; 0 where that is not known
 
     @property
     def low(self) -> Range | None:

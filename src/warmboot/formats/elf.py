@@ -19,6 +19,7 @@ __all__ = [
     "ET_CORE",
     "ET_DYN",
     "ET_EXEC",
+    "NOTE_HEADER_SIZE",
     "PF_R",
     "PF_RWX",
     "PHDR_SIZE",
@@ -51,6 +52,7 @@ _EHDR = {_ELFCLASS32: struct.Struct("<16sHHIIIIIHHHHHH"), _ELFCLASS64: struct.St
 _PHDR32 = struct.Struct("<IIIIIIII")  # type, offset, vaddr, paddr, filesz, memsz, flags, align
 _PHDR64 = struct.Struct("<IIQQQQQQ")  # type, flags, offset, vaddr, paddr, filesz, memsz, align
 _NHDR = struct.Struct("<III")  # n_namesz, n_descsz, n_type
+NOTE_HEADER_SIZE = _NHDR.size  # bytes
 EHDR_SIZE, PHDR_SIZE = _EHDR[_ELFCLASS64].size, _PHDR64.size  # bytes, of the 64-bit class
 
 
@@ -116,10 +118,13 @@ def program_headers(table: bytes | memoryview, bits: int) -> Iterator[ProgramHea
 
 
 def notes(data: memoryview) -> Iterator[tuple[bytes, int, bytes]]:
-    """Name, type and descriptor of each note in the bytes of a PT_NOTE; stops at a damaged one."""
+    """Name, type and descriptor of each note in the bytes of a PT_NOTE; stops at a damaged one, and at one without a
+    name, which ends the notes of a processor (fs/proc/vmcore.c)."""
     at = 0
     while at + _NHDR.size <= data.nbytes:
         namesz, descsz, kind = u32(data, at), u32(data, at + 4), u32(data, at + 8)
+        if not namesz:
+            break
         name = at + _NHDR.size
         desc = name + _padded(namesz)
         if desc + descsz > data.nbytes:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from warmboot.formats.reading import has, u16
 
-__all__ = ["EM_386", "EM_486", "EM_X86_64", "elf_machine", "is_elf", "is_mz"]
+__all__ = ["EM_386", "EM_486", "EM_X86_64", "MACHINES", "elf_machine", "is_elf", "is_mz"]
 
 EM_386, EM_486, EM_X86_64 = 3, 6, 62  # e_machine, elf(5)
+MACHINES = {EM_X86_64: "x86_64"}  # the 64-bit ones, as uname -m names them
 _E_MACHINE = 18
 _EHDR32_SIZE = 52  # the shortest header of an ELF file
 _EI_DATA, _ELFDATA2LSB = 5, 1

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from warmboot.images.elf import ElfImage, ElfSegment
     from warmboot.images.image import Image
     from warmboot.images.kinds import kind_names
-    from warmboot.images.multiboot import MultibootImage, Relocation, VideoMode
+    from warmboot.images.multiboot import MultibootImage, Relocation
     from warmboot.images.uki import Uki
+    from warmboot.images.video_mode import VideoMode
 
 _HOMES = {
     "BzImage": "images.bzimage",
@@ -30,7 +31,7 @@ _HOMES = {
     "Relocation": "images.multiboot",
     "Uki": "images.uki",
     "UnknownFormatError": "images.detect",
-    "VideoMode": "images.multiboot",
+    "VideoMode": "images.video_mode",
     "WrongKindError": "images.detect",
     "XLoadFlags": "images.bzimage",
     "anonymous_file": "files.anonymous",

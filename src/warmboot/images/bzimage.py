@@ -10,6 +10,10 @@ from warmboot.errors import InputError, RefusedError
 from warmboot.formats.reading import u16, u32
 from warmboot.images.probe import is_bzimage64
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.images.figures import BzImageFigures, LinuxFigures
+
 __all__ = ["BzImage", "LoadFlags", "XLoadFlags", "parse_bzimage"]
 
 SECTOR = 512
@@ -76,6 +80,25 @@ class BzImage:
     file: memoryview  # the whole file, unpacked, with what is appended to it, such as a signature
     kind: str = "bzImage64"  # kexec-tools' name of the format, which tells how it is entered
     wrapping: tuple[str, ...] = ()  # what it was unpacked from, the outermost first
+
+    def figures(self) -> BzImageFigures:
+        """For a person or a script."""
+        from warmboot.images.figures import BzImageFigures  # noqa: PLC0415
+
+        return BzImageFigures(self.name, self.kind, self.wrapping, "bzImage", *self._linux_figures())
+
+    def linux_figures(self) -> LinuxFigures:
+        """What its header says, where the file's name and kind are told otherwise."""
+        from warmboot.images.figures import LinuxFigures  # noqa: PLC0415
+
+        return LinuxFigures(*self._linux_figures())
+
+    def _linux_figures(self) -> tuple[str, str, str, int, int, int, int, bool, bool, int]:
+        return (
+            *(self.version, self.protocol_text, self.compression, self.kernel.nbytes),
+            *(self.init_size, self.pref_address, self.kernel_alignment),
+            *(self.relocatable, self.above_4g, self.cmdline_size),
+        )
 
     @property
     def protocol_text(self) -> str:

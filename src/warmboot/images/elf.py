@@ -22,7 +22,12 @@ from warmboot.formats.elf import (
 )
 from warmboot.formats.ident import EM_X86_64
 
-__all__ = ["ElfImage", "ElfSegment", "elf_notes", "parse_elf", "physical_entry"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.images.figures import ElfFigures, ImageSegment
+    from warmboot.images.multiboot import MultibootImage
+
+__all__ = ["ElfImage", "ElfSegment", "elf_notes", "loaded_figures", "parse_elf", "physical_entry"]
 
 _TYPES = {1: "an object file", 4: "a core dump"}
 _EIN_PROGRAM_NAME, _EIN_PROGRAM_VERSION = 1, 2  # notes named "ELFBoot"
@@ -63,6 +68,13 @@ class ElfImage:
         """kexec-tools' name of the format."""
         return "elf-x86_64" if self.bits == 64 else "elf-x86"
 
+    def figures(self) -> ElfFigures:
+        """For a person or a script."""
+        from warmboot.images.figures import ElfFigures  # noqa: PLC0415
+
+        loaded = loaded_figures(self)
+        return ElfFigures(self.name, self.kind, self.wrapping, "ELF", *loaded, boot_notes=self.boot_notes)
+
     @property
     def start(self) -> int:
         """The lowest physical address that it takes."""
@@ -89,6 +101,17 @@ class ElfImage:
 
         found = re.search(rb"Linux version (\d[ -~]{0,250})", self.file)
         return str(found[1], "ascii") if found else "unknown"
+
+
+def loaded_figures(
+    image: ElfImage | MultibootImage,
+) -> tuple[str, int, int, bool, int, tuple[ImageSegment, ...]]:
+    """What the figures of all images made of segments begin with."""
+    from warmboot.images.figures import ImageSegment  # noqa: PLC0415
+
+    size = sum(each.data.nbytes for each in image.segments)
+    segments = tuple(ImageSegment(each.paddr, each.vaddr, each.data.nbytes, each.memsz) for each in image.segments)
+    return image.version, image.bits, image.entry, image.dynamic, size, segments
 
 
 def parse_elf(data: memoryview, name: str, wrapping: tuple[str, ...] = ()) -> ElfImage:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from warmboot.images.bzimage import BzImage
-from warmboot.images.elf import ElfImage
-from warmboot.images.image import Image
-from warmboot.images.multiboot import MultibootImage, VideoMode
-from warmboot.images.uki import Uki
+from warmboot.images.video_mode import VideoMode
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from warmboot.images.image import Image
 
 __all__ = [
     "BzImageFigures",
@@ -22,8 +24,6 @@ __all__ = [
     "UkiFigures",
     "image_figures",
 ]
-
-_PREFERENCES = {1: "lowest", 2: "highest"}
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,16 @@ class LinuxFigures:
 
 @dataclass(frozen=True)
 class _File:
-    """What every image has: `kind` is kexec-tools' name of it, `packed` its compressions, outermost first."""
+    """What every image has: `kind` is kexec-tools' name of it, `packed` its compressions, outermost first.
+
+    `signers` are the names of who signed it, not verified; None where nobody looked, as `warmboot inspect` does.
+    """
 
     file: str
     kind: str
     packed: tuple[str, ...]
     format: str
+    signers: tuple[str, ...] | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -138,64 +142,8 @@ ImageFigures = BzImageFigures | UkiFigures | ElfFigures | MultibootFigures | Oth
 
 
 def image_figures(image: Image) -> ImageFigures:
-    """The figures of any image."""
-    name, kind, packed = image.name, image.kind, image.wrapping
-    match image:
-        case BzImage():
-            return BzImageFigures(name, kind, packed, "bzImage", *_linux(image))
-        case Uki():
-            return UkiFigures(
-                name,
-                kind,
-                packed,
-                "unified kernel image",
-                version=image.version,
-                os=image.os_name,
-                uname=image.uname,
-                profiles=image.profiles,
-                profile=image.profile,
-                addons=image.addons,
-                addons_left_out=image.left_out,
-                command_line=image.command_line,
-                initrds=tuple(each.nbytes for each in image.initrds),
-                linux=LinuxFigures(*_linux(image.linux)),
-            )
-        case MultibootImage():
-            return MultibootFigures(
-                name,
-                kind,
-                packed,
-                f"multiboot {image.protocol}",
-                *_loaded(image),
-                wants_memory_info=image.wants_memory_info,
-                wants_aligned_modules=image.wants_aligned_modules,
-                video_mode=image.video_mode,
-                requests=image.requests,
-                optional_requests=image.optional_requests,
-                relocation=_relocation(image),
-            )
-        case ElfImage():
-            return ElfFigures(name, kind, packed, "ELF", *_loaded(image), boot_notes=image.boot_notes)
-        case _:
-            return OtherFigures(name, kind, packed, kind, image.version, image.file.nbytes)
-
-
-def _linux(image: BzImage) -> tuple[str, str, str, int, int, int, int, bool, bool, int]:
-    return (
-        *(image.version, image.protocol_text, image.compression, image.kernel.nbytes),
-        *(image.init_size, image.pref_address, image.kernel_alignment),
-        *(image.relocatable, image.above_4g, image.cmdline_size),
-    )
-
-
-def _loaded(image: ElfImage | MultibootImage) -> tuple[str, int, int, bool, int, tuple[ImageSegment, ...]]:
-    size = sum(each.data.nbytes for each in image.segments)
-    segments = tuple(ImageSegment(each.paddr, each.vaddr, each.data.nbytes, each.memsz) for each in image.segments)
-    return image.version, image.bits, image.entry, image.dynamic, size, segments
-
-
-def _relocation(image: MultibootImage) -> RelocationFigures | None:
-    moved = image.relocation
-    if moved is None:
-        return None
-    return RelocationFigures(moved.min_addr, moved.max_addr, moved.align, _PREFERENCES.get(moved.preference, "none"))
+    """The figures of any image: what its class makes of itself, in `figures`, where it has that."""
+    figures: Callable[[], ImageFigures] | None = getattr(image, "figures", None)
+    if figures is not None:
+        return figures()
+    return OtherFigures(image.name, image.kind, image.wrapping, image.kind, image.version, image.file.nbytes)

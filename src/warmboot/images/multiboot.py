@@ -7,24 +7,20 @@ from dataclasses import dataclass
 from warmboot.errors import InputError, RefusedError
 from warmboot.formats.ident import is_elf
 from warmboot.formats.reading import u32
-from warmboot.images.elf import ElfSegment, parse_elf
+from warmboot.images.elf import ElfSegment, loaded_figures, parse_elf
 from warmboot.images.probe import find_multiboot1
+from warmboot.images.video_mode import VideoMode
 
-__all__ = ["MultibootImage", "Relocation", "VideoMode", "address_segment", "parse_multiboot1"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.images.figures import MultibootFigures, RelocationFigures
+
+__all__ = ["MultibootImage", "Relocation", "address_segment", "parse_multiboot1"]
 
 _PAGE_ALIGN, _MEMORY_INFO, _VIDEO_MODE, _AOUT_KLUDGE = 1, 2, 4, 1 << 16
 _MUST_KNOW = 0xFFFF  # a loader that does not know one of these flags must not load the image
+_PREFERENCES = {1: "lowest", 2: "highest"}
 _HINT_CUT = "copy or download the file again"
-
-
-@dataclass(frozen=True, slots=True)
-class VideoMode:
-    """The graphics mode that an image would like; 0 where it does not care."""
-
-    width: int
-    height: int
-    depth: int  # bits a pixel
-    text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +31,13 @@ class Relocation:
     max_addr: int  # the highest address that its last byte may have
     align: int
     preference: int  # 0 none, 1 lowest, 2 highest
+
+    def figures(self) -> RelocationFigures:
+        """For a person or a script."""
+        from warmboot.images.figures import RelocationFigures  # noqa: PLC0415
+
+        preference = _PREFERENCES.get(self.preference, "none")
+        return RelocationFigures(self.min_addr, self.max_addr, self.align, preference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,24 @@ class MultibootImage:
     def version(self) -> str:
         """Not in the format: "unknown"."""
         return "unknown"
+
+    def figures(self) -> MultibootFigures:
+        """For a person or a script."""
+        from warmboot.images.figures import MultibootFigures  # noqa: PLC0415
+
+        return MultibootFigures(
+            self.name,
+            self.kind,
+            self.wrapping,
+            f"multiboot {self.protocol}",
+            *loaded_figures(self),
+            wants_memory_info=self.wants_memory_info,
+            wants_aligned_modules=self.wants_aligned_modules,
+            video_mode=self.video_mode,
+            requests=self.requests,
+            optional_requests=self.optional_requests,
+            relocation=None if self.relocation is None else self.relocation.figures(),
+        )
 
     @property
     def start(self) -> int:

@@ -8,8 +8,9 @@ from warmboot.errors import InputError, RefusedError
 from warmboot.formats.ident import is_elf
 from warmboot.formats.reading import u16, u32
 from warmboot.images.elf import ElfSegment, parse_elf
-from warmboot.images.multiboot import MultibootImage, Relocation, VideoMode, address_segment, check_entry
+from warmboot.images.multiboot import MultibootImage, Relocation, address_segment, check_entry
 from warmboot.images.probe import find_multiboot2, tags
+from warmboot.images.video_mode import VideoMode
 
 __all__ = ["parse_multiboot2"]
 

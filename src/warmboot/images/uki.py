@@ -17,6 +17,10 @@ from warmboot.images.bzimage import BzImage, parse_bzimage
 from warmboot.images.decompress import compression
 from warmboot.images.probe import is_bzimage
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.images.figures import UkiFigures
+
 __all__ = ["MACHINES", "Addon", "Uki", "command_line_of", "first_of_each", "parse_uki", "with_addons"]
 
 MACHINES = {X86_64: "x86-64", I386: "i386", 0xAA64: "arm64", 0x01C2: "arm", 0x5064: "riscv64", 0x6264: "loongarch64"}
@@ -52,6 +56,27 @@ class Uki:
     wrapping: tuple[str, ...] = ()  # what it was unpacked from, the outermost first
 
     kind = "uki"  # kexec-tools' name of the format
+
+    def figures(self) -> UkiFigures:
+        """For a person or a script."""
+        from warmboot.images.figures import UkiFigures  # noqa: PLC0415
+
+        return UkiFigures(
+            self.name,
+            self.kind,
+            self.wrapping,
+            "unified kernel image",
+            version=self.version,
+            os=self.os_name,
+            uname=self.uname,
+            profiles=self.profiles,
+            profile=self.profile,
+            addons=self.addons,
+            addons_left_out=self.left_out,
+            command_line=self.command_line,
+            initrds=tuple(each.nbytes for each in self.initrds),
+            linux=self.linux.linux_figures(),
+        )
 
     @property
     def version(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from warmboot.formats.elf import pack_note
 from warmboot.kernel import rules
 from warmboot.kernel.kexec_core import kimage_alloc_control_pages
 from warmboot.kernel.kimage import Kimage, KimageType
@@ -13,10 +14,18 @@ from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, page_align
 if TYPE_CHECKING:
     from warmboot.kernel.state import KernelState
 
-__all__ = ["crash_get_memory_size", "crash_shrink_memory", "kimage_crash_copy_vmcoreinfo"]
+__all__ = [
+    "crash_get_memory_size",
+    "crash_save_cpu",
+    "crash_save_vmcoreinfo",
+    "crash_shrink_memory",
+    "kimage_crash_copy_vmcoreinfo",
+]
 
 
 _CRASH = KimageType.CRASH  # looked up once: members of enums are slow
+_NT_PRSTATUS, _NT_VMCOREINFO = 1, 0
+_FINAL = bytes(12)  # final_note: an empty header
 _ULONG_MAX = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -58,3 +67,25 @@ def kimage_crash_copy_vmcoreinfo(kernel: KernelState, image: Kimage, caller: Cal
     kernel.memory.clear(page << PAGE_SHIFT, PAGE_SIZE)
     kernel.memory.write(page << PAGE_SHIFT, kernel.vmcoreinfo[:PAGE_SIZE])
     image.vmcoreinfo_page = page
+
+
+def crash_save_cpu(kernel: KernelState, cpu: int, prstatus: bytes) -> None:
+    """Keep a processor's registers, as struct elf_prstatus has them, in its per-cpu note; one without room has none."""
+    if cpu < len(kernel.crash_notes):
+        note = pack_note(b"CORE\0", _NT_PRSTATUS, prstatus) + _FINAL
+        where = kernel.crash_notes[cpu]
+        if len(note) <= where.size:
+            kernel.memory.write(where.start, note)
+
+
+def crash_save_vmcoreinfo(kernel: KernelState) -> None:
+    """Write the note with vmcoreinfo, from the copy in the reservation where an image was loaded (since 4.13)."""
+    where, image = kernel.vmcoreinfo_note, kernel.kexec_crash_image
+    if where is None:
+        return
+    data = kernel.vmcoreinfo
+    if image is not None and image.vmcoreinfo_page is not None:
+        data = kernel.memory.read(image.vmcoreinfo_page << PAGE_SHIFT, len(data))
+    note = pack_note(b"VMCOREINFO\0", _NT_VMCOREINFO, data) + _FINAL
+    if len(note) <= where.size:
+        kernel.memory.write(where.start, note)

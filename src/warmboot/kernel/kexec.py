@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from warmboot.kernel import rules
 from warmboot.kernel.arch import CpuState
-from warmboot.kernel.crash_core import kimage_crash_copy_vmcoreinfo
+from warmboot.kernel.crash_core import crash_save_cpu, crash_save_vmcoreinfo, kimage_crash_copy_vmcoreinfo
 from warmboot.kernel.kexec_core import (
     do_kimage_alloc_init,
     kimage_alloc_control_pages,
@@ -30,9 +30,11 @@ from warmboot.uapi import (
 )
 
 __all__ = [
+    "check_architecture",
     "compat_kexec_load",
     "crash_kexec",
     "do_kexec_load",
+    "exchange",
     "kernel_kexec",
     "kexec_load",
     "kexec_load_check",
@@ -109,10 +111,7 @@ def kexec_load(
 ) -> None:
     """The 64-bit entry; `entry` is a physical address. Raises KexecError."""
     kexec_load_check(kernel, nr_segments, flags, caller)
-    architecture = flags & KEXEC_ARCH_MASK
-    if architecture not in kernel.arch.architectures:
-        raise _wrong_architecture(kernel, architecture)
-    kernel.passed(rules.ARCHITECTURE)
+    check_architecture(kernel, flags)
 
     def take_table() -> list[Segment]:
         return _copy_segment_table(kernel, table, nr_segments, SEGMENT.size)
@@ -138,6 +137,14 @@ def compat_kexec_load(
     kernel.passed(rules.ARCHITECTURE)
     segments = [each.as_compat() for each in _copy_segment_table(kernel, table, nr_segments, COMPAT_SEGMENT.size)]
     do_kexec_load(kernel, entry, nr_segments, lambda: segments, flags, caller)
+
+
+def check_architecture(kernel: KernelState, flags: int) -> None:
+    """The 64-bit entry's check of what is named in `flags`. Raises KexecError."""
+    architecture = flags & KEXEC_ARCH_MASK
+    if architecture not in kernel.arch.architectures:
+        raise _wrong_architecture(kernel, architecture)
+    kernel.passed(rules.ARCHITECTURE)
 
 
 def _wrong_architecture(kernel: KernelState, architecture: int) -> rules.KexecError:
@@ -190,10 +197,10 @@ def do_kexec_load(
         if on_crash and kernel.kexec_crash_image is not None:
             kernel.crash.arch_kexec_unprotect_crashkres()
         if nr_segments == 0:
-            kimage_free(kernel, _exchange(kernel, None, on_crash=on_crash))
+            kimage_free(kernel, exchange(kernel, None, on_crash=on_crash))
             return
         if on_crash:
-            kimage_free(kernel, _exchange(kernel, None, on_crash=True))
+            kimage_free(kernel, exchange(kernel, None, on_crash=True))
         image = _kimage_alloc_init(kernel, entry, take_table, flags, caller)
         unused: Kimage | None = image
         try:
@@ -207,7 +214,7 @@ def do_kexec_load(
             kernel.passed(rules.SOURCE_PAGES, rules.SOURCE_FAULT)
             kimage_terminate(kernel, image)
             kernel.arch.machine_kexec_post_load(kernel, image)
-            unused = _exchange(kernel, image, on_crash=on_crash)
+            unused = exchange(kernel, image, on_crash=on_crash)
         finally:
             if on_crash and kernel.kexec_crash_image is not None:
                 kernel.crash.arch_kexec_protect_crashkres()
@@ -216,7 +223,7 @@ def do_kexec_load(
         kernel.kexec_unlock()
 
 
-def _exchange(kernel: KernelState, image: Kimage | None, *, on_crash: bool) -> Kimage | None:
+def exchange(kernel: KernelState, image: Kimage | None, *, on_crash: bool) -> Kimage | None:
     """Install `image`, or nothing, and return what was there."""
     if on_crash:
         old, kernel.kexec_crash_image = kernel.kexec_crash_image, image
@@ -275,12 +282,20 @@ def kernel_kexec(kernel: KernelState) -> CpuState:
         return kernel.arch.machine_kexec(kernel, kernel.kexec_image)
 
 
-def crash_kexec(kernel: KernelState) -> CpuState | None:
-    """What panic does: the processor as it enters the crash image, or None where none is loaded or kexec is busy."""
+def crash_kexec(kernel: KernelState, prstatus: Sequence[bytes] = ()) -> CpuState | None:
+    """What panic does: the processor as it enters the crash image, or None where none is loaded or kexec is busy.
+
+    `prstatus` are the registers of each processor at that moment: they and vmcoreinfo are kept in their notes first.
+    """
     if not kernel.kexec_trylock():
         return None
     try:
         image = kernel.kexec_crash_image
-        return None if image is None else kernel.arch.machine_kexec(kernel, image)
+        if image is None:
+            return None
+        crash_save_vmcoreinfo(kernel)
+        for cpu, each in enumerate(prstatus):
+            crash_save_cpu(kernel, cpu, each)
+        return kernel.arch.machine_kexec(kernel, image)
     finally:
         kernel.kexec_unlock()

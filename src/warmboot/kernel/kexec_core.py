@@ -274,13 +274,18 @@ def kimage_terminate(kernel: KernelState, image: Kimage) -> None:
 
 
 def kimage_load_segment(kernel: KernelState, image: Kimage, number: int, caller: Caller) -> None:
-    """Copy segment `number` from its source: to page lists, or straight into the crash reservation.
+    """Copy segment `number` from its source: to page lists, or straight to the crash reservation or contiguous memory.
 
     The rest of memsz is zero. Raises KexecError: ENOMEM, or EFAULT where the source cannot be read, whichever page
     comes first.
     """
     if image.type is _CRASH:
         _kimage_load_crash_segment(kernel, image, number)
+    elif number in image.segment_cma:
+        segment = image.segment[number]
+        kernel.memory.copy_from(
+            segment.mem, segment.buf, 0, segment.bufsz, segment.memsz - segment.bufsz, kernel.progress
+        )
     else:
         _kimage_load_normal_segment(kernel, image, number, caller)
 
@@ -330,6 +335,9 @@ def kimage_free(kernel: KernelState, image: Kimage | None) -> None:
     """Give back every page of an image, however far its loading came."""
     if image is not None:
         kernel.pages.free_runs(image.taken)
+        for frames in image.segment_cma.values():
+            assert kernel.cma is not None
+            kernel.cma.release(frames)
 
 
 def _out_of_memory(number: int, page: int, nr_pages: int) -> rules.KexecError:

@@ -1,22 +1,28 @@
-"""kexec_file_load up to the load itself: its checks in Linux's order, and whether there is room for what it would load.
+"""kexec_file_load: the kernel reads the files, places the image by itself, and loads it (kernel/kexec_file.c).
 
-Linux places the image by itself there (kexec_file.c and the architecture's loader); the model looks for the same holes,
-and asks `sanity_check_segment_list` of the segments that would result. Nothing is loaded.
+Linux brings a purgatory of its own, a part of the running kernel that nobody has here. Its place is kept, as that
+decides where all else lies; what runs is ours, from control pages, with the digests of the same segments.
 """
 
 from __future__ import annotations
 
-import errno
+from typing import TYPE_CHECKING
 
-from warmboot.formats import pe
 from warmboot.kernel import rules
-from warmboot.kernel.arch import Part
-from warmboot.kernel.kexec import kexec_load_permitted
-from warmboot.kernel.kexec_core import do_kimage_alloc_init, sanity_check_segment_list
-from warmboot.kernel.kimage import KimageType
-from warmboot.kernel.security import Caller
-from warmboot.kernel.state import KernelState
-from warmboot.memmap import Range, subtract
+from warmboot.kernel.crash_core import kimage_crash_copy_vmcoreinfo
+from warmboot.kernel.ima import KEXEC_INITRAMFS_CHECK, KEXEC_KERNEL_CHECK, ima_read_file
+from warmboot.kernel.kexec import exchange, kexec_load_permitted
+from warmboot.kernel.kexec_core import (
+    do_kimage_alloc_init,
+    kimage_alloc_control_pages,
+    kimage_free,
+    kimage_load_segment,
+    kimage_terminate,
+    sanity_check_segment_list,
+)
+from warmboot.kernel.kexec_sig import kimage_validate_signature
+from warmboot.kernel.kho import kho_fill_kimage
+from warmboot.kernel.kimage import FileParts, Kimage, KimageType
 from warmboot.uapi import (
     PAGE_SHIFT,
     PAGE_SIZE,
@@ -24,67 +30,201 @@ from warmboot.uapi import (
     KexecFileFlags,
     KexecFileRequest,
     KexecFlags,
-    Segment,
-    Unreadable,
+    Readable,
     page_align,
 )
 
-__all__ = ["kexec_file_load_check"]
+if TYPE_CHECKING:
+    from warmboot.kernel.security import Caller
+    from warmboot.kernel.state import KernelState
 
-_FLAGS_SINCE = {
-    KexecFileFlags.DEBUG: (6, 8),
-    KexecFileFlags.NO_CMA: (6, 17),
-    KexecFileFlags.FORCE_DTB: (6, 18),
-}
+__all__ = ["kexec_file_load", "kexec_file_load_check"]
+
+_KMALLOC_MAX_SIZE = 4 << 20  # bytes of a command line that memdup_user copies
+_NOTHING = Readable.of(b"")
 
 
-def kexec_file_load_check(kernel: KernelState, request: KexecFileRequest, caller: Caller) -> None:
-    """Every check that needs no key. Raises KexecError with the errno that Linux returns.
+def kexec_file_load_check(kernel: KernelState, request: KexecFileRequest, caller: Caller) -> Kimage | None:
+    """Every check, and the search for places; nothing is loaded or freed. None where it unloads.
 
-    Whether a signature is one that the kernel trusts is not known here: one that is there counts.
+    A signature is verified; whether its key is one that the kernel trusts, where the facts tell the kernel's keys.
+    Raises KexecError with the errno that Linux returns.
     """
+    _permitted(kernel, request, caller)
+    with kernel.kexec_lock():
+        kernel.passed(rules.LOCK)
+        if request.flags & KexecFileFlags.UNLOAD:
+            return None
+        taken = kernel.cma.taken if kernel.cma else ()
+        try:
+            image = _prepared(kernel, request)
+            sanity_check_segment_list(kernel, image)
+        finally:
+            if kernel.cma:
+                kernel.cma.taken = taken
+        return image
+
+
+def kexec_file_load(kernel: KernelState, request: KexecFileRequest, caller: Caller, *, contents: bool = True) -> None:
+    """Load, or with KEXEC_FILE_UNLOAD unload. Raises KexecError with the errno that Linux returns.
+
+    Without `contents`, or the bytes of an initrd, every page is found and none is filled. A crash image is freed before
+    its successor is looked at, and is gone even where that is refused.
+    """
+    _permitted(kernel, request, caller)
+    with kernel.kexec_lock():
+        kernel.passed(rules.LOCK)
+        on_crash = bool(request.flags & KexecFileFlags.ON_CRASH)
+        if on_crash and kernel.kexec_crash_image is not None:
+            kernel.crash.arch_kexec_unprotect_crashkres()
+        unused: Kimage | None = None
+        try:
+            if request.flags & KexecFileFlags.UNLOAD:
+                unused = exchange(kernel, None, on_crash=on_crash)
+                return
+            if on_crash:
+                kimage_free(kernel, exchange(kernel, None, on_crash=True))
+            unused = image = _prepared(kernel, request)
+            without_initrd = bool(request.flags & KexecFileFlags.NO_INITRAMFS)
+            _load(kernel, image, caller, contents=contents and (without_initrd or request.initrd is not None))
+            unused = exchange(kernel, image, on_crash=on_crash)
+        finally:
+            if on_crash and kernel.kexec_crash_image is not None:
+                kernel.crash.arch_kexec_protect_crashkres()
+            kimage_free(kernel, unused)
+
+
+def _permitted(kernel: KernelState, request: KexecFileRequest, caller: Caller) -> None:
+    """What is looked at before the lock is taken. Raises KexecError."""
     if kernel.facts.kexec_file_load is not None:
         there = kernel.facts.kexec_file_load == "yes"
         kernel.check_call(rules.CONFIG_KEXEC_FILE, "kexec_file_load", there=there)
     on_crash = bool(request.flags & KexecFileFlags.ON_CRASH)
     kexec_load_permitted(kernel, int(KexecFlags.ON_CRASH) if on_crash else 0, caller)
     _check_flags(kernel, request.flags)
-    with kernel.kexec_lock():
-        kernel.passed(rules.LOCK)
-        if request.flags & KexecFileFlags.UNLOAD:
-            return
-        # kimage_file_prepare_segments
-        _read_file(kernel, request.kernel_file or FileFacts(request.kernel.nbytes), "the kernel file")
-        kernel.passed(*rules.READ_RULES)
-        problem = kernel.arch.file_loader.probe(kernel.facts, request.kernel)
-        if problem:
-            raise rules.IMAGE.refuse(problem)
-        kernel.passed(rules.IMAGE)
-        _validate_signature(kernel, request.kernel)
-        if not request.flags & KexecFileFlags.NO_INITRAMFS:
-            _read_file(kernel, request.initrd_file or FileFacts(request.initrd_size), "the initrd")
-        if request.command_line and request.command_line[-1]:
-            raise rules.COMMAND_LINE_END.refuse("the command line does not end with a zero byte")
-        kernel.passed(rules.COMMAND_LINE_END)
-        kernel.arch.file_loader.check(kernel, request, on_crash=on_crash)
-        _check_room(kernel, request, on_crash)
+
+
+def _prepared(kernel: KernelState, request: KexecFileRequest) -> Kimage:
+    """kimage_file_alloc_init up to the segments, which kimage_file_prepare_segments makes. Raises KexecError."""
+    image = do_kimage_alloc_init(kernel, 0, [])
+    image.file = FileParts()
+    if request.flags & KexecFileFlags.ON_CRASH:
+        image.control_page = kernel.crash.start
+        image.type = KimageType.CRASH
+    given = request.kernel_file or FileFacts(request.kernel.nbytes)
+    _read_file(kernel, given, "the kernel file", KEXEC_KERNEL_CHECK, request.kernel)
+    kernel.passed(*rules.READ_RULES)
+    loader = kernel.arch.file_loader
+    problem = loader.probe(kernel.facts, request.kernel)
+    if problem:
+        raise rules.IMAGE.refuse(problem)
+    kernel.passed(rules.IMAGE)
+    kimage_validate_signature(kernel, request.kernel)
+    if not request.flags & KexecFileFlags.NO_INITRAMFS:
+        _read_file(kernel, request.initrd_file or FileFacts(request.initrd_size), "the initrd", KEXEC_INITRAMFS_CHECK)
+    image.no_cma = bool(request.flags & KexecFileFlags.NO_CMA)
+    _check_command_line(kernel, request.command_line)
+    image.file.kho_scratch = kho_fill_kimage(kernel, image)
+    loader.load(kernel, image, request)
+    return image
+
+
+def _check_command_line(kernel: KernelState, line: bytes) -> None:
+    """memdup_user, and its last byte."""
+    if len(line) > _KMALLOC_MAX_SIZE:
+        raise rules.COMMAND_LINE_MEMORY.refuse(
+            f"the command line has {len(line)} bytes, at most {_KMALLOC_MAX_SIZE} are copied",
+            addresses=(len(line), _KMALLOC_MAX_SIZE),
+        )
+    kernel.passed(rules.COMMAND_LINE_MEMORY)
+    if line and line[-1]:
+        raise rules.COMMAND_LINE_END.refuse("the command line does not end with a zero byte")
+    kernel.passed(rules.COMMAND_LINE_END)
+
+
+def _load(kernel: KernelState, image: Kimage, caller: Caller, *, contents: bool) -> None:
+    """From the segments to a complete image. Raises KexecError: what was taken is freed by the caller."""
+    crash = image.type is KimageType.CRASH
+    try:
+        _alloc_control_pages(kernel, image, caller)
+    except rules.KexecError:
+        image.segment_cma.clear()  # kimage_file_alloc_init forgets them, and so they are lost (7.2)
+        raise
+    kernel.arch.machine_kexec_prepare(kernel, image, caller)
+    kernel.passed(rules.PAGE_TABLES)
+    kimage_crash_copy_vmcoreinfo(kernel, image, caller)
+    if crash:
+        kernel.passed(rules.VMCOREINFO)
+    if contents:
+        _calculate_store_digests(kernel, image)
+    else:
+        image.segment[:] = [each._replace(buf=_NOTHING, bufsz=0) for each in image.segment]
+    for number in range(image.nr_segments):
+        kimage_load_segment(kernel, image, number, caller)
+    kernel.passed(rules.SOURCE_PAGES, rules.SOURCE_FAULT)
+    kimage_terminate(kernel, image)
+    kernel.arch.machine_kexec_post_load(kernel, image)
+    if contents:
+        _add_own_purgatory(kernel, image, caller)
+
+
+def _alloc_control_pages(kernel: KernelState, image: Kimage, caller: Caller) -> None:
+    """The rest of kimage_file_alloc_init. Raises KexecError."""
+    crash = image.type is KimageType.CRASH
+    sanity_check_segment_list(kernel, image)
+    kernel.pages.aim_at(image.destinations())
+    control_code_page = kimage_alloc_control_pages(kernel, image, kernel.arch.control_code_order, caller)
+    if control_code_page is None:
+        raise rules.CONTROL_PAGES.refuse("no room for the control code buffer", hint=rules.CRASH_ROOM if crash else "")
+    image.control_code_page = control_code_page
+    kernel.passed(rules.CONTROL_PAGES)
+    if not crash:
+        image.swap_page = kimage_alloc_control_pages(kernel, image, 0, caller)
+        if image.swap_page is None:
+            raise rules.SWAP_PAGE.refuse("no room for the swap page")
+        kernel.passed(rules.SWAP_PAGE)
+
+
+def _calculate_store_digests(kernel: KernelState, image: Kimage) -> None:
+    """kexec_calculate_store_digests: of all segments but the purgatory, and headers that the kernel may change."""
+    from warmboot.placement.digest import digest_regions  # noqa: PLC0415 - it loads OpenSSL
+
+    assert image.file is not None
+    parts = image.file
+    left_out = (parts.purgatory, parts.elf_headers if parts.elf_headers_change else None)
+    digested = [each for each in image.segment if each not in left_out]
+    parts.regions = tuple(digest_regions(sorted(digested, key=lambda each: each.mem), "sha256"))
+
+
+def _add_own_purgatory(kernel: KernelState, image: Kimage, caller: Caller) -> None:
+    """Have our purgatory entered in place of Linux's; without room for it the image loads, and cannot be started."""
+    from warmboot.purgatory import of  # noqa: PLC0415
+
+    parts = image.file
+    assert parts is not None
+    assert parts.entry is not None
+    code = of(kernel.facts.machine).build(parts.entry, parts.regions)
+    order = (page_align(len(code)) // PAGE_SIZE - 1).bit_length()
+    first = kimage_alloc_control_pages(kernel, image, order, caller)
+    if first is None:
+        return
+    parts.own_purgatory = range(first, first + (1 << order))
+    parts.own_code = code
+    kernel.memory.write(first << PAGE_SHIFT, code)
+    image.start = first << PAGE_SHIFT
 
 
 def _check_flags(kernel: KernelState, flags: int) -> None:
-    legal = KexecFileFlags.UNLOAD | KexecFileFlags.ON_CRASH | KexecFileFlags.NO_INITRAMFS
-    for flag, since in _FLAGS_SINCE.items():
-        if kernel.facts.release_number >= since:
-            legal |= flag
-    if flags & ~int(legal):
+    legal = int(kernel.profile.legal_file_flags)
+    if flags & ~legal:
         raise rules.FILE_FLAGS.refuse(
-            f"flags {flags & ~int(legal):#x} are not known to Linux {kernel.facts.release}",
-            addresses=(flags, int(legal)),
+            f"flags {flags & ~legal:#x} are not known to {kernel.profile.name}", addresses=(flags, legal)
         )
     kernel.passed(rules.FILE_FLAGS)
 
 
-def _read_file(kernel: KernelState, file: FileFacts, name: str) -> None:
-    """kernel_read_file_from_fd and kernel_read_file, up to the reading itself; security modules and IMA aside."""
+def _read_file(kernel: KernelState, file: FileFacts, name: str, func: str, data: memoryview | None = None) -> None:
+    """kernel_read_file_from_fd and kernel_read_file, up to the reading itself, which IMA appraises for `func`."""
     if not file.readable:
         raise rules.FILE_DESCRIPTOR.refuse(f"{name} is not open for reading")
     if not file.regular:
@@ -98,63 +238,13 @@ def _read_file(kernel: KernelState, file: FileFacts, name: str) -> None:
         raise rules.FILE_SIZE.refuse(
             f"{name} has {file.size} bytes, at most {most} are read", addresses=(file.size, most)
         )
+    why = ima_read_file(kernel.facts, func, file, data)
+    if why is not None:
+        raise rules.FILE_APPRAISED.refuse(f"{name}: {why}")
     if file.size >> PAGE_SHIFT > kernel.totalram_pages:  # as vmalloc looks at it
         memory = kernel.totalram_pages * PAGE_SIZE
         raise rules.FILE_MEMORY.refuse(
             f"{name} has {file.size} bytes, the machine {memory} of memory", addresses=(file.size, memory)
         )
-
-
-def _validate_signature(kernel: KernelState, data: memoryview) -> None:
-    """kimage_validate_signature: what is not signed is refused where signatures are forced, and under lockdown."""
-    config = kernel.facts.kernel_config or {}
-    if config.get("CONFIG_KEXEC_SIG") != "n":  # else nobody looks
-        verifies = config.get("CONFIG_KEXEC_BZIMAGE_VERIFY_SIG") != "n"
-        signed = verifies and pe.certificate_table(data) is not None
-        locked_down = bool(kernel.security.lockdown.locked_down_kexec())
-        problem = "the kernel file has no signature" if verifies else "this kernel can verify no signature of a bzImage"
-        if not signed and kernel.security.sig_enforce:
-            number = errno.ENODATA if verifies else errno.EKEYREJECTED
-            raise rules.SIGNATURE.refuse(f"{problem}, and signatures are required", number=number)
-        if not signed and locked_down:
-            raise rules.SIGNATURE.refuse(f"{problem}, and the kernel is locked down ({kernel.security.lockdown.mode})")
-    kernel.passed(rules.SIGNATURE)
-
-
-def _check_room(kernel: KernelState, request: KexecFileRequest, on_crash: bool) -> None:
-    """Each part in the highest hole that is large enough, then the rules of any image."""
-    free = kernel.facts.crash_kernel if on_crash else subtract(kernel.facts.system_ram, kernel.facts.crash_kernel)
-    if on_crash and kernel.crash.crashk_res is None:
-        raise rules.HOLE.refuse("there is no crash reservation to load into", addresses=(0,), hint=rules.CRASH_ROOM)
-    segments = []
-    loader = kernel.arch.file_loader
-    parts = list(loader.parts(request))
-    if request.initrd_size and not request.flags & KexecFileFlags.NO_INITRAMFS:
-        parts.append(Part("initrd", request.initrd_size, loader.least_initrd, PAGE_SIZE))
-    for part in parts:
-        taken = page_align(part.size)
-        found = _highest(free, taken, part)
-        if found is None:
-            largest = max((each.end - max(each.start, part.least) for each in free if each.end > part.least), default=0)
-            where = "the crash reservation" if on_crash else "RAM"
-            raise rules.HOLE.refuse(
-                f"no room in {where} for the {part.name}: {taken} bytes in one piece, the largest free range has"
-                f" {largest}",
-                addresses=(taken, largest),
-                hint=rules.CRASH_ROOM if on_crash else "",
-            )
-        free = subtract(free, [found])
-        segments.append(Segment(Unreadable(), 0, found.start, found.size, part.name))
-    kernel.passed(rules.HOLE)
-    image = do_kimage_alloc_init(kernel, segments[0].mem, segments)
-    if on_crash:
-        image.type = KimageType.CRASH
-    sanity_check_segment_list(kernel, image)
-
-
-def _highest(free: list[Range], size: int, part: Part) -> Range | None:
-    for each in reversed(free):
-        start = (each.end - size) // part.align * part.align
-        if start >= max(each.start, part.least):
-            return Range(start, start + size)
-    return None
+    if not file.complete:
+        raise rules.FILE_IO.refuse(f"{name} ends before the {file.size} bytes that its size says")

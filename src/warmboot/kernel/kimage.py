@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from itertools import islice
+from typing import TYPE_CHECKING
 
+from warmboot.memmap import Range
 from warmboot.memmap.range_set import RangeSet
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, Segment
 
-__all__ = ["ENTRIES_PER_PAGE", "Ind", "Kimage", "KimageType"]
+if TYPE_CHECKING:
+    from warmboot.purgatory import Entry, Region
+
+__all__ = ["ENTRIES_PER_PAGE", "FileParts", "Ind", "Kimage", "KimageType"]
 
 ENTRIES_PER_PAGE = PAGE_SIZE // 8 - 1  # of an indirection page; its last word points to the next one
 _ALL_FRAMES = 1 << 52  # behind every frame of 64-bit addresses
@@ -33,6 +38,28 @@ class KimageType(IntEnum):
 
     DEFAULT = 0
     CRASH = 1
+
+
+@dataclass(slots=True)
+class FileParts:
+    """What kexec_file_load made of its files, in the image's terms. Addresses are physical.
+
+    `purgatory` is where Linux's own purgatory would lie, `own_purgatory` are the control pages from which ours runs in
+    its place, empty where there was no room for them.
+    """
+
+    purgatory: Segment | None = None
+    kernel: Segment | None = None
+    parameters: int = 0  # where the new kernel finds what it is told
+    command_line: bytes = b""  # without its final zero
+    entry: Entry | None = None  # how the new kernel is entered
+    elf_headers: Segment | None = None  # crash images: elfcorehdr=
+    elf_headers_room: Range = field(default_factory=lambda: Range(0, 0))  # what of it the crash kernel must leave alone
+    elf_headers_change: bool = False  # they are no part of the digest: CONFIG_CRASH_HOTPLUG
+    kho_scratch: Segment | None = None
+    own_purgatory: range = range(0)
+    own_code: bytes = b""  # what was put there
+    regions: tuple[Region, ...] = ()  # what the purgatory checks
 
 
 def _no_entries() -> array[int]:
@@ -66,6 +93,9 @@ class Kimage:
     spare_pages: list[range] = field(default_factory=list)  # sources of pages that have become their own
     dest_pages: RangeSet | None = None  # destinations that were allocated before their turn
     borders: RangeSet = _NO_BORDERS  # frames that are no good as a control page
+    file: FileParts | None = None  # of one that kexec_file_load made: file_mode
+    no_cma: bool = False
+    segment_cma: dict[int, range] = field(default_factory=dict)  # segments that lie in contiguous memory: their frames
 
     def find_borders(self, limit: int) -> None:
         """Fill in the borders: destinations, which do not overlap, and what is from frame `limit` on."""
@@ -85,14 +115,17 @@ class Kimage:
 
     def first_entry(self, number: int) -> int:
         """The entry of the first page of segment `number`; its destination is the one before."""
-        return 1 + sum(1 + len(each) for each in islice(self.destinations(), number))
+        listed = enumerate(islice(self.destinations(), number))
+        return 1 + sum(1 + len(each) for place, each in listed if place not in self.segment_cma)
 
     @property
     def sources(self) -> list[list[int]]:
         """Of each segment of a loaded image: the frame behind each page."""
         return [
-            [entry >> PAGE_SHIFT for entry in self.entries[first : first + len(each)]]
-            for each, first in zip(self.destinations(), map(self.first_entry, range(self.nr_segments)), strict=True)
+            [*self.segment_cma[place]]
+            if place in self.segment_cma
+            else [entry >> PAGE_SHIFT for entry in self.entries[self.first_entry(place) :][: len(each)]]
+            for place, each in enumerate(self.destinations())
         ]
 
     @property

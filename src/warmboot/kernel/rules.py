@@ -72,6 +72,8 @@ class Rule:
 
 # What helps where a crash image does not fit its reservation.
 CRASH_ROOM = "reserve more for crash kernels by crashkernel= on the running kernel's command line, or load less"
+# Where an image does not fit KHO's scratch memory.
+SCRATCH_ROOM = "let KHO reserve more by kho_scratch= on the running kernel's command line, or use a smaller initrd"
 # And where a locked-down kernel should unload.
 UNLOAD_BY_FILE = "unload by kexec_file_load (kexec -s -u): lockdown forbids kexec_load whatever it is asked for"
 
@@ -214,7 +216,20 @@ FILE_SIZE = Rule(
     "kernel_read_file",
     "use a smaller file, or kexec_load (kexec -c), which has no such limit",
 )
+FILE_APPRAISED = Rule(
+    "security_kernel_read_file",
+    errno.EACCES,
+    "kernel_read_file",
+    "sign the file for IMA ('evmctl ima_sign --key KEY FILE') with a key of .ima or .platform, which keeps it in the"
+    " file's security.ima; copies lose that unless they keep extended attributes",
+)
 FILE_MEMORY = Rule("file_memory", errno.ENOMEM, "kernel_read_file", "use a smaller file, or a larger machine")
+FILE_IO = Rule(
+    "file_io",
+    errno.EIO,
+    "kernel_read_file",
+    "copy the file: one of sysfs, or one that is cut while it is read, has fewer bytes than its size says",
+)
 IMAGE = Rule(
     "image_probe",
     errno.ENOEXEC,
@@ -227,15 +242,37 @@ SIGNATURE = Rule(
     "kimage_validate_signature",
     "give a kernel signed by a key that the running kernel trusts (/proc/keys: .builtin_trusted_keys, .platform)",
 )
+COMMAND_LINE_MEMORY = Rule(
+    "command_line_memory", errno.ENOMEM, "memdup_user", "make the command line shorter: kernels take 2048 bytes"
+)
 COMMAND_LINE_END = Rule(
     "command_line_end", errno.EINVAL, "kimage_file_prepare_segments", "the command line must end with a zero byte"
 )
 COMMAND_LINE = Rule(
     "command_line_length", errno.EINVAL, "bzImage64_load", "make the command line shorter, or take a newer kernel"
 )
-TRUNCATED = Rule("image_truncated", errno.EINVAL, "bzImage64_load", "copy or download the kernel file again")
+TRUNCATED = Rule("image_truncated", errno.ENOEXEC, "bzImage64_load", "copy or download the kernel file again")
 HOLE = Rule("memory_hole", errno.EADDRNOTAVAIL, "kexec_locate_mem_hole", "use a smaller initrd, or a larger machine")
 
 CALL_RULES = (CONFIG_KEXEC, CONFIG_KEXEC_FILE)
-READ_RULES = (FILE_DESCRIPTOR, FILE_REGULAR, FILE_WRITERS, FILE_EMPTY, FILE_SIZE, FILE_MEMORY)
-FILE_RULES = (FILE_FLAGS, *READ_RULES, IMAGE, SIGNATURE, COMMAND_LINE_END, TRUNCATED, COMMAND_LINE, HOLE)
+READ_RULES = (
+    FILE_DESCRIPTOR,
+    FILE_REGULAR,
+    FILE_WRITERS,
+    FILE_EMPTY,
+    FILE_SIZE,
+    FILE_APPRAISED,
+    FILE_MEMORY,
+    FILE_IO,
+)
+FILE_RULES = (
+    FILE_FLAGS,
+    *READ_RULES,
+    IMAGE,
+    SIGNATURE,
+    COMMAND_LINE_MEMORY,
+    COMMAND_LINE_END,
+    TRUNCATED,
+    COMMAND_LINE,
+    HOLE,
+)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from warmboot.kernel.ima import appraises_kexec
+
 if TYPE_CHECKING:
     from warmboot.memmap import Facts
 
@@ -82,8 +84,11 @@ class Security:
         secure_boot = facts.secure_boot is True and config.get("CONFIG_KEXEC_SIG") == "y"
         forced = config.get("CONFIG_KEXEC_SIG_FORCE") == "y"
         forced |= secure_boot and config.get("CONFIG_IMA_ARCH_POLICY") == "y"  # arch_get_ima_policy
-        ima = config.get("CONFIG_IMA") == config.get("CONFIG_IMA_SECURE_AND_OR_TRUSTED_BOOT") == "y"
-        hooks: list[SecurityHook] = [Ima(secure_boot=True)] if secure_boot and ima else []
+        # Who asks for IMA whether Secure Boot is on: the architecture, for all (7.x), or a part of IMA's.
+        knows = ("CONFIG_HAVE_ARCH_GET_SECUREBOOT", "CONFIG_IMA_SECURE_AND_OR_TRUSTED_BOOT")
+        ima = config.get("CONFIG_IMA") == "y" and any(config.get(each) == "y" for each in knows)
+        hook = Ima(appraises_kexec(facts), secure_boot and ima)
+        hooks: list[SecurityHook] = [hook] if hook.appraise_kexec or hook.secure_boot else []
         return cls(lockdown, hooks, forced)
 
     def kernel_load_data(self, caller: Caller) -> int:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from warmboot.dump.facts import KernelText
 from warmboot.kernel import rules
 from warmboot.kernel.arch import MachineKexec, of
+from warmboot.kernel.booted import Booted
+from warmboot.kernel.cma import Cma, cma_of
 from warmboot.kernel.crash_reserve import CrashReservation
+from warmboot.kernel.kho import Kho, kho_of
 from warmboot.kernel.kimage import Kimage
 from warmboot.kernel.memory import PhysicalMemory
 from warmboot.kernel.observer import LoadObserver
 from warmboot.kernel.pages import PageAllocator, Policy
 from warmboot.kernel.profile import Profile, choose
 from warmboot.kernel.security import Security
-from warmboot.memmap import Facts
+from warmboot.memmap import Facts, Range, subtract
 from warmboot.memmap.ranges import intersect
 from warmboot.uapi import PAGE_SHIFT
 
@@ -42,14 +46,27 @@ class KernelState:
         self.memory = memory
         self.profile: Profile = profile or choose(facts).profile
         self.arch: MachineKexec = of(facts.machine).machine_kexec(facts, self.profile)
+        self.cma: Cma | None = cma_of(facts)  # contiguous memory, of which no page of the kernel's own comes
         ram = intersect(facts.allocatable, [each.range for each in memory.banks])
+        if self.cma is not None:
+            ram = subtract(ram, [Range(self.cma.area.start << PAGE_SHIFT, self.cma.area.stop << PAGE_SHIFT)])
         self.pages: PageAllocator = PageAllocator(ram, policy=policy, seed=seed, below=below)
         self.totalram_pages: int = facts.totalram_pages
         self.crash: CrashReservation = CrashReservation(
             facts.crash_kernel, shrinks_low=self.profile.shrinks_low_reservation
         )
         self.security: Security = Security.of(facts)
+        self.booted: Booted = Booted()
+        self.system_ram: Sequence[Range] = facts.system_ram  # what kexec_file_load looks for holes in
+        self.kho: Kho | None = kho_of(facts)  # None where it is off
         self.vmcoreinfo: bytes = f"OSRELEASE={facts.release}\nPAGESIZE={facts.page_size}\n".encode()
+        # Where notes for a dump are kept, physical: of each processor that is present, and of vmcoreinfo.
+        self.crash_notes: Sequence[Range] = ()
+        self.vmcoreinfo_note: Range | None = None
+        # What else a dump's headers tell; 0 or None where the machine does not tell it.
+        self.possible_cpus: int = 0
+        self.text: KernelText | None = None
+        self.page_offset: int = 0  # virtual: where physical memory is mapped
 
         limit = self.arch.memory_limit - 1
         self.destination_memory_limit: int = limit  # KEXEC_DESTINATION_MEMORY_LIMIT, a physical address

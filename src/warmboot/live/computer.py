@@ -15,11 +15,11 @@ from warmboot.errors import InputError
 from warmboot.live import iomem
 from warmboot.live.arch import this_machine
 from warmboot.live.files import exists, folder, text, under
-from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type
+from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type, iomem_of_e820
 from warmboot.memmap.ranges import Range, subtract
 from warmboot.numbers import number
 
-__all__ = ["Computer", "firmware_memmap", "iomem_memmap", "memory_map", "on_xen", "read_computer"]
+__all__ = ["Computer", "firmware_memmap_text", "hypervisor", "iomem_memmap", "memory_map", "on_xen", "read_computer"]
 
 _MEMMAP = "sys/firmware/memmap"
 _END_OF_INTERRUPT_TABLE = 0x400  # the real mode's, which a kernel may still call the firmware with
@@ -72,9 +72,7 @@ def _la57(root: str) -> bool:
 
 def memory_map(root: str = "/") -> list[E820Entry]:
     """The memory map, sorted by start. Raises OSError, or InputError where there is no RAM in it."""
-    added = b"add_efi_memmap" in (_optional(under(root, "proc/cmdline")) or b"")
-    firmwares = not added and not on_xen(root) and exists(under(root, _MEMMAP))
-    entries = (firmware_memmap(root) if firmwares else None) or iomem_memmap(root)
+    entries = _firmware_memmap(root) or iomem_memmap(root)
     for index, each in enumerate(entries):
         if each.type is E820Type.RAM and each.range.start < _END_OF_INTERRUPT_TABLE < each.range.end:
             entries[index] = E820Entry(Range(_END_OF_INTERRUPT_TABLE, each.range.end), each.type)
@@ -84,8 +82,11 @@ def memory_map(root: str = "/") -> list[E820Entry]:
     return entries
 
 
-def firmware_memmap(root: str = "/") -> list[E820Entry] | None:
-    """What /sys/firmware/memmap tells, sorted, or None where an entry cannot be understood."""
+def _firmware_memmap(root: str) -> list[E820Entry] | None:
+    """What /sys/firmware/memmap tells, sorted, or None where it is not the whole truth or cannot be understood."""
+    added = b"add_efi_memmap" in (_optional(under(root, "proc/cmdline")) or b"")
+    if added or on_xen(root) or not exists(under(root, _MEMMAP)):
+        return None
     entries = []
     base = under(root, _MEMMAP)
     for name in folder(base):
@@ -97,6 +98,12 @@ def firmware_memmap(root: str = "/") -> list[E820Entry] | None:
         # A type that has no name here is reserved.
         entries.append(E820Entry(where, E820_NAMES.get(kind.strip().decode("ascii", "replace"), E820Type.RESERVED)))
     return _without_overlaps(sorted(entries, key=lambda each: each.range))
+
+
+def firmware_memmap_text(root: str = "/") -> str | None:
+    """The same as lines of /proc/iomem, as Facts hold it."""
+    entries = _firmware_memmap(root)
+    return iomem_of_e820(entries) if entries else None
 
 
 def iomem_memmap(root: str = "/") -> list[E820Entry]:
@@ -127,6 +134,18 @@ def _without_overlaps(entries: Iterable[E820Entry]) -> list[E820Entry]:
 def on_xen(root: str = "/") -> bool:
     """Whether Xen runs this computer and the kernel is its paravirtual guest, whose memory is not the machine's."""
     return exists(under(root, "proc/xen")) and text(under(root, "sys/hypervisor/guest_type")) == "PV"
+
+
+def hypervisor(root: str = "/") -> str | None:
+    """How Xen runs this computer, as Facts hold it; None where it does not.
+
+    /sys/hypervisor has the kind of guest since Linux 4.13; a control domain is told by xenfs.
+    """
+    if text(under(root, "sys/hypervisor/type")) != "xen":
+        return None
+    kind = text(under(root, "sys/hypervisor/guest_type")) or ""
+    control = "control_d" in (text(under(root, "proc/xen/capabilities")) or "").split()
+    return " ".join(("xen", *kind.split()[:1], *(["control_d"] if control else [])))
 
 
 def _optional(path: str) -> bytes | None:

@@ -60,6 +60,7 @@ def read_dump_facts(root: str = "/") -> DumpFacts:
         text=kernel_text,
         page_offset=page_offset,
         elfcorehdr_size=crash_elfcorehdr_size(root) or 0,
+        possible_cpus=len(_possible(root)),
     )
 
 

@@ -9,6 +9,7 @@ from warmboot.numbers import number as bounded
 __all__ = ["read_efi", "systab"]
 
 _EFI_INFO = 0x1C0  # struct efi_info in struct boot_params
+_SIZES = range(40, 4096)  # that a descriptor may have, in bytes
 
 
 def systab(root: str = "/") -> dict[str, int]:
@@ -46,6 +47,7 @@ def read_efi(boot_params: bytes, root: str = "/") -> Efi | None:
         config_table=config_table,
         smbios=systab(root).get("SMBIOS", 0),
         memdesc_version=version,
+        memdesc_size=size if (size := int.from_bytes(info[8:12], "little")) in _SIZES else _SIZES[0],
     )
 
 

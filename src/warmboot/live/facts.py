@@ -9,12 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from warmboot.errors import InputError
-from warmboot.live.arch import this_machine
+from warmboot.live.arch import of
+from warmboot.live.computer import firmware_memmap_text, hypervisor
+from warmboot.live.files import number as file_number
+from warmboot.live.files import under
 from warmboot.live.kernel_config import read_kernel_config
 from warmboot.live.kexec_support import kexec_support
 from warmboot.live.secure_boot import has_efi, secure_boot
 from warmboot.live.topology import numa_nodes, physical_address_bits
+from warmboot.live.trust import read_trust
 from warmboot.memmap import Facts
+from warmboot.memmap.arch import of as memory_arch
 from warmboot.numbers import number
 from warmboot.visible import visible
 
@@ -23,8 +28,11 @@ __all__ = ["read_facts"]
 _HINT = "run it on Linux, as root, with /proc and /sys mounted"
 
 
-def read_facts(root: Path = Path("/")) -> Facts:
-    """The facts; `root` is where proc/ and sys/ are found. Raises InputError where the main ones cannot be read."""
+def read_facts(root: Path = Path("/"), *, machine: str | None = None) -> Facts:
+    """The facts; `root` is where proc/ and sys/ are found, of that `machine` where they are another computer's.
+
+    Raises InputError where the main ones cannot be read.
+    """
     cpuinfo = _text(root / "proc/cpuinfo")
     cpu_flags = set(" ".join(re.findall(r"^flags\s*: (.*)$", cpuinfo, re.MULTILINE)[:1]).split())
     cmdline = _text(root / "proc/cmdline").rstrip("\n")
@@ -34,7 +42,7 @@ def read_facts(root: Path = Path("/")) -> Facts:
     memory = number(meminfo[1])
     if memory is None:
         raise InputError(f"{root / 'proc/meminfo'}: MemTotal has more than 64 bits", hint=_HINT)
-    page_size = os.sysconf("SC_PAGE_SIZE")
+    page_size = os.sysconf("SC_PAGE_SIZE") if machine is None else min(memory_arch(machine).page_sizes)
     release = _text(root / "proc/sys/kernel/osrelease").strip()
     lockdown = _optional(root / "sys/kernel/security/lockdown")
     config, config_file = read_kernel_config(release, str(root)) or (None, "")
@@ -42,7 +50,7 @@ def read_facts(root: Path = Path("/")) -> Facts:
     secure = secure_boot(str(root))
     return Facts(
         release=release,
-        machine=os.uname().machine,
+        machine=machine or os.uname().machine,
         cmdline=cmdline,
         iomem=_text(root / "proc/iomem"),
         page_size=page_size,
@@ -54,7 +62,7 @@ def read_facts(root: Path = Path("/")) -> Facts:
         ),
         la57="la57" in cpu_flags and "no5lvl" not in cmdline.split(),
         cpus=len(re.findall(r"^processor\s*:", cpuinfo, re.MULTILINE)) or 1,
-        rsdp=this_machine().rsdp(str(root)),
+        rsdp=of(machine or os.uname().machine).rsdp(str(root)),
         gbpages="pdpe1gb" in cpu_flags and "nogbpages" not in cmdline.split(),
         kexec_jump=config is not None and config["CONFIG_KEXEC_JUMP"] == "y",
         kexec_load_disabled=_optional(root / "proc/sys/kernel/kexec_load_disabled") == "1",
@@ -69,7 +77,32 @@ def read_facts(root: Path = Path("/")) -> Facts:
         numa_nodes=numa_nodes(str(root)),
         physical_address_bits=physical_address_bits(cpuinfo),
         kernel_config=config,
+        hypervisor=hypervisor(str(root)),
+        firmware_memmap=firmware_memmap_text(str(root)),
+        cma=_cma(str(root)),
+        handover=_handover(release, config, cmdline, str(root)),
+        trust=read_trust(str(root)),
     )
+
+
+def _cma(root: str) -> str | None:
+    """None, without a look at the log, where the kernel has no default area."""
+    area = "sys/kernel/mm/cma/reserved"
+    pages, free = (file_number(under(root, f"{area}/{each}_pages")) for each in ("total", "available"))
+    if not pages or free is None:
+        return None
+    from warmboot.live.kernel_log import cma_area, kmsg  # noqa: PLC0415 - few machines have one
+
+    return cma_area(kmsg(root), pages, free)
+
+
+def _handover(release: str, config: Mapping[str, str] | None, cmdline: str, root: str) -> Mapping[str, str] | None:
+    """None, without a look, where neither the configuration nor the command line speaks of it."""
+    if (config or {}).get("CONFIG_KEXEC_HANDOVER") != "y" and "kho=" not in cmdline:
+        return None
+    from warmboot.live.handover import read_handover  # noqa: PLC0415 - few machines hand over
+
+    return read_handover(release, config, root)
 
 
 def _signatures_required(config: Mapping[str, str] | None, locked_down: bool, secure: bool | None) -> bool | None:

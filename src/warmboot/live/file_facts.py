@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -13,6 +14,7 @@ from warmboot.uapi import FileFacts
 
 __all__ = ["file_facts"]
 
+_STATFS = 64  # words, more than it has
 _NOT_FOR_READING = os.O_WRONLY | getattr(os, "O_PATH", 0)
 
 
@@ -24,7 +26,25 @@ def file_facts(fd: int) -> FileFacts:
     except OSError:
         return FileFacts(0, regular=False, readable=False)
     regular = stat.S_ISREG(status.st_mode)
-    return FileFacts(status.st_size, regular, not flags & _NOT_FOR_READING, _writers(fd) if regular else None)
+    readable, writers = not flags & _NOT_FOR_READING, _writers(fd) if regular else None
+    xattr, magic = _security_ima(fd), _fsmagic(fd)
+    return FileFacts(
+        status.st_size, regular, readable, writers, security_ima=xattr, fsmagic=magic, fowner=status.st_uid
+    )
+
+
+def _security_ima(fd: int) -> bytes | None:
+    """The attribute, empty where there is none; None where it cannot be asked for."""
+    try:
+        return os.getxattr(fd, "security.ima")
+    except OSError as error:
+        return b"" if error.errno in (errno.ENODATA, errno.EOPNOTSUPP) else None
+
+
+def _fsmagic(fd: int) -> int | None:
+    """The magic number of the file's file system, which is the first word of struct statfs."""
+    buffer = (ctypes.c_ulong * _STATFS)()
+    return int(buffer[0]) if ctypes.CDLL(None).fstatfs(fd, buffer) == 0 else None
 
 
 def _writers(fd: int) -> bool | None:

@@ -24,12 +24,16 @@ def read(path: str, *, until: bytes = b"") -> bytes:
     """The whole file, or as much as has `until` in it. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        data = b""
+        chunks = []
+        tail = b""  # where `until` may have begun
         while chunk := os.read(fd, _CHUNK):
-            data += chunk
-            if until and until in data:
-                break
-        return data
+            chunks.append(chunk)  # joined once: /proc/kallsyms comes in some thousand chunks
+            if until:
+                tail += chunk
+                if until in tail:
+                    break
+                tail = tail[-len(until) :]
+        return b"".join(chunks)
     finally:
         os.close(fd)
 

@@ -7,11 +7,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
 from warmboot.files.anonymous import anonymous_file, joined_file
 from warmboot.files.steady import changed_files
+from warmboot.handover.on_machine import judged, refuse_panic
 from warmboot.images import BzImage, Image, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.images.unwrap import unwrapped
@@ -21,7 +24,6 @@ from warmboot.kernel.permit import assumed, not_made, permit
 from warmboot.kernel.security import Caller
 from warmboot.live.arch import this_machine
 from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
-from warmboot.live.computer import read_computer
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
 from warmboot.live.file_facts import file_facts
@@ -32,8 +34,12 @@ from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.crash import CrashDump
 from warmboot.placement.modules import read_module
+from warmboot.purgatory.parameters import DIGESTS
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
+
+if TYPE_CHECKING:
+    from warmboot.handover.compatible import Compatibility
 
 __all__ = ["LoadOptions", "load"]
 
@@ -48,6 +54,7 @@ class LoadOptions:
     command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     panic: bool = False
     call: Call = Call.AUTO
+    digest: str = DIGESTS[0]  # what the purgatory checks the image by
     profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
 
@@ -57,12 +64,8 @@ def load(options: LoadOptions, observer: Observer) -> Result:
     result = Result()
     run = _Run(options, observer, Stages(result, observer))
     steps = [run.inspect, run.place, run.permit]
-    for each in steps if options.dry_run else [*steps, run.load]:
-        each()
-        last = result.stages[-1]
-        if last.outcome is not Outcome.PASSED:
-            result.stop(last)
-            return result
+    if not result.passes(steps if options.dry_run else [*steps, run.load]):
+        return result
     if options.dry_run:
         result.verdict = "it would load; nothing was loaded (--dry-run)"
     elif options.panic:
@@ -105,8 +108,12 @@ class _Run:
                         hint="choose kexec_load by --call, if the running kernel allows it",
                     )
                 return
-            computer = read_computer()
+            computer = self._facts.host
+            stage.figures = replace(
+                stage.figures, ram=tuple(computer.system_ram), crash_kernel=tuple(computer.crash_kernel)
+            )
             crash = CrashDump(read_dump_facts()) if self._options.panic else None
+            not_handed_on: list[str] = []
             placement = self._placement = place(
                 self._image,
                 computer,
@@ -114,20 +121,20 @@ class _Run:
                     initrds=self._initrds,
                     modules=[read_module(each) for each in self._options.modules],
                     command_line=self._line,
-                    firmware=this_machine().read_firmware(),
+                    firmware=this_machine().read_firmware(tell=not_handed_on.append),
                     crash=crash,
+                    digest=self._options.digest,
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
             )
             self._stages.segments = placement.request.segments
             stage.figures = replace(
                 stage.figures,
-                segments=segment_figures(placement.request.segments),
+                segments=segment_figures(placement, computer.crash_kernel),
                 entry=placement.request.entry,
                 kernel_entry=placement.kernel_entry,
                 command_line=placement.command_line,
-                ram=tuple(computer.system_ram),
-                crash_kernel=tuple(computer.crash_kernel),
+                not_handed_on=tuple(not_handed_on),
             )
 
     def permit(self) -> None:
@@ -139,8 +146,10 @@ class _Run:
                 passed.append(rule.name)
                 self._observer.check(rule)
 
+            handover = self._handover()
             try:
                 permit(machine.kernel, request, _caller(), observer=Told(passed=on_passed))
+                refuse_panic(handover)
             finally:
                 stage.figures = PermitFigures(
                     choice.profile.name,
@@ -149,7 +158,17 @@ class _Run:
                     why=choice.why,
                     assumed=assumed(self._facts, request),
                     not_made=not_made(self._facts, request),
+                    handover=handover,
                 )
+
+    def _handover(self) -> Compatibility | None:
+        return judged(
+            self._facts,
+            lambda: abi_of_image(self._given),
+            self._line,
+            by_file=self._call is Call.FILE,
+            crash=self._options.panic,
+        )
 
     def load(self) -> None:
         with self._stages.stage("load") as stage:
@@ -169,7 +188,7 @@ class _Run:
                 stage.outcome, stage.problem, stage.hint = (
                     Outcome.REFUSED,
                     "; ".join(explanation.reasons),
-                    explanation.hint,
+                    "; more: ".join(filter(None, (explanation.hint, explanation.more))),
                 )
 
     def _unload_what_has_changed(self) -> None:

@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -21,7 +21,7 @@ from warmboot.closing import Closing
 from warmboot.errors import MissingToolError, RefusedError
 from warmboot.files.anonymous import anonymous_file
 from warmboot.kernel import CpuState, PhysicalMemory
-from warmboot.machines.accel import choose
+from warmboot.machines.accel import accel_option, choose
 from warmboot.machines.arch import DEFAULT, Accel, Computer, FirmwareTold, Mailbox, of
 from warmboot.machines.console import ConsoleLine, ConsoleReader
 from warmboot.machines.console_copy import ConsoleCopy
@@ -62,15 +62,23 @@ class QemuMachine(Closing):
 
     `memory_fd` is the memory file (a memfd, open for reading and writing) with at least the bytes of the computer's
     banks; its `firmware_room` must not be used. Everything that comes over the serial port is also written to
-    `console` as it comes, up to `console_copy.console_limit`. A context manager; `close` ends it, whatever state it is
-    in.
+    `console` as it comes, up to `console_copy.console_limit`. `options` are more of QEMU's, which inherits
+    `fds`. A context manager; `close` ends it, whatever state it is in.
 
     If this process is killed, the kernel kills QEMU.
     """
 
     def __init__(
-        self, computer: Computer, *, memory_fd: int, accel: Accel | None = None, console: BinaryIO | None = None
+        self,
+        computer: Computer,
+        *,
+        memory_fd: int,
+        accel: Accel | None = None,
+        console: BinaryIO | None = None,
+        options: Sequence[str] = (),
+        fds: Sequence[int] = (),
     ) -> None:
+        self._more, self._fds = options, fds
         self._computer = computer
         self._memory_fd = memory_fd
         self._accel = accel
@@ -92,6 +100,11 @@ class QemuMachine(Closing):
     def description(self) -> str:
         """The computer in few words, such as "QEMU by tcg, 2 processors, 1024 MiB"."""
         return f"QEMU by {self._accel}, {self._computer.description}"
+
+    @property
+    def ended(self) -> bool:
+        """Whether QEMU is gone."""
+        return self._running().poll() is not None
 
     def start(self) -> None:
         """Start QEMU and return at once, within some milliseconds; its firmware needs 0.1 to 0.2 s.
@@ -202,7 +215,7 @@ class QemuMachine(Closing):
         self._events = Events(self._held)
 
         command = [str(qemu), *self._options(accel, files, serial, self._events.theirs.fileno())]
-        fds = [self._memory_fd, *files.values(), serial, self._events.theirs.fileno()]
+        fds = [self._memory_fd, *files.values(), serial, self._events.theirs.fileno(), *self._fds]
         self._process = spawn(command, self._held, pass_fds=fds, stderr=self._stderr)
         passed.close()  # before the reader starts: it sees the end when QEMU's copy is the only one
         self._console = ConsoleReader(ours, self._copy)
@@ -210,10 +223,10 @@ class QemuMachine(Closing):
 
     def _options(self, accel: Accel, files: Mapping[str, int], serial: int, qmp: int) -> list[str]:
         paths = {name: f"/proc/self/fd/{fd}" for name, fd in files.items()}
-        options = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-accel", accel]
+        options = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-accel", accel_option(accel)]
         options += self._computer.options(accel, f"/proc/self/fd/{self._memory_fd}", paths)
         options += ["-chardev", f"file,id=serial,path=/proc/self/fd/{serial}", "-serial", "chardev:serial"]
-        options += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control"]
+        options += ["-chardev", f"socket,id=qmp,fd={qmp}", "-mon", "chardev=qmp,mode=control", *self._more]
         return options
 
     def _died(self, status: int) -> RefusedError:

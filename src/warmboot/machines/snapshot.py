@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warmboot.closing import Closing
 from warmboot.files.anonymous import new_file
-from warmboot.machines.guest import Guest, GuestError
+from warmboot.machines.guest import COMMAND_LINE, Guest, GuestError
 from warmboot.machines.qmp import Monitor, MonitorError
 
 if TYPE_CHECKING:
@@ -23,19 +23,31 @@ if TYPE_CHECKING:
 
 __all__ = ["Snapshot"]
 
-_MOST_WORDS = 100  # lines that an agent may say before it is ready
+_MOST_WORDS = 1000  # lines that an agent may say before it is ready
 
 
 class Snapshot(Closing):
     """`kernel` with `initrds`, booted until its agent said `ready`; `words` are the lines before. A context manager.
 
-    Raises GuestError where it does not come so far in `timeout` silent seconds.
+    `append` goes after `command_line`; `options` are more of QEMU's. With `nodes`, other NUMA nodes may be added to the
+    one that has the memory. Raises GuestError where it does not come so far in `timeout` silent seconds.
     """
 
     def __init__(
-        self, kernel: Path, initrds: Sequence[bytes], *, memory: int, append: str = "", timeout: float = 60.0
+        self,
+        kernel: Path,
+        initrds: Sequence[bytes],
+        *,
+        memory: int,
+        append: str = "",
+        command_line: str = COMMAND_LINE,
+        options: Sequence[str] = (),
+        nodes: bool = False,
+        timeout: float = 60.0,
     ) -> None:
         self._kernel, self._initrds, self._append, self._size = kernel, list(initrds), append, memory
+        self._command_line, self._options = command_line, options
+        self._ram = ["-numa", "node,nodeid=0,memdev=ram"] if nodes else ["-machine", "memory-backend=ram"]
         self.words: list[str] = []
         self._held = ExitStack()
         try:
@@ -54,10 +66,36 @@ class Snapshot(Closing):
     @contextmanager
     def copy(self) -> Iterator[Guest]:
         """A guest that goes on from `ready`; the next copy knows nothing of it."""
-        with self._guest("off", "-incoming", "defer") as (guest, monitor):
+        with self._copied() as (guest, _):
+            yield guest
+
+    @contextmanager
+    def debugged(self, channel: int) -> Iterator[tuple[Guest, Callable[[int, int], bytes]]]:
+        """The same for a debugger, whose socket is `channel`: the guest stands still until that lets it go.
+
+        With it a function that reads physical memory: so many bytes from an address on. It raises GuestError.
+        """
+        more = ("-chardev", f"socket,id=debug,fd={channel}")
+        with self._copied(*more, fds=[channel]) as (guest, monitor):
+            monitor.ask("human-monitor-command", **{"command-line": "gdbserver chardev:debug"})
+            yield guest, lambda address, size: self._read(monitor, address, size)
+
+    @contextmanager
+    def _copied(self, *more: str, fds: Sequence[int] = ()) -> Iterator[tuple[Guest, Monitor]]:
+        with self._guest("off", "-incoming", "defer", *more, fds=fds) as (guest, monitor):
             monitor.ask("migrate-incoming", uri=f"exec:cat </proc/{os.getpid()}/fd/{self._state}")
             monitor.wait_for_migration()
-            yield guest
+            yield guest, monitor
+
+    @staticmethod
+    def _read(monitor: Monitor, address: int, size: int) -> bytes:
+        file = new_file("read")
+        try:
+            monitor.ask("pmemsave", val=address, size=size, filename=f"/proc/{os.getpid()}/fd/{file}")
+            with open(file, "rb", closefd=False) as saved:
+                return saved.read()
+        finally:
+            os.close(file)
 
     def _boot(self, timeout: float) -> None:
         with self._guest("on") as (guest, monitor):
@@ -73,20 +111,21 @@ class Snapshot(Closing):
             monitor.wait_for_migration()
 
     @contextmanager
-    def _guest(self, share: str, *more: str) -> Iterator[tuple[Guest, Monitor]]:
+    def _guest(self, share: str, *more: str, fds: Sequence[int] = ()) -> Iterator[tuple[Guest, Monitor]]:
         memory = f"memory-backend-file,id=ram,size={self._size},mem-path=/proc/self/fd/{self._memory},share={share}"
         ours, theirs = socket.socketpair()
         with ours, ExitStack() as passed:
             passed.callback(theirs.close)
-            options = ["-object", memory, "-machine", "memory-backend=ram", *more]
+            options = ["-object", memory, *self._ram, *self._options, *more]
             options += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"]
             with Guest(
                 self._kernel,
                 self._initrds,
                 memory=self._size,
                 append=self._append,
+                command_line=self._command_line,
                 options=options,
-                fds=[self._memory, theirs.fileno()],
+                fds=[self._memory, theirs.fileno(), *fds],
             ) as guest:
                 passed.close()
                 try:

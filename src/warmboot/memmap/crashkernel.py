@@ -1,6 +1,6 @@
 """crashkernel= as Linux reads it, and where Linux reserves what it asks for.
 
-The rules are those of kernel/crash_reserve.c of Linux 6.9 and later (kernel/crash_core.c and arch/x86/kernel/setup.c
+The rules are those of kernel/crash_reserve.c of Linux 6.9 and later (kernel/crash_core.c and the architecture's setup.c
 before), and Documentation/admin-guide/kdump/kdump.rst. All sizes are bytes, all addresses physical.
 """
 
@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from warmboot.errors import InputError
+from warmboot.memmap.arch import of
 from warmboot.memmap.facts import Facts, parse_size
 from warmboot.memmap.ranges import Range
+from warmboot.memmap.reservation import CrashReservation
 from warmboot.uapi import PAGE_SIZE
 
-__all__ = ["CrashKernel", "parse_crashkernel", "reserve", "with_crash_kernel"]
+__all__ = ["CrashKernel", "parse_crashkernel", "reserve", "with_crash_kernel", "without_reservation"]
 
-_ALIGN = 16 << 20  # CRASH_ALIGN of x86
-_LOW_MAX = 1 << 32  # CRASH_ADDR_LOW_MAX of x86_64
-_HIGH_MAX = 64 << 40  # CRASH_ADDR_HIGH_MAX
-_LOW_SIZE = 256 << 20  # what is reserved below 4 GiB with a high reservation (crash_low_size_default)
 _ROUNDED_TO = 128 << 20  # before ranges are compared with it, as firmware takes a part of memory
 _HINT = "as Linux takes it: 256M, 256M@64M, 512M,high, 128M,low, or 512M-2G:64M,2G-:128M"
 
@@ -66,13 +64,15 @@ def _sized(text: str) -> tuple[int, int | None, int]:
     return sized
 
 
-def reserve(wanted: Sequence[CrashKernel], memory: int, free: Sequence[Range]) -> list[Range]:
+def reserve(
+    asked_for: Sequence[CrashKernel], memory: int, free: Sequence[Range], rules: CrashReservation
+) -> list[Range]:
     """What a machine with `memory` bytes, of which the ranges `free` are not taken yet, reserves; lowest first.
 
-    As in Linux the last of a kind counts. Raises InputError where it does not fit.
+    As in Linux the last of a kind counts. `rules` are the architecture's. Raises InputError where it does not fit.
     """
-    last = {each.where: each for each in wanted}
-    low_size = last["low"].size(memory) if "low" in last else _LOW_SIZE
+    last = {each.where: each for each in asked_for}
+    low_size = last["low"].size(memory) if "low" in last else rules.low_size
     if "" in last:
         asked, high = last[""], False
     elif "high" in last:
@@ -89,12 +89,12 @@ def reserve(wanted: Sequence[CrashKernel], memory: int, free: Sequence[Range]) -
         if not any(each.start <= there.start and there.end <= each.end for each in free):
             raise InputError(f"a crash kernel at {there} does not fit: not all of it is free RAM", hint=_HINT)
         return [there]
-    limits = [(0, _LOW_MAX), (_LOW_MAX, _HIGH_MAX)]
+    limits = [(0, rules.low_max), (rules.low_max, rules.high_max)]
     for least, most in reversed(limits) if high else limits:
-        if found := _highest(free, size, least, most):
-            if found.start < _LOW_MAX or not low_size:
+        if found := _highest(free, size, least, most, rules.align):
+            if found.start < rules.low_max or not low_size:
                 return [found]
-            if low := _highest(free, low_size, 0, _LOW_MAX):
+            if low := _highest(free, low_size, 0, rules.low_max, rules.align):
                 return [low, found]
     raise InputError(
         f"a crash kernel of {size} bytes does not fit in the machine's memory",
@@ -102,19 +102,20 @@ def reserve(wanted: Sequence[CrashKernel], memory: int, free: Sequence[Range]) -
     )
 
 
-def _highest(free: Sequence[Range], size: int, least: int, most: int) -> Range | None:
-    """The highest free range of that size from `least` to `most`, as memblock finds it."""
+def _highest(free: Sequence[Range], size: int, least: int, most: int, align: int) -> Range | None:
+    """The highest free range of that size and alignment from `least` to `most`, as memblock finds it."""
     for each in sorted(free, reverse=True):
-        start = (min(each.end, most) - size) // _ALIGN * _ALIGN
+        start = (min(each.end, most) - size) // align * align
         if start >= max(each.start, least):
             return Range(start, start + size)
     return None
 
 
-def with_crash_kernel(facts: Facts, wanted: Sequence[CrashKernel]) -> Facts:
+def with_crash_kernel(facts: Facts, asked_for: Sequence[CrashKernel]) -> Facts:
     """The same machine with memory reserved for a crash kernel. Raises InputError where it does not fit."""
     memory = sum(each.size for each in facts.system_ram)
-    reserved = reserve(wanted, memory, facts.allocatable) if wanted else []
+    rules = of(facts.machine).crash_reservation
+    reserved = reserve(asked_for, memory, facts.allocatable, rules) if asked_for else []
     if not reserved:
         return facts
     lines = []
@@ -131,4 +132,16 @@ def with_crash_kernel(facts: Facts, wanted: Sequence[CrashKernel]) -> Facts:
         iomem="\n".join(lines) + "\n",
         totalram_pages=max(1, facts.totalram_pages - size // PAGE_SIZE),
         kexec_crash_size=str(size),
+    )
+
+
+def without_reservation(facts: Facts) -> Facts:
+    """The same machine with no memory reserved for a crash kernel."""
+    size = sum(each.size for each in facts.crash_kernel)
+    pairs = zip(facts.iomem.splitlines(), facts.resources, strict=True)
+    return replace(
+        facts,
+        iomem="".join(f"{line}\n" for line, each in pairs if each.name != "Crash kernel"),
+        totalram_pages=facts.totalram_pages + size // PAGE_SIZE,
+        kexec_crash_size="0",
     )

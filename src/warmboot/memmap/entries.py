@@ -12,7 +12,7 @@ from warmboot.errors import InputError
 from warmboot.memmap.iomem import Resource
 from warmboot.memmap.ranges import Range
 
-__all__ = ["E820_NAMES", "E820Entry", "E820Type", "e820_of_iomem"]
+__all__ = ["E820_NAMES", "E820Entry", "E820Type", "e820_of_iomem", "iomem_of_e820"]
 
 _ENTRY = struct.Struct("<QQI")
 
@@ -27,6 +27,7 @@ class E820Type(IntEnum):
     UNUSABLE = 5
     PMEM = 7
     PRAM = 12
+    RESERVED_KERN = 128  # Linux's own, up to 6.14; RAM in /proc/iomem
     SOFT_RESERVED = 0xEFFFFFFF
 
 
@@ -42,6 +43,7 @@ E820_NAMES = {
     "Persistent Memory (legacy)": E820Type.PRAM,
     "Soft Reserved": E820Type.SOFT_RESERVED,
 }
+_NAMES = {kind: name for name, kind in E820_NAMES.items() if name != "reserved"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,11 @@ def e820_of_iomem(resources: Iterable[Resource]) -> list[E820Entry]:
     lie around them. What lies inside an entry is a detail of it. Raises InputError where two entries overlap.
     """
     entries: list[E820Entry] = []
-    for each in resources:
-        if each.name in E820_NAMES and not (entries and entries[-1].range.contains(each.range)):
-            entries.append(E820Entry(each.range, E820_NAMES[each.name]))
-    entries.sort(key=lambda entry: entry.range)
+    for where, name, _ in resources:
+        kind = E820_NAMES.get(name)
+        if kind is not None and not (entries and entries[-1].range.contains(where)):
+            entries.append(E820Entry(where, kind))
+    entries.sort(key=lambda entry: (entry.range.start, entry.range.end))
     for before, after in pairwise(entries):
         if before.range.overlaps(after.range):
             raise InputError(
@@ -74,3 +77,8 @@ def e820_of_iomem(resources: Iterable[Resource]) -> list[E820Entry]:
                 hint="take the text of /proc/iomem as it is, read as root",
             )
     return entries
+
+
+def iomem_of_e820(entries: Iterable[E820Entry]) -> str:
+    """The entries in the order given, as lines of /proc/iomem."""
+    return "".join(f"{each.range.start:08x}-{each.range.end - 1:08x} : {_NAMES[each.type]}\n" for each in entries)

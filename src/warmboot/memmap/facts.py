@@ -11,7 +11,7 @@ from typing import Any
 
 from warmboot.errors import InputError
 from warmboot.memmap.arch import DEFAULT, of
-from warmboot.memmap.entries import E820Entry, E820Type, e820_of_iomem
+from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type, e820_of_iomem, iomem_of_e820
 from warmboot.memmap.facts_json import json_members, members_of
 from warmboot.memmap.iomem import Resource, parse_iomem
 from warmboot.memmap.numa import NumaNode
@@ -28,6 +28,7 @@ _SIZE = re.compile(r"(?P<number>0x[0-9a-f]+|[0-9]+)(?P<unit>[kmgt]?)", re.IGNORE
 _LONGEST_SIZE = 24  # characters: 64 bits in decimal, and a unit
 _RELEASE = re.compile(r"([0-9]+)\.([0-9]+)")
 _MOST_VERSION = 0xFFFF  # of KERNEL_VERSION's fields the first has no limit, the others have 255
+_END_OF_INTERRUPT_TABLE = 0x400  # bytes
 _LOCKDOWN_MODES = ("none", "integrity", "confidentiality")
 
 
@@ -66,6 +67,17 @@ class Facts:
     numa_nodes: Sequence[NumaNode] | None = field(default=None, hash=False)
     physical_address_bits: int | None = None
     kernel_config: Mapping[str, str] | None = field(default=None, hash=False)  # the CONFIG_ values that decide
+    hypervisor: str | None = None  # Xen's: "xen", the kind of guest, and "control_d" in a control domain, with blanks
+    firmware_memmap: str | None = None  # /sys/firmware/memmap as lines of /proc/iomem, None where only that is known
+    # What is free of the contiguous memory that cma= reserves, as /proc/iomem writes ranges. None where there is none,
+    # or the kernel's log, which alone tells where, has forgotten it.
+    cma: str | None = None
+    # What the kernel hands over (KHO, LUO): "kho", "luo", "memfd", the versions that it speaks; "scratch_phys" and
+    # "scratch_len" as debugfs has them; "initrd", the bytes that it was booted with. None where it cannot.
+    handover: Mapping[str, str] | None = field(default=None, hash=False)
+    # Whom it trusts: of each keyring (".builtin_trusted_keys" ...) the keys' descriptions, a line each; "db", "dbx",
+    # "MokListRT" ..., EFI's variables in base64; "certificates" in PEM; "ima_policy", its rules. None: not known.
+    trust: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         arch = of(self.machine)
@@ -151,6 +163,29 @@ class Facts:
         return sorted(each.range for each in self.resources if each.name == "Crash kernel")
 
     @cached_property
+    def host(self) -> Facts:
+        """The machine as an image is placed on it: with the memory that firmware gave to it.
+
+        Its `iomem` is firmware's map, from before the running kernel kept some of it for itself or was told by
+        `mem=` not to use it, with the crash reservations. kexec-tools places by the same map.
+        """
+        if self.firmware_memmap is None:
+            return self
+        told = [entry for each in parse_iomem(self.firmware_memmap) if (entry := _entry(each))]
+        kept = [each.range for each in told if each.type is not E820Type.RAM]
+        entries = [each for each in told if each.type is not E820Type.RAM]
+        entries += [
+            E820Entry(each, E820Type.RAM)
+            for each in subtract((each.range for each in told if each.type is E820Type.RAM), kept)
+        ]
+        lines = []
+        for each in sorted(entries, key=lambda one: one.range):
+            lines.append(iomem_of_e820([each]))
+            inside = (part for part in self.crash_kernel if each.range.contains(part))
+            lines += [f"  {part.start:08x}-{part.end - 1:08x} : Crash kernel\n" for part in inside]
+        return replace(self, iomem="".join(lines), firmware_memmap=None)
+
+    @cached_property
     def kernel_image(self) -> list[Range]:
         """Where the running kernel's text and data lie."""
         return [each.range for each in self.resources if each.name.startswith("Kernel ")]
@@ -174,6 +209,12 @@ class Facts:
             totalram_pages=max(1, self.totalram_pages - lost // PAGE_SIZE),
         )
 
+    @property
+    def xen_owns(self) -> bool:
+        """Whether Xen, not this kernel, owns the machine: kexec of a control domain or a PV guest is Xen's to do."""
+        words = (self.hypervisor or "").split()
+        return words[:1] == ["xen"] and ("control_d" in words or "PV" in words)
+
     @cached_property
     def release_number(self) -> tuple[int, int]:
         """The release as two numbers, such as 6 and 12. Raises InputError where `release` is none."""
@@ -190,6 +231,13 @@ class Facts:
         """none, integrity or confidentiality; none where the kernel has no lockdown."""
         _, bracket, rest = self.lockdown.partition("[")
         return rest.partition("]")[0] if bracket else "none"
+
+
+def _entry(resource: Resource) -> E820Entry | None:
+    """The entry of a line that comes from an e820 map; what lies below 0x400 is the real mode's interrupt table."""
+    kind = E820_NAMES.get(resource.name)
+    start = max(resource.range.start, _END_OF_INTERRUPT_TABLE) if kind is E820Type.RAM else resource.range.start
+    return E820Entry(Range(start, resource.range.end), kind) if kind and start < resource.range.end else None
 
 
 def _top_level(resources: list[Resource]) -> Iterator[list[Resource]]:

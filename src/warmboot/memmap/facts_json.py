@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, fields
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from warmboot.errors import InputError
@@ -14,7 +15,7 @@ from warmboot.visible import visible
 if TYPE_CHECKING:
     from warmboot.memmap.facts import Facts
 
-__all__ = ["json_members", "members_of"]
+__all__ = ["json_members", "json_object", "known_members", "members_of"]
 
 _HINT = "write the facts with 'warmboot facts' on the machine, as root"
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # what 64 bits hold, with a sign or without
@@ -23,26 +24,53 @@ _SHOWN = 40  # characters of a member that is wrong
 
 def members_of(cls: type[Facts], text: str | bytes, name: str) -> dict[str, Any]:
     """The members of Facts in a JSON object, by name; others are ignored. Raises InputError, naming `name`."""
+    return known_members(cls, json_object(text, name), name)
+
+
+def json_object(text: str | bytes, name: str) -> dict[str, Any]:
+    """The JSON object that holds facts, with whatever else it has. Raises InputError, naming `name`."""
     try:
         members: Any = json.loads(text)
-        json.dumps(members, ensure_ascii=False).encode()  # a lone surrogate is no character
+        if b"\\u" in text if isinstance(text, bytes) else "\\u" in text:
+            json.dumps(members, ensure_ascii=False).encode()  # a lone surrogate is no character
+        elif isinstance(text, str):
+            text.encode()
     except (ValueError, RecursionError) as error:
         raise InputError(f"{name}: not JSON: {error}", hint=_HINT) from None
     if isinstance(members, dict):
         members = members.get("facts", members)  # a trace's first line holds them one level down
     if not isinstance(members, dict):
         raise InputError(f"{name}: a JSON {type(members).__name__}, not an object", hint=_HINT)
+    return members
+
+
+def known_members(cls: type[Facts], members: dict[str, Any], name: str) -> dict[str, Any]:
+    """The members of Facts among those of an object, each checked. Raises InputError, naming `name`."""
     known: dict[str, Any] = {}
     missing = []
-    for field in fields(cls):
-        if field.name in members:
-            kinds = str(field.type).split(" | ")
-            known[field.name] = _member(members[field.name], kinds, f"{name}: {field.name}")
-        elif field.default is field.default_factory:  # both are missing: there is no default
-            missing.append(field.name)
+    for key, kinds, needed in _fields():
+        if key in members:
+            value = members[key]
+            if type(value).__name__ == kinds[0] and kinds[0] in ("str", "bool"):
+                known[key] = value
+            else:
+                known[key] = _member(value, kinds, f"{name}: {key}")
+        elif needed:
+            missing.append(key)
     if missing:
         raise InputError(f"{name}: {', '.join(missing)} missing", hint=_HINT)
     return known
+
+
+@cache
+def _fields() -> list[tuple[str, list[str], bool]]:
+    """Each member's name, the types that it may have, and whether it has to be there."""
+    from warmboot.memmap.facts import Facts  # noqa: PLC0415 - which imports this module
+
+    return [
+        (each.name, str(each.type).split(" | "), each.default is each.default_factory)  # both missing: no default
+        for each in fields(Facts)
+    ]
 
 
 def json_members(facts: Facts) -> dict[str, Any]:

@@ -41,8 +41,7 @@ class EfiMemoryDescriptor:
 
 @dataclass(frozen=True, slots=True)
 class Efi:
-    """EFI firmware after ExitBootServices, and where it is `mapped` after SetVirtualAddressMap: nobody can call either
-    a second time."""
+    """EFI firmware after ExitBootServices and SetVirtualAddressMap, which nobody can call a second time."""
 
     loader_signature: bytes  # efi_loader_signature: b"EL64" or b"EL32"
     systab: int  # the EFI system table
@@ -52,7 +51,7 @@ class Efi:
     config_table: int
     smbios: int = 0
     memdesc_version: int = EFI_DESCRIPTOR_VERSION
-    mapped: bool = True  # else the next kernel calls SetVirtualAddressMap, as the first on this firmware
+    memdesc_size: int = 40  # bytes from one of firmware's descriptors to the next, as kexec_file_load hands them on
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,8 @@ class Firmware:
 
     `boot_params` is the running kernel's own zero page, or empty; `screen_info` are the 64 bytes of
     struct screen_info for the next kernel, or empty for that of `boot_params`; `edd` are struct edd_info; `rsdp` is
-    ACPI's root pointer itself, 20 or 36 bytes, or empty where it cannot be read.
+    ACPI's root pointer itself, 20 or 36 bytes, or empty where it cannot be read; `setup_data` are type and size, in
+    bytes, of what the boot loader gave the running kernel.
     """
 
     boot_params: bytes = b""
@@ -85,3 +85,4 @@ class Firmware:
     edd: tuple[bytes, ...] = ()
     edd_mbr_signatures: tuple[int, ...] = ()
     rsdp: bytes = b""
+    setup_data: tuple[tuple[int, int], ...] = ()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 
 __all__ = ["Range", "intersect", "merge", "subtract", "whole"]
+
+_BOUNDS = attrgetter("start", "end")  # in order, without comparing as objects
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,13 +42,17 @@ class Range:
 def merge(ranges: Iterable[Range]) -> list[Range]:
     """The same bytes as few sorted ranges that neither touch nor overlap."""
     merged: list[Range] = []
-    for each in sorted(ranges):
-        if not each.size:
+    last = -1  # where the last one ends
+    for each in sorted(ranges, key=_BOUNDS):
+        start, end = each.start, each.end
+        if start == end:
             continue
-        if merged and each.start <= merged[-1].end:
-            merged[-1] = Range(merged[-1].start, max(merged[-1].end, each.end))
-        else:
+        if start > last:
             merged.append(each)
+            last = end
+        elif end > last:
+            merged[-1] = Range(merged[-1].start, end)
+            last = end
     return merged
 
 

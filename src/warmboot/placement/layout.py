@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from warmboot.placement.arch.interface import PlacementArch
     from warmboot.placement.crash import CrashPlan
     from warmboot.placement.host import Host
+    from warmboot.placement.reason import Reason
 
 __all__ = ["FOUR_GIB", "LOW", "MORE_MEMORY", "Layout", "Placement"]
 
@@ -44,6 +46,7 @@ class Placement:
     command_line: str
     boot_params: int = 0  # physical address of the zero page, 0 where there is none
     regions: tuple[Region, ...] = ()  # what the purgatory will check
+    reasons: Mapping[int, Reason] = field(default_factory=dict, compare=False)  # of each segment, by its address
 
     @property
     def kernel_entry(self) -> int:
@@ -54,6 +57,11 @@ class Placement:
     def has_purgatory(self) -> bool:
         """Whether the kernel is not simply jumped to."""
         return self.request.entry != self.kernel_entry
+
+    @property
+    def digest_algorithm(self) -> str:
+        """What the purgatory will hash them with, of DIGESTS."""
+        return self.regions[0].algorithm if self.regions else "none"
 
     @property
     def digest_size(self) -> int:
@@ -98,7 +106,7 @@ class Layout:
         """Take the highest free range, whole pages from LOW up. Raises RefusedError."""
         found = self.space.highest(page_align(size), align=align, least=LOW, below=below)
         if found is None:
-            raise self.space.no_room(what, page_align(size), MORE_MEMORY)
+            raise self.space.no_room(what, page_align(size), MORE_MEMORY, below=below)
         return self.space.take(found)
 
     def small(self, what: str, size: int, *, low: bool) -> Range:
@@ -126,7 +134,7 @@ class Layout:
 
     def enter_directly(self, kernel: Segment, entry: Entry) -> Placement:
         """The request without a purgatory: nothing is checked, nothing is passed on."""
-        return Placement(self._request(entry.address), kernel, entry, "")
+        return Placement(self._request(entry.address), kernel, entry, "", reasons=self.space.reasons)
 
     def finish(
         self, kernel: Segment, entry: Entry, command_line: str, *, boot_params: int = 0, jump_back_text: int = 0
@@ -143,16 +151,19 @@ class Layout:
             backup=self._plan.backup if self._plan else None,
         )
         self.add("purgatory", Readable.of(code), where)
-        return Placement(self._request(where.start), kernel, entry, command_line, boot_params, tuple(regions))
+        request = self._request(where.start)
+        return Placement(request, kernel, entry, command_line, boot_params, tuple(regions), reasons=self.space.reasons)
 
     def _regions(self) -> list[Region]:
-        if not self.options.digest:
+        if self.options.digest == "none":
             return []
-        from warmboot.placement.digest import digest_regions  # noqa: PLC0415 - it loads OpenSSL
+        from warmboot.placement.digest import digest_regions, unhashed_regions  # noqa: PLC0415 - for this alone
 
         unstable = self._plan.headers if self._plan and not self._plan.digest_headers else None
         segments = sorted((each for each in self._segments if each is not unstable), key=lambda each: each.mem)
-        return digest_regions(segments, self.options.progress)
+        if self.options.hashed:
+            return digest_regions(segments, self.options.digest, self.options.progress)
+        return unhashed_regions(segments, self.options.digest)
 
     def _request(self, entry: int) -> LoadRequest:
         flags = KexecFlags(0) if self._plan is None else self._plan.flags

@@ -39,9 +39,10 @@ class PlaceOptions:
     `initrds` are joined in their order; the image's own initrds and command line, where it is a unified one, are added
     as images.unwrap says. Everything goes into RAM from `mem_min` up to and including `mem_max`, and not into `avoid`;
     for a `crash` kernel into its reservation. `rng_seed` is for a Linux's random number generator. `firmware` is what
-    the running kernel knows of it, `dtb` a device tree. Without `digest` nothing is checked before the image is
-    entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
+    the running kernel knows of it, `dtb` a device tree. `digest` (of DIGESTS) is what the image is checked by before it
+    is entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
     ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
+    With `hashed` False the digests' places are kept and nothing is read: for the sizes alone.
     `progress` is called with the bytes hashed so far and the total.
     """
 
@@ -55,7 +56,8 @@ class PlaceOptions:
     mem_min: int = 0
     mem_max: int = (1 << 64) - 1
     crash: CrashDump | None = None
-    digest: bool = True
+    digest: str = "xxh64"
+    hashed: bool = True
     console: Console = field(default_factory=Console)
     entry_32bit: bool = False
     elf_style: str = "linux"

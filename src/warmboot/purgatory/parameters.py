@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Backup", "Console", "Entry", "Region"]
+__all__ = ["DIGESTS", "DIGEST_SIZE", "Backup", "Console", "Entry", "Region"]
+
+DIGEST_SIZE = {"xxh64": 8, "sha256": 32}  # bytes, of each digest that a purgatory can check
+DIGESTS = (*DIGEST_SIZE, "none")  # the first is what is right where nobody asks for another
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Bytes at a physical address, a multiple of 64 of them, and their SHA-256."""
+    """Bytes at a physical address, a multiple of 64 of them, and their digest.
+
+    That is 8 bytes of XXH64, the most significant first, or 32 of SHA-256.
+    """
 
     start: int
     size: int
-    sha256: bytes
+    digest: bytes
+
+    @property
+    def algorithm(self) -> str:
+        """The name of the digest, of DIGEST_SIZE."""
+        return "xxh64" if len(self.digest) == DIGEST_SIZE["xxh64"] else "sha256"
 
 
 @dataclass(frozen=True, slots=True)

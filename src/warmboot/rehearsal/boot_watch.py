@@ -16,7 +16,9 @@ from typing import Protocol
 from warmboot.figures import BootFigures
 from warmboot.machines.console import ConsoleLine
 from warmboot.machines.qmp import Ending
+from warmboot.rehearsal.boot_phases import BootPhases
 from warmboot.rehearsal.kernel_words import KernelWords, complaint_hint, plain
+from warmboot.rehearsal.xen_words import XenPanic
 from warmboot.visible import visible
 
 __all__ = ["BootWatch", "Watched"]
@@ -58,6 +60,8 @@ class BootWatch:
         self._started_at: float | None = None  # when an init was started
         self._spoke_at: float | None = None  # when the first line came that is not the kernel's, after that
         self._decided = False
+        self._xen = XenPanic()
+        self._phases = BootPhases()
         self.passed: bool = False
         self.out_of_time: bool = False
         self.problem: str = ""
@@ -83,6 +87,7 @@ class BootWatch:
             first_words=self._first_words,
             last_lines=() if self.passed else tuple(self._last_lines),
             notes=self._machine.console_notes(),
+            phases=self._phases.figures(self.ended - seconds, self.ended),
         )
 
     def run(self, timeout: float, show: Callable[[str], None]) -> None:
@@ -121,10 +126,13 @@ class BootWatch:
         text = plain(line.text)
         if line.complete:
             self._show(text, show)
+            self._phases.look_at(text, line.time)
         if text.strip():
             self._last_line = visible(text.strip(), most=_SHOWN)
         if self._until is not None and self._until in text:
             self._passes(f"{self._until!r} on the console", line.time)
+        elif line.complete and self._xen.look_at(text):
+            self._fails(self._xen.said[:_LONGEST], self._xen.hint, line.time)
         elif line.complete:
             words = KernelWords.of(text)
             self._note(words)

@@ -14,6 +14,7 @@ from warmboot.machines.fit import ram_that_fits
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts, Firmware
+from warmboot.memmap.ranges import intersect
 from warmboot.rehearsal.options import Options
 
 __all__ = ["Machines"]
@@ -53,7 +54,7 @@ class Machines:
     @property
     def host(self) -> Facts:
         """Where the image may be placed."""
-        return self._board.host if self._board else self._options.facts
+        return self._board.host if self._board else self._options.facts.host
 
     @property
     def differs(self) -> tuple[str, ...]:
@@ -73,7 +74,12 @@ class Machines:
             kexec_file_load=None,
         )
         banks = self._board.computer.banks if self._board else None
-        return Machine(facts, banks=banks, memory=memory, profile=self._profile)
+        machine = Machine(facts, banks=banks, memory=memory, profile=self._profile)
+        if self._board:  # what kexec_file_load looks at by itself
+            machine.kernel.system_ram = intersect(facts.system_ram, self._board.host.system_ram)
+            machine.kernel.booted.told = replace(self._board.host, firmware_memmap=None)
+        machine.kernel.booted.firmware = self.firmware or Firmware()
+        return machine
 
     def power_on(self) -> None:
         """Start the computer if the image shall boot, so that its firmware works while the image is placed and loaded.

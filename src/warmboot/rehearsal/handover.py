@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from warmboot.figures import HandOverFigures
 from warmboot.kernel import CpuState
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
@@ -13,7 +14,7 @@ from warmboot.placement import Placement
 from warmboot.purgatory import of as purgatory_of
 from warmboot.rehearsal.arch import of
 
-__all__ = ["HandOver", "hand_over"]
+__all__ = ["HandOver", "hand_over", "hand_over_figures"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,20 @@ def hand_over(
         serial=said,
         problem="" if purgatory.reached else f"stopped at {purgatory.state.pc:#x}: {said or 'no message'}",
         hint="" if purgatory.reached else "the image changed between loading and starting: load it again",
+    )
+
+
+def hand_over_figures(done: HandOver, placement: Placement) -> HandOverFigures:
+    """What the stage shows of it."""
+    return HandOverFigures(
+        executed="in this process",
+        digest="verified in this process" if done.digest_checked else "left to QEMU's start",
+        digest_algorithm=placement.digest_algorithm,
+        digest_bytes=placement.digest_size,
+        relocation_seconds=done.relocation_seconds,
+        purgatory_seconds=done.purgatory_seconds,
+        registers=done.state.as_dict(),
+        serial=done.serial,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from warmboot.kernel.call import Call
 from warmboot.memmap import Facts
 from warmboot.placement.command_line import CommandLineRequest
+from warmboot.purgatory.parameters import DIGESTS
 
 __all__ = ["CommandLineRequest", "Options"]
 
@@ -28,6 +29,7 @@ class Options:
     command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     modules: Sequence[str] = ()
     call: Call = Call.AUTO
+    digest: str = DIGESTS[0]
     panic: bool = False
     profile: str | None = None
     cpus: int | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
+from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import ExitStatus, RefusedError, WarmbootError
 from warmboot.figures import (
     BootFigures,
-    HandOverFigures,
     ModelLoadFigures,
     PermitFigures,
     RehearsalPlaceFigures,
@@ -18,6 +18,7 @@ from warmboot.figures import (
     segment_figures,
 )
 from warmboot.files.steady import check_unchanged
+from warmboot.handover.on_machine import judged, refuse_panic
 from warmboot.images import Image, identify, map_file
 from warmboot.images.figures import image_figures
 from warmboot.images.unwrap import image_files, unwrapped
@@ -33,20 +34,22 @@ from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.rehearsal.computer import Machines
 from warmboot.rehearsal.crash import crash_dump
-from warmboot.rehearsal.handover import HandOver, hand_over
+from warmboot.rehearsal.file_call import OWN_PURGATORY, load_file, restore_purgatory, try_place
+from warmboot.rehearsal.handover import hand_over, hand_over_figures
 from warmboot.rehearsal.options import Options
+from warmboot.rehearsal.progress import Sum
 from warmboot.stages import Observer, Outcome, Result, Silent, Stages
-from warmboot.uapi import KexecFileFlags, KexecFileRequest, LoadRequest
+from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
 __all__ = ["rehearse"]
 
 # Images up to this many bytes of memory are handed over in this process in less time than a kernel takes to boot:
 # on a twin of the machine, while QEMU is busy with the first. Larger ones are handed over before QEMU goes on.
 _TWIN_LIMIT = 160 << 20
-# Bytes of digest that the processor in this process computes in about two seconds.
-_DIGEST_LIMIT = 96 << 20
+# Bytes that the processor in this process digests in about two seconds.
+_DIGEST_LIMITS = {"xxh64": 4 << 30, "sha256": 96 << 20, "none": 0}
 _ASSUMED = "the caller is root"
-_PLACED_HERE = "the kernel would place the image by itself: here it lies where our own loader puts it"
+_PLACED_HERE = "the kernel refuses it: where the parts lie is our own loader's answer"
 _SILENT = Silent()
 
 
@@ -92,12 +95,12 @@ class _Run:
         self._choice = choose(options.facts, options.profile)
         self._profile = self._choice.profile
         self._call, self._why = chosen(options.call, options.facts)
-        if self._call is Call.FILE:
-            self._why += f"; {_PLACED_HERE}"
+        self._by_file = False  # the kernel places the image itself; False where it refuses it
         self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._modules = [read_module(each) for each in options.modules]
         self._machines = Machines(options, self._profile, stack)
-        self._image: Image
+        self._given: Image
+        self._image: Image  # the kernel itself, in a unified image too
         self._image_files: tuple[str, ...]
         self._line = ""  # the command line, without what is added to see the boot
         self._placement: Placement
@@ -106,22 +109,35 @@ class _Run:
         with self._stages.stage("inspect") as stage:
             image = identify(self._options.kernel)
             stage.figures = image_figures(image)
+            self._given = image
             self._image_files = image_files(image)
             self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
             self._machines.power_on()
-            line, added, placement = self._place()
+            host = self._machines.host
+            stage.figures = RehearsalPlaceFigures(
+                call=self._call,
+                why=self._why,
+                command_line=self._line,
+                ram=tuple(host.system_ram),
+                crash_kernel=tuple(host.crash_kernel),
+            )
+            line, added, placement = self._place_by_file() or self._place()
             self._placement = placement
+            if self._call is Call.FILE:
+                self._why += f"; {OWN_PURGATORY if self._by_file else _PLACED_HERE}"
             self._stages.segments = placement.request.segments
             stage.figures = RehearsalPlaceFigures(
                 call=self._call,
                 why=self._why,
                 command_line=placement.command_line or line,
-                segments=segment_figures(placement.request.segments),
+                segments=segment_figures(placement, host.crash_kernel),
                 entry=placement.request.entry,
                 kernel_entry=placement.kernel_entry,
+                ram=tuple(host.system_ram),
+                crash_kernel=tuple(host.crash_kernel),
                 boot_params=placement.boot_params,
                 digests=digest_figures(placement),
                 command_line_added=added,
@@ -138,9 +154,17 @@ class _Run:
 
         with self._stages.stage("permit") as stage, Machine(self._options.facts, profile=self._profile) as machine:
             kernel, by_file = machine.kernel, self._call is Call.FILE
-            request = self._file_request() if by_file else self._placement.request
+            request = self._file_request(self._line) if by_file else self._placement.request
+            handover = judged(
+                self._options.facts,
+                lambda: abi_of_image(self._given),
+                self._line,
+                by_file=by_file,
+                crash=self._options.panic,
+            )
             try:
                 permit(kernel, request, observer=Told(passed=on_passed))
+                refuse_panic(handover)
             finally:
                 stage.figures = PermitFigures(
                     kernel.profile.name,
@@ -149,6 +173,7 @@ class _Run:
                     why=self._choice.why,
                     assumed=(_ASSUMED, *assumed(self._options.facts, request)),
                     not_made=not_made(self._options.facts, request),
+                    handover=handover,
                 )
 
     def load(self) -> None:
@@ -176,19 +201,19 @@ class _Run:
         with self._stages.stage("hand over") as stage:
             machines = self._machines
             with ExitStack() as stack:
-                machine = machines.machine
+                machine, placement = machines.machine, self._placement
                 if machines.qemu is not None and memsz <= _TWIN_LIMIT:
                     # QEMU goes on with the machine itself, and does the whole hand-over once more.
                     machines.release()
                     machine = stack.enter_context(machines.new())
-                    machine.kernel.kexec_load(self._placement.request)
+                    placement = self._load_on(machine.kernel)
                 done = hand_over(
                     machine,
-                    self._placement,
-                    check_digest=machines.qemu is None or digest <= _DIGEST_LIMIT,
+                    placement,
+                    check_digest=machines.qemu is None or digest <= _DIGEST_LIMITS[self._placement.digest_algorithm],
                     progress=lambda done: self._observer.progress("hand over", done, memsz),
                 )
-                stage.figures = _figures(done, self._placement)
+                stage.figures = hand_over_figures(done, self._placement)
             if not done.reached:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
             elif machines.qemu is not None and not machines.released:
@@ -209,6 +234,22 @@ class _Run:
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
                 stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
+
+    def _place_by_file(self) -> tuple[str, str, Placement] | None:
+        """Let the kernel place it, where it can boot if it can; None where it will not, or is not asked."""
+        if self._call is not Call.FILE:
+            return None
+        machines = self._machines
+        for _ in range(2):
+            line, added = self._followed(machines.host)
+            placement, problem = try_place(machines.machine.kernel, self._file_request(line))
+            if placement is not None:
+                self._by_file = True
+                return line, added, placement
+            if problem is None or not machines.to_boot:
+                break
+            machines.give_up(_no_room_in_qemu(problem))
+        return None
 
     def _place(self) -> tuple[str, str, Placement]:
         """Place the image where it can boot; where only QEMU's RAM is too small for it, without a boot."""
@@ -235,16 +276,21 @@ class _Run:
         return self._machines.machine.kernel
 
     def _load(self) -> None:
-        kernel, request = self._machines.machine.kernel, self._placement.request
-        progress = _Sum(lambda done: self._observer.progress("load", done, request.memsz))
-        kernel.kexec_load(request, observer=Told(progress=progress))
+        memsz = self._placement.request.memsz
+        progress = Sum(lambda done: self._observer.progress("load", done, memsz))
+        self._placement = self._load_on(self._machines.machine.kernel, Told(progress=progress))
+
+    def _load_on(self, kernel: Kernel, observer: Told | None = None) -> Placement:
+        """Load it by the call that was chosen, and say where it lies. Raises KexecError."""
+        if self._by_file:
+            line, _ = self._followed(self._machines.host)
+            return load_file(kernel, self._file_request(line), observer)
+        kernel.kexec_load(self._placement.request, observer=observer)
+        return self._placement
 
     def _placed_on(self, host: Facts) -> tuple[str, str, Placement]:
         """The command line, what of it was added to see the boot, and the placement. Raises RefusedError."""
-        line, added = self._line, ""
-        linux = linux_command_line(self._image, host, line)
-        if self._machines.to_boot and linux is not None:
-            line, added = seen_on_serial(*linux)
+        line, added = self._followed(host)
         placement = place(
             self._image,
             host,
@@ -254,21 +300,32 @@ class _Run:
                 command_line=line,
                 firmware=self._machines.firmware or Firmware(),
                 crash=crash_dump(host) if self._options.panic else None,
+                digest=self._options.digest,
                 progress=lambda done, total: self._observer.progress("place", done, total),
             ),
         )
         return line, added, placement
 
-    def _file_request(self) -> KexecFileRequest:
+    def _followed(self, host: Facts) -> tuple[str, str]:
+        """The command line, and what of it was added to see the boot. Raises InputError."""
+        linux = linux_command_line(self._image, host, self._line)
+        if self._machines.to_boot and linux is not None:
+            return seen_on_serial(*linux)
+        return self._line, ""
+
+    def _file_request(self, line: str) -> KexecFileRequest:
         """What kexec_file_load would be given."""
         flags = KexecFileFlags(0) if self._initrds else KexecFileFlags.NO_INITRAMFS
         if self._options.panic:
             flags |= KexecFileFlags.ON_CRASH
-        size = sum(each.nbytes for each in self._initrds)
-        return KexecFileRequest(self._image.file, size, os.fsencode(self._line) + b"\0", int(flags))
+        initrd = Joined(self._initrds)
+        return KexecFileRequest(self._image.file, initrd.readable, os.fsencode(line) + b"\0", int(flags), initrd=initrd)
 
     def _restore_purgatory(self) -> None:
         """Undo what handing over changed: it was told to check nothing, and may lie where it was loaded."""
+        if self._by_file:
+            restore_purgatory(self._machines.machine.kernel)
+            return
         request: LoadRequest = self._placement.request
         for each in request.segments:
             if each.mem == request.entry:
@@ -279,28 +336,4 @@ def _no_room_in_qemu(problem: WarmbootError) -> RefusedError:
     return RefusedError(
         f"the image does not fit the RAM that QEMU can have here: {problem}",
         hint="free memory on this computer, or rehearse a smaller initrd",
-    )
-
-
-class _Sum:
-    """Adds up what a callback is told."""
-
-    def __init__(self, tell: Callable[[int], None]) -> None:
-        self._tell = tell
-        self._done = 0
-
-    def __call__(self, size: int) -> None:
-        self._done += size
-        self._tell(self._done)
-
-
-def _figures(done: HandOver, placement: Placement) -> HandOverFigures:
-    return HandOverFigures(
-        executed="in this process",
-        digest="verified in this process" if done.digest_checked else "left to QEMU's start",
-        digest_bytes=placement.digest_size,
-        relocation_seconds=done.relocation_seconds,
-        purgatory_seconds=done.purgatory_seconds,
-        registers=done.state.as_dict(),
-        serial=done.serial,
     )

@@ -72,20 +72,29 @@ class LoadRequest:
 
 class FileFacts(NamedTuple):
     """What the kernel looks at before it reads a file: its size in bytes, whether it is a regular one, whether the
-    descriptor is open for reading, and whether somebody has the file open for writing, None where that is not known.
+    descriptor is open for reading, whether somebody has the file open for writing, None where that is not known, and
+    whether as many bytes can be read as its size says.
+
+    IMA looks at the rest: its extended attribute security.ima, empty where there is none, None where that is not known;
+    the magic number of its file system; the user that owns it.
     """
 
     size: int
     regular: bool = True
     readable: bool = True
     writers: bool | None = None
+    complete: bool = True
+    security_ima: bytes | None = None
+    fsmagic: int | None = None
+    fowner: int = 0
 
 
 class KexecFileRequest(NamedTuple):
     """What kexec_file_load is given: the kernel file's bytes, the initrd's size in bytes, the command line with its
     final zero, and KexecFileFlags.
 
-    `kernel_file` and `initrd_file` are the files themselves, where they are known.
+    `kernel_file` and `initrd_file` are the files themselves, where they are known; `initrd` are its bytes: without
+    them an image can be checked and not loaded.
     """
 
     kernel: memoryview
@@ -94,3 +103,4 @@ class KexecFileRequest(NamedTuple):
     flags: int = 0
     kernel_file: FileFacts | None = None
     initrd_file: FileFacts | None = None
+    initrd: Source | None = None

@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from fuzz.targets.debian import mirror
+from fuzz.targets.dump_files import elf_core, flattened, kdump, log, raw, split
+from fuzz.targets.dumps import btf, kallsyms, kernel_abi
 from fuzz.targets.guests import boot, guest_answer, line_splitter, statement, trace, trace_file
+from fuzz.targets.handovers import fdt, preserved
 from fuzz.targets.images import decompress, file_load, images, kinds, module, placing
 from fuzz.targets.machines import facts, iomem, live
-from fuzz.targets.words import command_line, crashkernel, numbers, options, sizes, visible_text
+from fuzz.targets.signatures import efi_lists, pkcs7, signed_file
+from fuzz.targets.words import command_line, crashkernel, explained, numbers, options, sizes, visible_text
 
 __all__ = ["TARGETS", "Target"]
 
@@ -18,23 +22,38 @@ Target: TypeAlias = Callable[[bytes], None]
 
 TARGETS: Mapping[str, Target] = {
     "boot": boot,
+    "btf": btf,
     "command_line": command_line,
     "crashkernel": crashkernel,
     "decompress": decompress,
+    "efi_lists": efi_lists,
+    "elf_core": elf_core,
+    "explain": explained,
     "facts": facts,
+    "fdt": fdt,
     "file_load": file_load,
+    "flattened": flattened,
     "guest_answer": guest_answer,
     "images": images,
     "iomem": iomem,
+    "kallsyms": kallsyms,
+    "kernel_abi": kernel_abi,
+    "kdump": kdump,
     "kinds": kinds,
     "line_splitter": line_splitter,
     "live": live,
+    "log": log,
     "mirror": mirror,
     "module": module,
     "numbers": numbers,
     "options": options,
+    "pkcs7": pkcs7,
     "placing": placing,
+    "preserved": preserved,
+    "raw": raw,
+    "signed_file": signed_file,
     "sizes": sizes,
+    "split": split,
     "statement": statement,
     "trace": trace,
     "trace_file": trace_file,

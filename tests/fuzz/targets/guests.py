@@ -11,10 +11,12 @@ from warmboot.errors import InputError, WarmbootError
 from warmboot.machines.console import ConsoleLine, LineSplitter
 from warmboot.machines.qmp import Ending
 from warmboot.memmap import Facts
+from warmboot.oracle.calls.contents import Contents
 from warmboot.oracle.calls.files import read_lines
+from warmboot.oracle.calls.read_trace import read_header, read_operations, read_rows
 from warmboot.oracle.calls.recorder import agent_line, facts_told
 from warmboot.oracle.calls.replay import Player, agree
-from warmboot.oracle.calls.trace import format_row, read_header, read_operations, read_rows
+from warmboot.oracle.calls.write_trace import format_row
 from warmboot.oracle.guest.agent import FACTS
 from warmboot.oracle.guest.told import FileTold, parse
 from warmboot.oracle.witness.arch import of
@@ -114,15 +116,16 @@ def trace(data: bytes) -> None:
     with _refusing():
         read_header(lines[0], "trace")
     with _refusing():
-        read_operations(lines, "trace")
+        read_operations(lines, "trace", Contents())
     rows = []
+    contents = Contents()
     with suppress(InputError):
-        for row in read_rows(lines, "trace"):
+        for row in read_rows(lines, "trace", contents=contents):
             assert [each[1:] for each in read_rows([format_row(row.operation, row.answer)], "trace")] == [row[1:]]
             assert len(agent_line(row.operation).splitlines()) == 1
             rows.append(row)
     if rows:
-        with Player(_PLAYED_ON) as player:
+        with Player(_PLAYED_ON, contents=contents) as player, suppress(InputError):
             for row in rows[:_MOST_CALLS]:
                 answer = player.play(row.operation)
                 if row.answer is not None:

@@ -68,7 +68,7 @@ def placing(data: bytes) -> None:
                 rng_seed=_SEED,
                 entry_32bit=bool(how & 8),
                 elf_style=("linux", "elf", "none", "linux")[how >> 4 & 3],
-                digest=bool(how & 0x40),
+                digest="xxh64" if how & 0x40 else "none",
             ),
         )
         if how & 0x80:

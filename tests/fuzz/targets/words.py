@@ -12,12 +12,13 @@ from warmboot.dropin.command import parse_architecture
 from warmboot.dropin.numbers import strtoul
 from warmboot.dropin.stop import Stop
 from warmboot.errors import InputError
+from warmboot.explain.judge import diagnose
 from warmboot.memmap import Facts, parse_size
 from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel
 from warmboot.numbers import LONGEST, number
 from warmboot.visible import visible
 
-__all__ = ["command_line", "crashkernel", "numbers", "options", "sizes", "visible_text"]
+__all__ = ["command_line", "crashkernel", "explained", "numbers", "options", "sizes", "visible_text"]
 
 
 def options(data: bytes) -> None:
@@ -47,6 +48,13 @@ def sizes(data: bytes) -> None:
     """A size with a unit."""
     with suppress(InputError):
         assert parse_size(data.decode("utf-8", "replace")) >= 0
+
+
+def explained(data: bytes) -> None:
+    """A paste, with and without the facts of a machine."""
+    text = data.decode("utf-8", "replace")
+    for facts in (None, Facts.of_pc(1 << 30)):
+        assert len(diagnose(text, facts).findings) < 20
 
 
 def visible_text(data: bytes) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from warmboot.debian import KERNELS, kernel
 from warmboot.oracle.calls import busy
+from warmboot.oracle.calls.file_trace import KexecFileLoad
 from warmboot.oracle.calls.recorder import Playable, Reboot, Release
 from warmboot.oracle.calls.trace import Answer, CrashSize, KexecLoad
 
@@ -21,7 +22,7 @@ def test_the_second_caller_is_refused(series: str) -> None:
     assert [each for each in found if each[1] != each[2]] == []
 
     refused = {key for operation, answer, _ in found for key in _busy(operation, answer)}
-    assert refused == {"x86_64", "x86_64 unload", "i386", "i386 unload", "reboot", "shrink", "size"}
+    assert refused == {"x86_64", "x86_64 unload", "i386", "i386 unload", "reboot", "shrink", "size", "file"}
     held = [answer for operation, answer, _ in found if isinstance(operation, Release)]
     assert [(each.ret, each.kexec_loaded, each.kexec_crash_loaded) for each in held] == [
         *[(0, "1", "0")] * 2,
@@ -37,6 +38,8 @@ def _busy(operation: Playable, answer: Answer) -> list[str]:
     match operation:
         case KexecLoad():
             return [f"{operation.abi} unload" if operation.nr_segments == 0 else operation.abi]
+        case KexecFileLoad():
+            return ["file"]
         case Reboot():
             return ["reboot"]
         case CrashSize():

@@ -17,10 +17,11 @@ from warmboot.oracle.calls.coverage import Kind
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.fuzz import compare_answers, generated
 from warmboot.oracle.calls.matrix import CELLS, Cell
+from warmboot.oracle.calls.read_trace import read_header, read_rows
 from warmboot.oracle.calls.replay import Player
-from warmboot.oracle.calls.trace import Answer, Operation, read_header, read_rows
+from warmboot.oracle.calls.trace import Answer, Operation
 
-TRACES = sorted((Path(__file__).parents[2] / "traces").glob("*"))
+TRACES = sorted((Path(__file__).parents[2] / "traces").glob("*.xz"))
 FEWEST = 900  # calls of a trace
 MOST_BYTES = 1_500_000  # of all traces
 MAIN, NO_RESERVATION = CELLS[:2]

@@ -22,17 +22,12 @@ from warmboot.cli.profiles import profile_named
 from warmboot.debian import kernel
 from warmboot.errors import ExitStatus, InputError
 from warmboot.machines.guest import GuestError
+from warmboot.machines.translated import Translated, translated
+from warmboot.memmap import Range
 from warmboot.oracle.calls.fuzz import Target, shrink
 from warmboot.oracle.calls.recorder import Recording, agent_line, record
-from warmboot.oracle.calls.trace import (
-    Buffer,
-    CrashSize,
-    KexecLoad,
-    Operation,
-    Sysctl,
-    TraceSegment,
-    format_row,
-)
+from warmboot.oracle.calls.trace import Buffer, CrashSize, KexecLoad, Operation, Sysctl, TraceSegment
+from warmboot.oracle.calls.write_trace import format_row
 
 pytestmark = pytest.mark.needs_qemu
 
@@ -40,6 +35,7 @@ SERIES = "6.12"
 X86_64 = 62 << 16
 LOAD = KexecLoad("x86_64", 0, X86_64, 1, (TraceSegment(Buffer(), 8000, 0x1000000, 8192),))
 UNLOAD = KexecLoad("x86_64", 0, X86_64, 0, ())
+KERNEL_TEXT = Range(0xFFFFFFFF81000000, 0xFFFFFFFF81100000)  # without KASLR; the first part of it
 # 96 MiB: a machine of 256 MiB has room for one, but not while another is being loaded.
 BIG = LOAD._replace(segments=(TraceSegment(Buffer(), 0, 0x100000000, 96 << 20),))
 
@@ -80,16 +76,29 @@ CALLS: list[tuple[Operation, int]] = [
 
 
 def test_a_real_kernel_is_asked_afresh(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command records, what it wrote replays without a disagreement, and the answers are the known ones."""
+    """The command records, what it wrote replays without a disagreement, and the answers are the known ones.
+
+    What of its code it came to is told besides.
+    """
     operations = tmp_path / "operations"
     operations.write_text("".join(format_row(each) + "\n" for each, _ in CALLS))
     args = argparse.Namespace(kernel=kernel(SERIES), memory="512M", append="", operations=str(operations))
-    assert command.run(args) == ExitStatus.DONE
+    args.contents = None
+    told = Translated([KERNEL_TEXT])
+    with translated(told):
+        assert command.run(args) == ExitStatus.DONE
+    assert told.guests == 1
+    assert len(told.pieces) > 1000
+    assert all(KERNEL_TEXT.start <= start < end for start, end in told.pieces)
+    assert all(start < KERNEL_TEXT.end for start, _ in told.pieces)
     trace = tmp_path / "trace"
     trace.write_text(capsys.readouterr().out)
     rows = [json.loads(line) for line in trace.read_text().splitlines()[1:]]
     assert [row["ret"] for row in rows] == [ret for _, ret in CALLS]
-    assert replay_command.run(argparse.Namespace(trace=str(trace), profile=None, json=False)) == ExitStatus.DONE
+    assert (
+        replay_command.run(argparse.Namespace(trace=str(trace), profile=None, json=False, contents=None))
+        == ExitStatus.DONE
+    )
     assert capsys.readouterr().out == f"{len(CALLS)} calls, {len(CALLS)} agree, 0 disagree\n"
 
 
@@ -98,10 +107,14 @@ def test_fuzzing_agrees_and_keeps_the_trace(tmp_path: Path, capsys: pytest.Captu
     args = argparse.Namespace(
         kernel=kernel(SERIES), memory="512M", append="crashkernel=16M", seed=5, calls=400, out=out, profile=None
     )
-    args.only_64 = args.no_shrink = args.json = False
+    args.only_64 = args.no_shrink = args.json = args.draft_profile = False
+    args.call = "kexec_load"
     assert fuzz_command.run(args) == ExitStatus.DONE
     assert capsys.readouterr().out == "400 calls, 400 agree, 0 disagree\n"
-    assert replay_command.run(argparse.Namespace(trace=str(out), profile=None, json=False)) == ExitStatus.DONE
+    assert (
+        replay_command.run(argparse.Namespace(trace=str(out), profile=None, json=False, contents=None))
+        == ExitStatus.DONE
+    )
 
 
 def test_a_disagreement_is_shrunk() -> None:
@@ -169,7 +182,8 @@ def test_a_guest_that_dies_in_the_middle(capsys: pytest.CaptureFixture[str], tmp
 def test_fuzzing_keeps_what_came_before_the_guests_death(tmp_path: Path) -> None:
     out = tmp_path / "trace"
     args = argparse.Namespace(kernel=kernel(SERIES), memory="512M", append="", seed=5, calls=6000, out=out)
-    args.profile, args.only_64, args.no_shrink = None, False, True
+    args.profile, args.only_64, args.no_shrink, args.call = None, False, True, "kexec_load"
+    args.draft_profile = False
     killer = threading.Thread(target=kill_qemu_once_written, args=(out,))
     killer.start()
     with pytest.raises(GuestError, match=r"the guest died in operation \d+"):

@@ -15,18 +15,10 @@ from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
 from warmboot.oracle.calls.fuzz import generated
 from warmboot.oracle.calls.generate import Generator
+from warmboot.oracle.calls.read_trace import read_header
 from warmboot.oracle.calls.replay import Player, agree
-from warmboot.oracle.calls.trace import (
-    Answer,
-    Buffer,
-    CrashSize,
-    KexecLoad,
-    Sysctl,
-    TraceSegment,
-    format_header,
-    format_row,
-    read_header,
-)
+from warmboot.oracle.calls.trace import Answer, Buffer, CrashSize, KexecLoad, Sysctl, TraceSegment
+from warmboot.oracle.calls.write_trace import format_header, format_row
 
 TRACE = Path(__file__).parents[2] / "traces" / "linux-6.12-high-step-by-step.jsonl.xz"
 FACTS = Facts.of_pc(1 << 30, crashkernel=64 << 20)
@@ -152,4 +144,4 @@ def trace(folder: Path, *rows: tuple[KexecLoad, Answer]) -> Path:
 
 
 def run(path: Path, *, profile: str | None = None, as_json: bool = False) -> int:
-    return command.run(argparse.Namespace(trace=str(path), profile=profile, json=as_json))
+    return command.run(argparse.Namespace(trace=str(path), profile=profile, json=as_json, contents=None))

@@ -18,6 +18,7 @@ from warmboot.cli import replay as command
 from warmboot.errors import InputError
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
+from warmboot.oracle.calls.read_trace import read_header, read_operations, read_rows
 from warmboot.oracle.calls.trace import (
     BUFFER_PLACES,
     EDGE_LIMIT,
@@ -29,12 +30,8 @@ from warmboot.oracle.calls.trace import (
     Operation,
     Sysctl,
     TraceSegment,
-    format_header,
-    format_row,
-    read_header,
-    read_operations,
-    read_rows,
 )
+from warmboot.oracle.calls.write_trace import format_header, format_row
 from warmboot.visible import visible
 
 FACTS = Facts.of_pc(1 << 30)
@@ -132,7 +129,7 @@ def test_broken_line(message: str, tmp_path: Path) -> None:
     [
         ("", "not JSON"),
         ("{}", '"trace" is null'),
-        ('{"trace": 2, "facts": {}}', '"trace" is 2'),
+        ('{"trace": 3, "facts": {}}', '"trace" is 3, not 1 or 2'),
         ('{"trace": true, "facts": {}}', '"trace" is true'),
         ('{"trace": 1}', '"facts" is missing'),
         ('{"trace": 1, "facts": {}}', "release, machine, cmdline"),
@@ -211,7 +208,7 @@ def test_several_packed_files_in_one(compress: type[bytes], tmp_path: Path) -> N
 
 
 def test_too_many_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warmboot.oracle.calls.trace.MOST_OPERATIONS", 3)
+    monkeypatch.setattr("warmboot.oracle.calls.read_trace.MOST_OPERATIONS", 3)
     assert len(read_operations([format_row(LOAD)] * 3, "operations")) == 3
     with pytest.raises(InputError, match="more than 3 operations"):
         read_operations([format_row(LOAD)] * 4, "operations")
@@ -236,4 +233,4 @@ def test_operations_of_a_trace() -> None:
 
 
 def _replay(path: Path) -> int:
-    return command.run(argparse.Namespace(trace=str(path), profile=None, json=False))
+    return command.run(argparse.Namespace(trace=str(path), profile=None, json=False, contents=None))

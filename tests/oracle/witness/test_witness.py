@@ -28,7 +28,7 @@ from warmboot.oracle.witness.statement import Mapped, Statement, StatementError
 from warmboot.oracle.witness.witness import Witness, ask_model
 from warmboot.uapi import KEXEC_SEGMENT_MAX, PAGE_SIZE
 
-pytestmark = [pytest.mark.needs_qemu, pytest.mark.xdist_group("witness")]  # one guest for most of it
+pytestmark = [pytest.mark.needs_qemu, pytest.mark.one_process]  # one guest for most of it
 
 SERIES = "6.12"
 FACTS = facts_of(512 * MIB, crashkernel=64 * MIB)
@@ -228,6 +228,16 @@ def test_other_lies_are_found(what: str, linux_lies: bool) -> None:
     lie = LIES[what](report)
     pair = (lie, report) if linux_lies else (report, lie)
     assert any(what in each.what for each in differences(*pair, RULES, crash=False, expected=expected(layout)))
+
+
+def test_what_lies_behind_an_empty_stack_is_not_compared() -> None:
+    """As 6.16 to 6.19 leave it: the stack's page ends at rsp, and is mapped where the relocation code was."""
+    layout, report = statement()
+    empty = replace(report, registers={**report.registers, "rsp": (report.registers["rsp"] | 0xFFF) + 1})
+    other = replace(empty, stack=0x1234)
+    assert not differences(other, empty, RULES, crash=False, expected=expected(layout))
+    found = differences(other, report, RULES, crash=False, expected=expected(layout))
+    assert {each.what for each in found} == {"rsp"}
 
 
 def test_rights_count() -> None:

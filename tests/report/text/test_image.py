@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,5 +72,6 @@ def test_inspect_shows_every_format(name: str, tmp_path: Path, capsys: pytest.Ca
     assert main(["inspect", "--json", str(path)]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures | {"schema": "urn:warmboot:inspect:1"} == figures
-    assert figures | json_value(image_figures(identify(path))) == figures
-    assert image_lines(image_figures(identify(path))) == text
+    wanted = replace(image_figures(identify(path)), signers=())  # the samples have no signature
+    assert figures | json_value(wanted) == figures
+    assert image_lines(wanted) == text

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from warmboot.kernel.arch import CpuState
@@ -14,36 +14,21 @@ if TYPE_CHECKING:
     from warmboot.memmap import Facts
     from warmboot.uapi import KexecFileRequest
 
-__all__ = ["FileLoader", "KernelArch", "MachineKexec", "Part"]
-
-
-class Part(NamedTuple):
-    """What the loader of kexec_file_load looks for a hole for: bytes, the least address and an alignment, physical."""
-
-    name: str
-    size: int
-    least: int
-    align: int
+__all__ = ["FileLoader", "KernelArch", "MachineKexec"]
 
 
 class FileLoader(Protocol):
-    """struct kexec_file_ops, up to the load itself."""
+    """struct kexec_file_ops."""
 
     def probe(self, facts: Facts, data: memoryview) -> str:
         """What is wrong with the kernel file for this loader, in words; empty where nothing is."""
         ...
 
-    def check(self, kernel: KernelState, request: KexecFileRequest, *, on_crash: bool) -> None:
-        """What the loader checks before it places anything. Raises KexecError."""
-        ...
+    def load(self, kernel: KernelState, image: Kimage, request: KexecFileRequest) -> None:
+        """Add the image's segments, in the loader's order, and fill in `image.start` and `image.file`.
 
-    def parts(self, request: KexecFileRequest) -> Sequence[Part]:
-        """What it places, in its order, the initrd aside."""
-        ...
-
-    @property
-    def least_initrd(self) -> int:
-        """The least physical address of an initrd."""
+        Raises KexecError.
+        """
         ...
 
 
@@ -88,4 +73,12 @@ class KernelArch(Protocol):
 
     def machine_kexec(self, facts: Facts, profile: Profile) -> MachineKexec:
         """Its part of a kernel on such a machine, of such a release."""
+        ...
+
+    def own_rules(self) -> Mapping[str, Sequence[int]]:
+        """Rules of its own that changed between releases, by name, and what each has been, the newest first."""
+        ...
+
+    def own_values(self, profile: Profile) -> Mapping[str, int]:
+        """The same rules as that profile has them."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,5 +25,10 @@ def of(machine: str) -> LiveArch:
 
 
 def this_machine() -> LiveArch:
-    """What this computer's architecture brings. Raises RefusedError where it is none of ours."""
+    """What this computer's architecture brings. Raises RefusedError where it is none of ours, and in a 32-bit program:
+    by the numbers of 64-bit system calls it would make others, and 32-bit x86 has none for kexec_file_load."""
+    if sys.maxsize < 1 << 32:
+        from warmboot.errors import RefusedError  # noqa: PLC0415
+
+        raise RefusedError("a 32-bit Python cannot make the system calls of this kernel", hint="use a 64-bit Python")
     return of(os.uname().machine)

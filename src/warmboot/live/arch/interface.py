@@ -25,8 +25,15 @@ class LiveArch(Protocol):
     def reboot(self) -> int: ...
 
     @property
+    def keyctl(self) -> int: ...
+
+    @property
     def kexec_arch(self) -> int:
         """KEXEC_ARCH_* in the flags of kexec_load."""
+
+    @property
+    def read_counter(self) -> bytes:
+        """The machine code of a function that returns a 64-bit counter of time, which goes on through a kexec."""
 
     def read_firmware(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from warmboot.kernel import CpuState, PhysicalMemory
@@ -114,6 +115,11 @@ class Computer(Protocol):
         ...
 
     @property
+    def stub_room(self) -> Range:
+        """Where the stub lies that parks the boot processor, and through which it is handed over."""
+        ...
+
+    @property
     def description(self) -> str:
         """Its parts in few words, such as "2 processors, 1024 MiB"."""
         ...
@@ -189,6 +195,10 @@ class MachineArch(Protocol):
 
     def cpu_model(self, accel: Accel) -> str:
         """The most capable processor that `accel` can show, as QEMU's -cpu takes it."""
+        ...
+
+    def efi_firmware(self) -> Path:
+        """EFI firmware for QEMU's -bios. Raises MissingToolError, InputError."""
         ...
 
     def probe(self) -> Probe:

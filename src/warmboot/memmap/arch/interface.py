@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from warmboot.memmap.ranges import Range
+from warmboot.memmap.reservation import CrashReservation
 
 if TYPE_CHECKING:
     from warmboot.memmap.facts import Facts
@@ -28,6 +29,11 @@ class MemmapArch(Protocol):
     @property
     def never_free(self) -> Range:
         """Physical memory that its kernels never hand out; empty where there is none."""
+        ...
+
+    @property
+    def crash_reservation(self) -> CrashReservation:
+        """How its kernels reserve memory for a crash kernel."""
         ...
 
     def plain(self, memory: int, *, release: str, cpus: int, crashkernel: int, cmdline: str) -> Facts:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from warmboot.kernel import KexecError, Profile
 from warmboot.memmap import Facts, Range
+from warmboot.oracle.calls.file_trace import Argument, FileSource, KexecFileLoad
 from warmboot.oracle.calls.recorder import Hold, Playable, Reboot, Release, record
 from warmboot.oracle.calls.replay import Player
 from warmboot.oracle.calls.trace import Answer, Buffer, CrashSize, KexecLoad, Sysctl, TraceSegment
-from warmboot.uapi import PAGE_SIZE, KexecArch, KexecFlags
+from warmboot.uapi import PAGE_SIZE, KexecArch, KexecFileFlags, KexecFlags
 
 __all__ = ["APPEND", "HELD", "callers", "compare_callers", "play"]
 
@@ -37,7 +38,9 @@ def callers() -> list[Playable]:
     load = KexecLoad("x86_64", 0, _X86_64, 1, (ready,))
     crash = KexecLoad("x86_64", area.start, _CRASH, 1, (ready._replace(mem=area.start),))
     unload, unload_crash = (each._replace(nr_segments=0, segments=()) for each in (load, crash))
+    file = KexecFileLoad(FileSource("closed"), FileSource("closed"), Argument(), 0, 0)
     second: list[Playable] = [
+        *(file._replace(flags=int(flags)) for flags in (0, KexecFileFlags.UNLOAD, KexecFileFlags.ON_CRASH, 1 << 20)),
         *(load, crash, unload, unload_crash, Reboot()),
         *(each._replace(abi="i386") for each in (load, crash, unload)),
         *(load._replace(nobody=True), load._replace(nr_segments=17), load._replace(flags=_X86_64 | 0x10)),

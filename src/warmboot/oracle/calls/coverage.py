@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from warmboot.kernel import Kernel, KexecError
-from warmboot.oracle.calls.trace import MAPPED_LIMIT, Answer, KexecLoad, Operation, Sysctl
+from warmboot.oracle.calls.trace import MAPPED_LIMIT, Answer, CrashSize, KexecLoad, Operation, Sysctl
 from warmboot.uapi import PAGE_SHIFT, PAGE_SIZE, KexecFlags
 
 __all__ = ["Coverage", "Kind", "State"]
@@ -115,7 +115,7 @@ def _kinds(before: State, operation: Operation, answer: Answer, error: KexecErro
     elif isinstance(operation, Sysctl):
         if rule == "sysctl_name" and operation.name in _LIMITS:
             yield Kind.NO_LIMITS
-    elif answer.ret == 0 and answer.kexec_crash_size is not None:
+    elif isinstance(operation, CrashSize) and answer.ret == 0 and answer.kexec_crash_size is not None:
         yield from _shrunk(before, int(answer.kexec_crash_size))
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from random import Random
-from typing import TypeAlias
 
 from warmboot.kernel import Kernel
 from warmboot.memmap import Range, subtract
 from warmboot.oracle.calls.deliberate import FAR, KEPT_FREE, UNLOAD, UNLOAD_CRASH, Schedule, deliberate
+from warmboot.oracle.calls.mistakes import Mistakes
 from warmboot.oracle.calls.trace import (
-    BUFFER_PLACES,
     EDGE_LIMIT,
     MAPPED_LIMIT,
     TABLE_PLACES,
@@ -32,8 +31,6 @@ _X86_64 = int(KexecArch.X86_64)
 _SMALL = (1, 1, 1, 2, 2, 3, 4, 7, 16)  # pages of a segment
 _MEDIUM = (64, 511, 512, 513, 1024, 4096)
 
-_Change: TypeAlias = Callable[[KexecLoad], KexecLoad]
-
 
 class Generator:
     """A source of operations for `kernel`'s machine, the same for the same seed.
@@ -48,15 +45,12 @@ class Generator:
         self._schedule = schedule or Schedule()
         self._random = Random(seed)
         self._compat = compat
-        self._limit = 1 << (52 if facts.la57 else 46)
+        self._limit = kernel.destination_memory_limit + 1
+        self._mistakes = Mistakes(kernel, self._random, compat=compat)
         self._half = facts.totalram_pages // 2
         self._ram = [each for each in facts.system_ram if each.size >= 1 << 20]
         self._holes = subtract([Range(0, self._limit)], facts.system_ram)
         self._spare = facts.totalram_pages * PAGE_SIZE - KEPT_FREE
-        self._changes: list[_Change] = [
-            *(self._flags, self._architecture, self._count, self._table, self._entry, self._caller, self._abi),
-            *(self._misalign, self._resize, self._grow_source, self._overlap, self._far_away, self._source) * 2,
-        ]
 
     def operations(self, count: int) -> Iterator[Operation]:
         """`count` operations; sysctls and shrinking come towards the end, as nothing takes them back."""
@@ -90,7 +84,7 @@ class Generator:
         call = self._crash_image() if self._random.random() < 0.4 else self._normal_image()
         if self._random.random() < 0.45:
             for _ in range(self._random.choice((1, 1, 1, 2, 3))):
-                call = self._random.choice(self._changes)(call)
+                call = self._mistakes.any(call)
         return [call]
 
     # ---------------------------------------------------------------- legal calls
@@ -204,102 +198,11 @@ class Generator:
         call = random.choice((UNLOAD, UNLOAD_CRASH))
         if random.random() < 0.4:
             call = call._replace(
-                entry=self._number(), table=random.choice(TABLE_PLACES), segments=self._normal_image().segments
+                entry=self._mistakes.number(), table=random.choice(TABLE_PLACES), segments=self._normal_image().segments
             )
         if random.random() < 0.3:
-            call = random.choice((self._flags, self._architecture, self._caller))(call)
+            call = self._mistakes.without_segments(call)
         return call._replace(abi="i386") if self._compat and random.random() < 0.4 else call
-
-    # ---------------------------------------------------------------- what breaks a rule
-
-    def _number(self) -> int:
-        random = self._random
-        edge = random.choice((0, 1 << 12, 1 << 20, 1 << 31, _4G, self._limit, 1 << 46, 1 << 52, 1 << 63, 1 << 64))
-        area = self._crash_kernel()
-        base = random.choice((edge, edge, area.start, area.end, random.choice(self._ram).end, random.getrandbits(64)))
-        return base + random.choice((0, 0, 0, -1, 1, -PAGE_SIZE, PAGE_SIZE, 0x800, -0x800)) & _U64
-
-    def _flags(self, call: KexecLoad) -> KexecLoad:
-        bit = self._random.choice((1, 1, 2, 4, 4, 8, 8, 0x10, 0x8000, 1 << self._random.randrange(64), _4G))
-        return call._replace(flags=call.flags ^ bit)
-
-    def _architecture(self, call: KexecLoad) -> KexecLoad:
-        architecture = self._random.choice([*(int(each) for each in KexecArch), 1 << 16, 0xFFFF << 16, 63 << 16])
-        return call._replace(flags=call.flags & ~0xFFFF_0000 | architecture)
-
-    def _count(self, call: KexecLoad) -> KexecLoad:
-        random = self._random
-        count = random.choice(
-            (0, call.nr_segments - 1, call.nr_segments + 1, 15, 16, 17, 18, 1 << 32, (1 << 32) + 1, 1 << 63, _U64)
-        )
-        if count in (15, 16, 17, 18) and random.random() < 0.7:
-            more = [TraceSegment(Buffer(), 0, (1 << 34) + 4096 * number, 4096) for number in range(18)]
-            call = call._replace(segments=(*call.segments, *more)[:count])
-        return call._replace(nr_segments=count & _U64)
-
-    def _table(self, call: KexecLoad) -> KexecLoad:
-        return call._replace(table=self._random.choice(TABLE_PLACES))
-
-    def _entry(self, call: KexecLoad) -> KexecLoad:
-        return call._replace(entry=self._number())
-
-    def _caller(self, call: KexecLoad) -> KexecLoad:
-        return call._replace(nobody=True) if self._random.random() < 0.3 else call
-
-    def _abi(self, call: KexecLoad) -> KexecLoad:
-        return call._replace(abi="i386" if call.abi == "x86_64" and self._compat else "x86_64")
-
-    def _changed(self, call: KexecLoad, change: Callable[[TraceSegment], TraceSegment]) -> KexecLoad:
-        """`call` with one of its segments changed."""
-        if not call.segments:
-            return call
-        number = self._random.randrange(len(call.segments))
-        segments = list(call.segments)
-        segments[number] = change(segments[number])
-        return call._replace(segments=tuple(segments))
-
-    def _misalign(self, call: KexecLoad) -> KexecLoad:
-        by = self._random.choice((1, 8, 0x200, 0x800, PAGE_SIZE - 1, -1))
-        if self._random.random() < 0.5:
-            return self._changed(call, lambda each: each._replace(mem=each.mem + by & _U64))
-        return self._changed(call, lambda each: each._replace(memsz=each.memsz + by & _U64))
-
-    def _resize(self, call: KexecLoad) -> KexecLoad:
-        size = self._random.choice((0, PAGE_SIZE, self._number(), _U64, _U64 + 1 - PAGE_SIZE, 1 << 52, 1 << 46))
-        if size <= self._half * PAGE_SIZE:
-            size = min(size, 1 << 24)
-        return self._changed(call, lambda each: each._replace(memsz=size))
-
-    def _grow_source(self, call: KexecLoad) -> KexecLoad:
-        by = self._random.choice((1, 1, PAGE_SIZE, 1 << 32, 1 << 63))
-        return self._changed(call, lambda each: each._replace(bufsz=each.memsz + by & _U64))
-
-    def _overlap(self, call: KexecLoad) -> KexecLoad:
-        if not call.segments:
-            return call
-        other = self._random.choice(call.segments)
-        by = self._random.choice((0, 0, PAGE_SIZE, -PAGE_SIZE, other.memsz, other.memsz - PAGE_SIZE))
-        return self._changed(call, lambda each: each._replace(mem=other.mem + by & _U64))
-
-    def _far_away(self, call: KexecLoad) -> KexecLoad:
-        place = self._number()
-        if self._random.random() < 0.8:
-            place &= ~(PAGE_SIZE - 1)
-        return self._changed(call, lambda each: each._replace(mem=place))
-
-    def _source(self, call: KexecLoad) -> KexecLoad:
-        """A source that faults at once, in the first, a middle or the last page, or by its last byte."""
-        random = self._random
-        place = random.choice((*BUFFER_PLACES, "edge", "edge"))
-        if place != "edge":
-            return self._changed(call, lambda each: each._replace(buf=Buffer(place)))
-
-        def short(each: TraceSegment) -> TraceSegment:
-            before = (0, 1, PAGE_SIZE - 1, PAGE_SIZE, each.bufsz // 2, each.bufsz - 1, each.bufsz)
-            size = min(max(random.choice(before), 0), EDGE_LIMIT)
-            return each._replace(buf=Buffer("edge", size))
-
-        return self._changed(call, short)
 
     # ---------------------------------------------------------------- what changes the kernel for good
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -11,14 +13,32 @@ from warmboot.errors import InputError
 from warmboot.live.facts import read_facts
 from warmboot.machines.guest import Guest, GuestError
 from warmboot.memmap import Facts
+from warmboot.oracle.calls.contents import Contents
+from warmboot.oracle.calls.file_lines import file_line
+from warmboot.oracle.calls.file_trace import KexecFileLoad, LiveUpdateCall
 from warmboot.oracle.calls.trace import Answer, CrashSize, KexecLoad, Operation, Sysctl
-from warmboot.oracle.guest.root import agent_layer, operations_layer, root_layer
+from warmboot.oracle.calls.write_trace import contents_of
+from warmboot.oracle.guest.root import agent_layer, contents_layer, next_layer, operations_layer, root_layer
 from warmboot.oracle.guest.told import AgentError, AnswerTold, Done, FailureTold, FileTold, parse
 from warmboot.visible import visible
 
-__all__ = ["Hold", "Playable", "Reboot", "Recording", "Release", "agent_line", "facts_told", "record"]
+__all__ = [
+    "Hold",
+    "Playable",
+    "Reboot",
+    "Recording",
+    "Release",
+    "agent_line",
+    "facts_told",
+    "read_told_facts",
+    "record",
+    "root_told",
+]
 
 _TIMEOUT = 180.0  # seconds without a word: a guest boots in four, no call takes ten, but others may be at work too
+_SCREEN = re.compile(r"^.*\x1b\[[0-9;=]*[A-Za-z]")  # EFI firmware clears the screen on each serial port
+
+_JUMP = LiveUpdateCall("kexec")
 
 
 class Hold(NamedTuple):
@@ -49,17 +69,27 @@ class Recording:
         memory: int = 1 << 30,
         append: str = "",
         timeout: float = _TIMEOUT,
+        contents: Contents | None = None,
+        firmware: Path | None = None,
     ) -> None:
         self._kernel = kernel
         self._operations = operations
         self._memory = memory
         self._append = append
         self._timeout = timeout
+        self._contents = contents or Contents()
+        self._firmware = firmware
 
     def play(self) -> Iterator[Facts | Answer]:
         """First the facts, then one answer an operation, as they come. Raises GuestError."""
+        contents = {each: self._contents.get(each) for each in contents_of(self._operations)}
         initrds = [root_layer(), agent_layer(), operations_layer(agent_line(each) for each in self._operations)]
-        with Guest(self._kernel, initrds, memory=self._memory, append=self._append) as guest:
+        if contents:
+            initrds.append(contents_layer(contents))
+        if _JUMP in self._operations:
+            initrds.append(next_layer(self._kernel.read_bytes(), b"".join(initrds)))
+        options = ["-bios", str(self._firmware)] if self._firmware else []
+        with Guest(self._kernel, initrds, memory=self._memory, append=self._append, options=options) as guest:
             yield from self._listen(guest)
 
     def _listen(self, guest: Guest) -> Iterator[Facts | Answer]:
@@ -68,20 +98,20 @@ class Recording:
         answered, asked = 0, sum(not isinstance(each, Hold) for each in self._operations)
         try:
             for line in guest.lines(self._timeout):
-                match parse(line):
+                match parse(line if told or self._firmware is None else _SCREEN.sub("", line)):
                     case FileTold(path, content, error):
                         if path in told or answered:
                             raise AgentError("it has told of that file before", line)
                         told.add(path)
                         if not error:
                             files[path] = content
-                    case AnswerTold(ret, loaded, crash_loaded, size):
+                    case AnswerTold(ret, loaded, crash_loaded, size, out):
                         if not answered:
                             yield facts_told(files)
                         answered += 1
                         if answered > asked:
                             raise AgentError(f"only {asked} answers were asked for", line)
-                        yield Answer(ret, loaded, crash_loaded, size)
+                        yield Answer(ret, loaded, crash_loaded, size, out)
                     case Done():
                         if answered < asked:
                             raise AgentError(f"{asked} answers were asked for, and {answered} came", line)
@@ -97,12 +127,28 @@ class Recording:
 
 
 def record(
-    kernel: Path, operations: Sequence[Playable], *, memory: int = 1 << 30, append: str = ""
+    kernel: Path,
+    operations: Sequence[Playable],
+    *,
+    memory: int = 1 << 30,
+    append: str = "",
+    contents: Contents | None = None,
+    firmware: Path | None = None,
+    progress: Callable[[], None] | None = None,
 ) -> tuple[Facts, list[Answer]]:
-    """Play all operations and wait for the end. Raises GuestError."""
-    facts, *answers = Recording(kernel, operations, memory=memory, append=append).play()
+    """Play all operations and wait for the end; `firmware` is EFI's, None for QEMU's own. `progress` is called at each
+    answer. Raises GuestError.
+    """
+    played = Recording(kernel, operations, memory=memory, append=append, contents=contents, firmware=firmware).play()
+    facts = next(played)
     assert isinstance(facts, Facts)
-    return facts, [each for each in answers if isinstance(each, Answer)]
+    answers = []
+    for each in played:
+        assert isinstance(each, Answer)
+        answers.append(each)
+        if progress is not None:
+            progress()
+    return facts, answers
 
 
 def agent_line(operation: Playable) -> str:
@@ -117,6 +163,8 @@ def agent_line(operation: Playable) -> str:
             return f"s {operation.name} {operation.value.encode().hex()}"
         case CrashSize():
             return f"c {operation.value.encode().hex()}"
+        case KexecFileLoad() | LiveUpdateCall():
+            return file_line(operation)
         case Hold():
             return f"h{agent_line(operation.call)[1:]}"
         case Release():
@@ -127,12 +175,24 @@ def agent_line(operation: Playable) -> str:
 
 def facts_told(files: Mapping[str, bytes]) -> Facts:
     """The facts as this computer's would be read, from files laid out alike; `files` have names of `agent.FACTS`."""
+    with root_told(files) as root:
+        return read_told_facts(root)
+
+
+def read_told_facts(root: Path) -> Facts:
+    """The facts in such a folder. Raises InputError."""
+    try:
+        return read_facts(root)
+    except InputError as error:
+        raise InputError(f"the guest's facts: {error}", hint="the guest's kernel needs /proc and /sys") from None
+
+
+@contextmanager
+def root_told(files: Mapping[str, bytes]) -> Iterator[Path]:
+    """A folder with proc/ and sys/ of a guest, for as long as it is needed."""
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         for path, content in files.items():
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(content)
-        try:
-            return read_facts(root)
-        except InputError as error:
-            raise InputError(f"the guest's facts: {error}", hint="the guest's kernel needs /proc and /sys") from None
+        yield root

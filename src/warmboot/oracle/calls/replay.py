@@ -5,11 +5,15 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from warmboot.closing import Closing
 from warmboot.kernel import Caller, Kernel, KexecError, PhysicalMemory, Profile
 from warmboot.kernel.kexec import compat_kexec_load, kexec_load
 from warmboot.memmap import Facts
+from warmboot.oracle.calls.contents import Contents
+from warmboot.oracle.calls.file_player import FilePlayer
+from warmboot.oracle.calls.file_trace import KexecFileLoad, LiveUpdateCall
 from warmboot.oracle.calls.trace import (
     MAPPED_LIMIT,
     Answer,
@@ -50,10 +54,11 @@ class Disagreement:
 class Player(Closing):
     """The model of the machine that `facts` describe, playing operations one after another. A context manager.
 
-    `sources` are what lies behind each kind of buffer.
+    `sources` are what lies behind each kind of buffer, `contents` what calls refer to by SHA-256.
     """
 
-    def __init__(self, facts: Facts, profile: Profile | None = None) -> None:
+    def __init__(self, facts: Facts, profile: Profile | None = None, contents: Contents | None = None) -> None:
+        self._contents = Contents() if contents is None else contents
         self._memory = PhysicalMemory.of(facts)
         self._zeros = mmap.mmap(-1, MAPPED_LIMIT, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.sources: dict[Buffer, Source] = {
@@ -74,13 +79,17 @@ class Player(Closing):
     def play(self, operation: Operation) -> Answer:
         """One operation; its answer is what Linux would give."""
         self.error = None
-        size = None
+        size = out = None
         ret = 0
         try:
             if isinstance(operation, KexecLoad):
                 self._load(operation)
             elif isinstance(operation, Sysctl):
                 self.kernel.store_sysctl(operation.name, operation.value)
+            elif isinstance(operation, KexecFileLoad):
+                self._files.load(operation)
+            elif isinstance(operation, LiveUpdateCall):
+                ret, out = self._files.live(operation)
             else:
                 self.kernel.store_crash_size(operation.value)
         except KexecError as error:
@@ -88,9 +97,9 @@ class Player(Closing):
             ret = -error.errno
         if isinstance(operation, CrashSize):
             size = self._crash_size()
-        return self.answer(ret, size)
+        return self.answer(ret, size, out)
 
-    def answer(self, ret: int, size: str | None = None) -> Answer:
+    def answer(self, ret: int, size: str | None = None, out: str | None = None) -> Answer:
         """A return value, and the state as it is now."""
         kernel = self.kernel
         return Answer(
@@ -98,7 +107,12 @@ class Player(Closing):
             "0" if kernel.kexec_image is None else "1",
             "0" if kernel.kexec_crash_image is None else "1",
             size,
+            out,
         )
+
+    @cached_property
+    def _files(self) -> FilePlayer:
+        return FilePlayer(self.kernel, self._contents)
 
     def _crash_size(self) -> str:
         try:
@@ -144,6 +158,6 @@ def agree(operation: Operation, recorded: Answer, answer: Answer) -> bool:
     """
     if recorded == answer:
         return True
-    if isinstance(operation, KexecLoad) or recorded.ret <= 0:
+    if not isinstance(operation, Sysctl | CrashSize) or recorded.ret <= 0:
         return False
     return recorded.ret == len(operation.value.encode()) and recorded._replace(ret=0) == answer

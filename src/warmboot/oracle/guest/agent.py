@@ -9,6 +9,7 @@ what it reads and reads what it writes, one line each:
     h (as for k)            a kexec_load that stops in the middle, at a source whose PLACE is `held`; no answer
     r                       let it go on; the answer is that call's
     e                       reboot by kexec
+    F ..., L ...            calls of files: `file_calls` has them
 
     f PATH TEXT             a file's text in hexadecimal, or - and an errno's name
     a RET LOADED CRASH_LOADED [SIZE]    the answer to the next operation; the size in hexadecimal
@@ -29,6 +30,7 @@ import os
 import struct
 
 from warmboot.oracle.guest.arch import of
+from warmboot.oracle.guest.file_calls import Files, started
 
 PAGE = 4096
 # All below 4 GiB, where both entries reach, and above 1 GiB and some, where Linux puts the heap of a Python that is
@@ -65,6 +67,16 @@ FACTS = (
     "sys/kernel/security/lockdown",
     "sys/kernel/kexec/crash_size",
     "sys/kernel/kexec_crash_size",
+    "proc/config.gz",
+    "sys/kernel/kexec/loaded",
+    "sys/kernel/kexec_loaded",
+    "sys/kernel/mm/cma/reserved/available_pages",
+    "sys/kernel/mm/cma/reserved/total_pages",
+    "dev/kmsg",
+    "sys/kernel/debug/kho/out/fdt",
+    "sys/kernel/debug/kho/out/scratch_phys",
+    "sys/kernel/debug/kho/out/scratch_len",
+    "sys/kernel/debug/kho/out/sub_fdts/LUO",
 )
 # Since Linux 6.19 in a folder of their own.
 LOADED = ("sys/kernel/kexec/loaded", "sys/kernel/kexec_loaded")
@@ -87,6 +99,8 @@ def mount_all() -> None:
     """The file systems in which the facts are."""
     for kind, where in (("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")):
         libc.mount(kind.encode(), where.encode(), kind.encode(), 0, None)
+    libc.mount(b"tmpfs", b"/tmp", b"tmpfs", 0, None)
+    libc.mount(b"debugfs", b"/sys/kernel/debug", b"debugfs", 0, None)
     libc.mount(b"securityfs", b"/sys/kernel/security", b"securityfs", 0, None)
 
 
@@ -218,10 +232,25 @@ def write_file(path: str, value: bytes) -> int:
 def read_file(path: str) -> str:
     """In hexadecimal, or - and an errno's name."""
     try:
+        if path == "dev/kmsg":
+            return b"".join(each for each in kernel_log() if b"cma: Reserved" in each).hex() or "00"
         with open("/" + path, "rb") as file:
             return file.read().hex() or "00"
     except OSError as error:
         return "-" + errno.errorcode.get(error.errno or 0, "EIO")
+
+
+def kernel_log() -> list[bytes]:
+    """Its records so far. Raises OSError."""
+    found: list[bytes] = []
+    descriptor = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        while True:
+            found.append(os.read(descriptor, 8192))
+    except BlockingIOError:
+        return found
+    finally:
+        os.close(descriptor)
 
 
 def opened(paths: tuple[str, ...]) -> int:
@@ -260,33 +289,48 @@ def main() -> None:
 
 
 def play_all(tell: Tell) -> None:
-    """Facts, then operations."""
-    for path in FACTS:
+    """Facts, then operations; behind a jump, that it is done, and the rest of the operations."""
+    start = started()
+    for path in () if start else FACTS:
         tell(f"f {path} {read_file(path)}")
     calls = prepared_calls()
     helper = Helper(calls)
     loaded, crash_loaded = opened(LOADED), opened(CRASH_LOADED)
+    if start:
+        tell(f"b 0 {state(loaded)} {state(crash_loaded)} -")
     size_path = next((path for path in CRASH_SIZE if os.path.exists("/" + path)), CRASH_SIZE[-1])
     held = None
-    for line in open("/operations"):
+    files = Files(calls[2])
+    for place, line in enumerate(open("/operations")):
         words = line.split()
+        if place < start:
+            continue
         size = ""
         if words[0] == "h":
             held = held or Held(calls)
             held.begin(words)
             continue
+        if words[0] in "FL":
+            played, out = files.play(line, place)
+            tell(f"b {played} {state(loaded)} {state(crash_loaded)} {out}")
+            continue
         if words[0] == "r" and held:
             ret = held.go_on()
-        elif words[0] == "e":
-            ret = 0 if libc.reboot(KEXEC) == 0 else -ctypes.get_errno()
-        elif words[0] == "k":
-            ret = helper.play(line) if words[6] == "nobody" else play_load(words, *calls)
-        elif words[0] == "s":
-            ret = write_file("/proc/sys/" + words[1].replace(".", "/"), bytes.fromhex("".join(words[2:])))
-        else:
+        elif words[0] == "c":
             ret = write_file("/" + size_path, bytes.fromhex("".join(words[1:])))
             size = " " + read_file(size_path)
+        else:
+            ret = play_one(line, words, calls, helper)
         tell(f"a {ret} {state(loaded)} {state(crash_loaded)}{size}")
+
+
+def play_one(line: str, words: list[str], calls: Calls, helper: Helper) -> int:
+    """An operation that takes one line and gives a number."""
+    if words[0] == "e":
+        return 0 if libc.reboot(KEXEC) == 0 else -ctypes.get_errno()
+    if words[0] == "k":
+        return helper.play(line) if words[6] == "nobody" else play_load(words, *calls)
+    return write_file("/proc/sys/" + words[1].replace(".", "/"), bytes.fromhex("".join(words[2:])))
 
 
 if __name__ == "__main__":

@@ -9,14 +9,22 @@ import logging
 import py_compile
 import shutil
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 
 from warmboot.debian import Suite, cache_folder, cpio, unpack
 from warmboot.debian.cache import is_stored, locked, store
 
-__all__ = ["agent_layer", "operations_layer", "root_layer", "witness_layer"]
+__all__ = [
+    "agent_layer",
+    "contents_layer",
+    "file_witness_layer",
+    "next_layer",
+    "operations_layer",
+    "root_layer",
+    "witness_layer",
+]
 
 log: logging.Logger = logging.getLogger("warmboot.debian")
 
@@ -59,17 +67,24 @@ def root_layer(cache: Path | None = None) -> bytes:
 
 def agent_layer() -> bytes:
     """The part with the agent as /init, and what it imports."""
-    return _compressed([_init("agent"), *_package()])
+    return _compressed([_init("agent"), *_package("file_calls.py", "made_files.py"), cpio.directory("tmp")])
 
 
 def witness_layer(payload: bytes, pattern: bytes) -> bytes:
     """The part with the witness agent as /init, the agent as a module of it, and the files it loads from."""
     entries = [
         _init("witness_agent"),
-        *_package("agent.py"),
+        *_package("agent.py", "file_calls.py", "made_files.py"),
         cpio.file("payload", payload),
         cpio.file("pattern", pattern),
     ]
+    return gzip.compress(cpio.archive(entries), 1, mtime=0)
+
+
+def file_witness_layer(pattern: bytes) -> bytes:
+    """The part with the agent of file-loaded images as /init, and the bytes that its files are made of."""
+    modules = _package("agent.py", "witness_agent.py", "file_calls.py", "made_files.py")
+    entries = [_init("file_witness_agent"), *modules, cpio.file("pattern", pattern)]
     return gzip.compress(cpio.archive(entries), 1, mtime=0)
 
 
@@ -97,6 +112,18 @@ def operations_layer(lines: Iterable[str]) -> bytes:
     """The part with /operations."""
     content = "".join(f"{line}\n" for line in lines).encode()
     return gzip.compress(cpio.archive([cpio.file("operations", content)]), 1, mtime=0)
+
+
+def contents_layer(contents: Mapping[str, bytes]) -> bytes:
+    """The part with what calls refer to by SHA-256."""
+    files = [cpio.file(f"contents/{sha256}", data, 0o644) for sha256, data in contents.items()]
+    return gzip.compress(cpio.archive([cpio.directory("contents"), *files]), 1, mtime=0)
+
+
+def next_layer(kernel: bytes, initrd: bytes) -> bytes:
+    """The part with the kernel to jump to, and its initrd."""
+    files = [cpio.file("next/kernel", kernel), cpio.file("next/initrd", initrd)]
+    return gzip.compress(cpio.archive([cpio.directory("next"), *files]), 1, mtime=0)
 
 
 def _picked(debs: Iterable[Path], folder: Path) -> list[cpio.CpioEntry]:

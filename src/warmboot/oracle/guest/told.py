@@ -7,7 +7,7 @@ for (`agent.FACTS`), and every number has its limits.
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from warmboot.errors import InputError
@@ -50,6 +50,7 @@ class AnswerTold:
     loaded: str
     crash_loaded: str
     crash_size: str | None
+    out: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,10 @@ def parse(line: str) -> Told:
             if loaded not in _STATES or crash_loaded not in _STATES:
                 raise AgentError("whether an image is loaded is 0, 1 or ?", line)
             return AnswerTold(value, loaded, crash_loaded, _size(size[0], line) if size else None)
+        case ["b", ret, loaded, crash_loaded, out]:
+            told = parse(f"a {ret} {loaded} {crash_loaded}")
+            assert isinstance(told, AnswerTold)
+            return replace(told, out=None if out == "-" else _bytes(out, line).hex())
         case ["done"]:
             return Done()
         case ["x", *_]:

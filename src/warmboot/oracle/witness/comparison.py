@@ -12,7 +12,7 @@ Compared, between real Linux and the model, for one and the same image:
   in the direct mapping or in the kernel's text. Where in the text, each build of a kernel decides for itself. The
   tables of this second part may lie in a destination, in Linux and in the model: then they are lost, and it is not
   compared. No table of the first part may be.
-- The limit of the GDT, the word at the top of the stack, and that the witness's last page came as zeros.
+- The limit of the GDT, the word at the top of a stack that has one, and that the witness's last page came as zeros.
 - The SHA-256 of every destination range to the end of memsz; both must also be what the sources give.
 
 Not compared: the status flags, and the limit of the IDT. Linux 6.15 and later leave the IDT of their relocation code
@@ -54,7 +54,8 @@ def differences(
     None means agreement.
     """
     found = [*_registers(linux, model, rules, crash=crash), *_mappings(linux, model, rules)]
-    if linux.stack != model.stack:
+    empty = not linux.registers[rules.stack_pointer] & _IN_PAGE  # what lies there is another page
+    if linux.stack != model.stack and not empty:
         found.append(Difference("the top of the stack", f"{linux.stack:#x}", f"{model.stack:#x}"))
     for wanted, there, here in zip_longest(expected, linux.digests, model.digests):
         if not wanted == there == here:
@@ -88,8 +89,8 @@ def _mappings(linux: Statement, model: Statement, rules: ReportRules) -> Iterato
 
 
 def _control_page(statement: Statement, rules: ReportRules) -> int:
-    """Physical address of the page that the stack is in."""
-    return statement.registers[rules.stack_pointer] & ~_IN_PAGE
+    """Physical address of the page that the stack is in, which may be empty."""
+    return (statement.registers[rules.stack_pointer] - 1) & ~_IN_PAGE
 
 
 def _elsewhere(statement: Statement, rules: ReportRules) -> list[str]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from warmboot.kernel.signature_verdict import MachineVerdict
+from warmboot.memmap import Facts
+from warmboot.signatures.figures import SignatureFigures
+
 __all__ = [
     "CachedFile",
     "CallCounts",
@@ -12,8 +16,11 @@ __all__ = [
     "DemoAnswer",
     "DemoDigest",
     "ErrorAnswer",
+    "GatheredFacts",
     "LayoutCounts",
+    "ReadAnswer",
     "ReplayDisagreement",
+    "SignatureAnswer",
     "StatusAnswer",
     "UnloadAnswer",
 ]
@@ -118,3 +125,31 @@ class LayoutCounts:
     layouts: int
     agree: int
     disagree: int
+
+
+@dataclass(frozen=True)
+class ReadAnswer:
+    """Bytes of the memory in a dump, from `address` on; `data` is hexadecimal."""
+
+    address: int
+    physical: bool
+    size: int
+    data: str
+
+
+@dataclass(frozen=True)
+class GatheredFacts(Facts):
+    """Facts of another computer, with its name; `lacked` is in words what had to be assumed."""
+
+    name: str = ""
+    hostname: str = ""
+    lacked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SignatureAnswer:
+    """A file's signature, and what a machine's kernel says of it; where there is no machine, `no_machine` says why."""
+
+    signature: SignatureFigures
+    machine: MachineVerdict | None
+    no_machine: str | None

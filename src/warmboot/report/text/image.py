@@ -22,7 +22,8 @@ __all__ = ["image_lines"]
 def image_lines(figures: ImageFigures) -> list[str]:
     """Lines about the figures that `images.figures` gives."""
     packed = f", packed by {' in '.join(reversed(figures.packed))}" if figures.packed else ""
-    return [f"{figures.file}{packed}", *_lines(figures)]
+    signed = [f"signed by {', '.join(figures.signers)}: 'warmboot signature' verifies it"] if figures.signers else []
+    return [f"{figures.file}{packed}", *_lines(figures), *signed]
 
 
 def _lines(figures: ImageFigures) -> list[str]:

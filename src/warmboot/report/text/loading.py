@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from warmboot.figures import LivePlaceFigures, LoadFigures
+from warmboot.figures import LivePlaceFigures, LoadFigures, PlaceFigures
 from warmboot.memmap import Range
 from warmboot.report.text.memory import memory_picture
 from warmboot.report.text.segments import segment_lines
 from warmboot.report.text.words import size_text
 
-__all__ = ["live_place_lines", "load_lines"]
+__all__ = ["live_place_lines", "load_lines", "memory_lines"]
 
 _CELLS = 60  # characters for all RAM
 _BESIDE = 24  # columns for an address, brackets and a size
@@ -16,12 +16,22 @@ _BESIDE = 24  # columns for an address, brackets and a size
 
 def live_place_lines(figures: LivePlaceFigures, width: int = 0) -> list[str]:
     """The system call, where everything goes, and a picture of memory."""
-    lines = [f"by {figures.call}: {figures.why}", *segment_lines(figures, width)]
-    if figures.segments is not None:
-        parts = {"crash kernel": list(figures.crash_kernel)} if figures.crash_kernel else {}
-        parts |= {each.name: [Range(each.mem, each.mem + each.memsz)] for each in figures.segments}
-        lines += memory_picture(figures.ram, parts, width=_cells(width))
-    return [*lines, f"command line: {figures.command_line or '(empty)'}"]
+    return [
+        f"by {figures.call}: {figures.why}",
+        *segment_lines(figures, width),
+        *memory_lines(figures, width),
+        f"command line: {figures.command_line or '(empty)'}",
+        *figures.not_handed_on,
+    ]
+
+
+def memory_lines(figures: PlaceFigures, width: int = 0) -> list[str]:
+    """A picture of memory; none where the kernel chooses what is in it."""
+    if figures.segments is None or not figures.ram:
+        return []
+    parts = {"crash kernel": list(figures.crash_kernel)} if figures.crash_kernel else {}
+    parts |= {each.name: [Range(each.mem, each.mem + each.memsz)] for each in figures.segments}
+    return memory_picture(figures.ram, parts, width=_cells(width))
 
 
 def load_lines(figures: LoadFigures) -> list[str]:

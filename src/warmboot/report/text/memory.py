@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from warmboot.memmap import Range, merge
+from warmboot.memmap import Range
+from warmboot.report.strips import strips_of
 from warmboot.report.text.words import size_text
 
 __all__ = ["memory_picture"]
 
 _FREE, _SEVERAL = ".", "*"
-_JOIN = 2 << 20  # bytes: ranges of RAM that are this close form one strip
 
 
 def memory_picture(ram: Sequence[Range], parts: Mapping[str, Sequence[Range]], *, width: int = 60) -> list[str]:
@@ -19,7 +19,7 @@ def memory_picture(ram: Sequence[Range], parts: Mapping[str, Sequence[Range]], *
     The length of a strip is its share of all RAM, at least one character. Every part is visible: where several
     share a character, it is a star. A part's letter is the first of its name that is not used yet.
     """
-    strips = _strips(ram)
+    strips = strips_of(ram)
     letters = _letters(parts)
     total = sum(strip.size for strip in strips)
     rows = []
@@ -32,16 +32,6 @@ def memory_picture(ram: Sequence[Range], parts: Mapping[str, Sequence[Range]], *
     if any(_SEVERAL in cells for _, cells, _ in rows):
         shown.append(f"{_SEVERAL} several")
     return [*lines, " " * wide + " " + "   ".join(shown)]
-
-
-def _strips(ram: Sequence[Range]) -> list[Range]:
-    strips: list[Range] = []
-    for each in merge(ram):
-        if strips and each.start - strips[-1].end <= _JOIN:
-            strips[-1] = Range(strips[-1].start, each.end)
-        else:
-            strips.append(each)
-    return strips
 
 
 def _letters(parts: Mapping[str, Sequence[Range]]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from warmboot.figures import PermitFigures
+from warmboot.report.text.handover_check import handover_lines
 
 __all__ = ["permit_lines"]
 
@@ -14,4 +15,5 @@ def permit_lines(figures: PermitFigures) -> list[str]:
     return [
         f"all {len(figures.passed)} checks of {figures.profile} pass{chosen}{assumed}",
         *(f"not checked: {each}" for each in figures.not_made),
+        *(() if figures.handover is None else handover_lines(figures.handover)),
     ]

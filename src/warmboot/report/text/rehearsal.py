@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from warmboot.figures import BootFigures, HandOverFigures, ModelLoadFigures, RehearsalPlaceFigures
+from warmboot.report.text.loading import memory_lines
 from warmboot.report.text.segments import segment_lines
 from warmboot.report.text.words import size_text
 
 __all__ = ["boot_lines", "hand_over_lines", "model_load_lines", "rehearsal_place_lines"]
 
+_DIGEST_NAMES = {"xxh64": "XXH64", "sha256": "SHA-256"}
 _REGISTERS_A_LINE = 4
 _WIDE = 68  # columns for so many
 
@@ -18,6 +20,7 @@ def rehearsal_place_lines(figures: RehearsalPlaceFigures, width: int = 0) -> lis
     return [
         f"by {figures.call}: {figures.why}",
         *segment_lines(figures, width),
+        *memory_lines(figures, width),
         f"command line: {figures.command_line or '(empty)'}{added}",
         *(f"differs from the facts: {each}" for each in figures.differs_from_facts),
     ]
@@ -42,10 +45,23 @@ def hand_over_lines(figures: HandOverFigures, width: int = 0) -> list[str]:
     rows = [registers[first : first + count] for first in range(0, len(registers), count)]
     return [
         f"relocation and purgatory executed {figures.executed} in {seconds:.2f} s",
-        f"SHA-256 over {size_text(figures.digest_bytes)}: {figures.digest}",
+        _digest_text(figures),
         "at the kernel's entry, registers that are not 0:",
         *("  " + "  ".join(row) for row in rows),
     ]
+
+
+def _digest_text(figures: HandOverFigures) -> str:
+    if figures.digest_algorithm == "none":
+        return "nothing is checked: --digest none"
+    name = _DIGEST_NAMES[figures.digest_algorithm]
+    return f"{name} over {size_text(figures.digest_bytes)}: {figures.digest}"
+
+
+def _phases_text(figures: BootFigures) -> str:
+    dark, *others = figures.phases
+    rest = ", ".join(f"{each.name} {each.seconds:.2f} s" for each in others)
+    return f"{dark.seconds:.2f} s of that before the kernel's first line; then {rest}"
 
 
 def boot_lines(figures: BootFigures) -> list[str]:
@@ -58,6 +74,7 @@ def boot_lines(figures: BootFigures) -> list[str]:
         f"Linux {figures.release or 'unknown'}, {processors} processor{'s' if processors > 1 else ''} brought up,"
         f" {acpi}",
         f"{figures.seconds:.2f} s from the hand-over to {figures.reached}{init}",
+        *([_phases_text(figures)] if len(figures.phases) > 1 else []),
         *([f"its first line: {figures.first_words}"] if figures.first_words is not None else []),
         *figures.notes,
     ]

@@ -9,7 +9,7 @@ __all__ = ["segment_lines"]
 
 
 def segment_lines(figures: PlaceFigures, width: int = 0) -> list[str]:
-    """Every segment with its physical addresses and sizes, and where the processor goes."""
+    """Every segment with its physical addresses and sizes, why it lies there, and where the processor goes."""
     if figures.segments is None or figures.entry is None or figures.kernel_entry is None:
         return ["the running kernel chooses where everything goes"]
     rows = [("segment", "physical address", "memory", "loaded")]
@@ -18,5 +18,6 @@ def segment_lines(figures: PlaceFigures, width: int = 0) -> list[str]:
         rows.append((each.name, where, size_text(each.memsz), size_text(each.bufsz)))
     return [
         *table(rows, right=(2, 3), width=width),
+        *(f"{each.name}: {each.why}" for each in figures.segments if each.why),
         f"entry {figures.entry:#x} in the purgatory, which enters the kernel at {figures.kernel_entry:#x}",
     ]

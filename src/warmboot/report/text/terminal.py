@@ -15,7 +15,7 @@ from typing import NamedTuple, TextIO
 from warmboot.report.text.words import size_text
 from warmboot.visible import visible
 
-__all__ = ["Progress", "Span", "Terminal"]
+__all__ = ["Count", "Progress", "Span", "Terminal"]
 
 _NARROWEST = 40  # columns: on a narrower terminal lines are not folded
 
@@ -28,12 +28,15 @@ class Span(NamedTuple):
 
 
 class Terminal:
-    """Standard output. Control characters are escaped; lines too long for a terminal are folded."""
+    """Standard output. Control characters are escaped; lines too long for a terminal are folded.
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    With `colour` there are colours, wherever it goes.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, colour: bool = False) -> None:
         self._stream = stream or sys.stdout
         watched = self._stream.isatty()
-        self._colour = watched and not os.environ.get("NO_COLOR") and _moves()
+        self._colour = colour or (watched and not os.environ.get("NO_COLOR") and _moves())
         self.width: int = shutil.get_terminal_size().columns if watched else 0  # columns, 0 for any number
 
     def line(self, *parts: str | Span, indent: int = 0) -> None:
@@ -138,6 +141,32 @@ class Progress:
         self._stream.write(f"\r{name:10}[{bar}] {size_text(done)} of {size_text(total)}, {left:.0f} s left \x1b[K")
         self._stream.flush()
         self._shown = True
+
+    def clear(self) -> None:
+        """Erase the line."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._shown = False
+
+
+class Count:
+    """The same for work whose end is not known: so many are done."""
+
+    def __init__(self, stream: TextIO | None = None, *, patience: float = 0.5) -> None:
+        self._stream = stream or sys.stderr
+        self._watched = self._stream.isatty() and _moves()
+        self._next = time.monotonic() + patience
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """`text` says how much is done."""
+        now = time.monotonic()
+        if self._watched and now >= self._next:
+            self._next = now + 0.1
+            self._stream.write(f"\r{text} \x1b[K")
+            self._stream.flush()
+            self._shown = True
 
     def clear(self) -> None:
         """Erase the line."""

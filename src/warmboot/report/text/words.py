@@ -4,20 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from warmboot.numbers import size_text
+
 __all__ = ["size_text", "table"]
-
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
-
-
-def size_text(size: int) -> str:
-    """A number of bytes with a unit: 11.1 MiB, 512 MiB, 4 KiB."""
-    if size < 1024:
-        return f"{size} bytes"
-    amount, unit = float(size), 0
-    while amount >= 1024 and unit < len(_UNITS):
-        amount /= 1024
-        unit += 1
-    return f"{amount:.0f} {_UNITS[unit - 1]}" if amount == int(amount) else f"{amount:.1f} {_UNITS[unit - 1]}"
 
 
 def table(rows: Sequence[Sequence[str]], *, right: Sequence[int] = (), width: int = 0) -> list[str]:

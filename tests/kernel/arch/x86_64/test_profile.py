@@ -16,7 +16,11 @@ CHANGES = [
     ("pgd_in_control_code", "6.11", True, "6.12", False),
     ("control_code_order", "6.11", 1, "6.12", 0),
     ("control_page_in_direct_map", "6.13", False, "6.14", True),
+    ("purgatory_size", "5.14", 0x6000, "5.15", 0x5000),
+    ("elf_headers_grow_to", "6.5", 0, "6.6", 917680),
+    ("marks_setup_data", "6.9", True, "6.10", False),
     ("leaves_gdt", "6.14", False, "6.15", True),
+    ("pushes_return_address", "6.19", False, "7.0", True),
 ]
 
 
@@ -29,6 +33,11 @@ def test_changes(fact: str, last: str, before: object, first: str, after: object
     assert getattr(profile_of(last), fact) == before
     assert getattr(profile_of(first), fact) == after
     assert getattr(profile_of("99.0"), fact) == after
+
+
+def test_the_releases_that_leave_an_empty_stack() -> None:
+    pushes = {name: profile_of(name).pushes_return_address for name in ("6.12", "6.15", "6.16", "6.19", "7.0")}
+    assert pushes == {"6.12": True, "6.15": True, "6.16": False, "6.19": False, "7.0": True}
 
 
 def test_what_stable_releases_of_6_1_have_before_its_time() -> None:

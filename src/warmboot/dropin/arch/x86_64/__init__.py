@@ -1,1 +1,1 @@
-"""x86_64."""
+"""kexec-tools' options that x86_64 alone has."""

@@ -39,10 +39,10 @@ class X86MachineKexec:
     """One running kernel's part that is x86_64's (arch/x86/kernel/machine_kexec_64.c)."""
 
     architectures: tuple[int, int] = int(KexecArch.X86_64), int(KexecArch.DEFAULT)
-    file_loader: BzImage64 = BzImage64()
 
     def __init__(self, facts: Facts, profile: Profile) -> None:
         self.profile: X86Profile = x86_profile(profile)
+        self.file_loader: BzImage64 = BzImage64(self.profile)
         self.memory_limit: int = maxmem(facts)
         self.control_code_order: int = self.profile.control_code_order
         self._facts = facts
@@ -93,7 +93,9 @@ class X86MachineKexec:
             rsi=image.pgd << PAGE_SHIFT,
             rdx=image.start,
             rcx=(image.swap_page or 0) << PAGE_SHIFT,
-            r8=int(image.preserve_context) | int(self.profile.leaves_gdt) << 1,
+            r8=int(image.preserve_context)
+            | int(self.profile.leaves_gdt) << 1
+            | int(not self.profile.pushes_return_address) << 2,
             cr4=0x1020 if self._facts.la57 else 0x20,
             efer=0xD01,  # NX LMA LME SCE: as Linux runs, and as nothing on the way changes it
         )

@@ -6,7 +6,8 @@
 # are its own, the old kernel's stack pointer may be just below them.
 # At entry: interrupts off, rdi = the list's head (a kimage_entry_t), rsi = physical address of the identity page
 # tables, rdx = the image's start, rcx = physical address of the swap page, r8 bit 0 = preserve_context, bit 1 = the
-# image finds the segments' descriptor table loaded (else only what was loaded from it).
+# image finds the segments' descriptor table loaded (else only what was loaded from it), bit 2 = its stack is empty (else
+# it has a word of zeros).
 # All addresses are physical and identity mapped before and after cr3 is loaded.
 # With preserve_context pages are exchanged, the image is called, and what it returns in rax is returned
 # here, after the pages have been exchanged back.
@@ -21,6 +22,7 @@
 .set IND_SOURCE, 3
 .set FLAG_PRESERVE_CONTEXT, 1
 .set FLAG_LEAVE_GDT, 2
+.set FLAG_EMPTY_STACK, 4
 .set KERNEL_CS, 0x10
 .set KERNEL_DS, 0x18
 .set CR0_PE_PG, 0x80000001
@@ -79,8 +81,10 @@ returned:				# at byte 16: where a preserve_context image's return to the old ke
 	popfq
 	mov	cr3, rsi
 	lea	rsp, relocate_kernel[rip + PAGE_SIZE]
+	test	byte ptr saved_flags[rip], FLAG_EMPTY_STACK
+	jnz	1f
 	push	0				# where a kernel would return to
-	push	rdx				# the start, for the final ret
+1:	push	rdx				# the start, for the final ret
 
 	lea	rax, gdt[rip]
 	mov	gdtr[rip + 2], rax

@@ -23,7 +23,9 @@ class X86:
     kexec_load = numbers.KEXEC_LOAD
     kexec_file_load = numbers.KEXEC_FILE_LOAD
     reboot = numbers.REBOOT
+    keyctl = numbers.KEYCTL
     kexec_arch = numbers.KEXEC_ARCH_X86_64
+    read_counter: bytes = numbers.READ_COUNTER
 
     def read_firmware(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from warmboot.live.arch.x86_64 import screen
 from warmboot.live.arch.x86_64.edd import read_edd
 from warmboot.live.efi import read_efi, systab
-from warmboot.live.files import read, under
+from warmboot.live.files import folder, number, read, under
 from warmboot.memmap.firmware import Firmware
 
 TYPE_CHECKING = False
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["boot_params", "read_firmware", "rsdp"]
 
 _ZERO_PAGE = 4096  # bytes of struct boot_params
+_SETUP_DATA = "sys/kernel/boot_params/setup_data"
 _ACPI_RSDP_ADDR = 0x70  # in struct boot_params, boot protocol 2.14
 
 
@@ -43,7 +44,23 @@ def read_firmware(
         efi=None if noefi else read_efi(parameters, root),
         edd=edd,
         edd_mbr_signatures=signatures,
+        setup_data=_setup_data(root),
     )
+
+
+def _setup_data(root: str) -> tuple[tuple[int, int], ...]:
+    """Type and size of each, in the list's order; the folder does not tell where they lie."""
+    base = under(root, _SETUP_DATA)
+    found = []
+    for name in sorted(folder(base), key=lambda name: (len(name), name)):
+        kind = number(f"{base}/{name}/type")
+        try:
+            size = len(read(f"{base}/{name}/data"))
+        except OSError:
+            continue
+        if kind is not None:
+            found.append((kind, size))
+    return tuple(found)
 
 
 def boot_params(root: str = "/") -> bytes:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from warmboot.machines.arch.interface import Accel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from warmboot.machines.arch.interface import Board, Emulation, MachineArch, Probe
     from warmboot.memmap import Facts
 
@@ -27,6 +29,17 @@ class _X86:
 
     def cpu_model(self, accel: Accel) -> str:
         return "host" if accel is Accel.KVM else "max"
+
+    def efi_firmware(self) -> Path:
+        from warmboot.errors import MissingToolError  # noqa: PLC0415
+        from warmboot.machines.arch.x86_64.efi import FIRMWARE_VARIABLE, INSTALL_HINT, find_firmware  # noqa: PLC0415
+
+        found = find_firmware()
+        if found is None:
+            raise MissingToolError(
+                "no EFI firmware is found", hint=f"{INSTALL_HINT}, or name it by {FIRMWARE_VARIABLE}"
+            )
+        return found
 
     def probe(self) -> Probe:
         from warmboot.machines.arch.x86_64.probe import probe  # noqa: PLC0415

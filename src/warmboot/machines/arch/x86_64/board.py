@@ -15,6 +15,7 @@ from warmboot.uapi import PAGE_SIZE
 
 __all__ = ["board"]
 
+_UNIT = 8192  # bytes
 _RSDP_SIZE = 36  # bytes, since ACPI 2.0
 _CPUS = 2  # enough to see that a second one starts
 _MOST_CPUS = 8  # unless asked for: each one that is emulated takes its time to start
@@ -23,26 +24,25 @@ _MOST_HIGH = MAPPED - FOUR_GIB  # bytes: the stub jumps to no control page beyon
 
 def board(facts: Facts, cpus: int | None, most: int) -> Board:
     """See MachineArch.board. QEMU's PC has RAM in two pieces, from 0 and from 4 GiB on."""
-    given, differs = facts, []
-    low_ram = max((min(each.end, FOUR_GIB) for each in facts.system_ram if each.start < FOUR_GIB), default=0)
+    given, host, differs = facts, facts.host, []
+    low_ram = max((min(each.end, FOUR_GIB) for each in host.system_ram if each.start < FOUR_GIB), default=0)
     if low_ram > MAX_LOW:  # old chipsets go up to 3.5 GiB
-        facts = facts.reserve(Range(MAX_LOW, low_ram))
+        facts, host = (each.reserve(Range(MAX_LOW, low_ram)) for each in (facts, host))
         differs.append(f"RAM from {MAX_LOW:#x} to {low_ram:#x} is left out")
         low_ram = MAX_LOW
-    low_ram = _whole_pages(low_ram)
+    low_ram = _rounded(low_ram)
     low = low_ram + FIRMWARE_ROOM if low_ram + FIRMWARE_ROOM <= MAX_LOW else low_ram
-    high = _high_end(facts, most - low_ram) - FOUR_GIB
+    high = _high_end(host, most - low_ram) - FOUR_GIB
     computer = Pc(low, high, bits=facts.physical_address_bits or 0)
     room = computer.firmware_room
-    if any(each.overlaps(room) for each in facts.system_ram):
+    if any(each.overlaps(room) for each in host.system_ram):
         differs.append(f"RAM at {room} is the firmware's")
-    facts = facts.reserve(room)
-    host = facts
-    last = max(each.end for each in facts.system_ram)
+    facts, host = facts.reserve(room), host.reserve(room)
+    last = max(each.end for each in host.system_ram)
     if last > FOUR_GIB + high:
         beyond = Range(FOUR_GIB + high, last)
-        host = facts.reserve(beyond)
-        lost = sum(each.size for each in facts.system_ram) - sum(each.size for each in host.system_ram)
+        whole, host = host, host.reserve(beyond)
+        lost = sum(each.size for each in whole.system_ram) - sum(each.size for each in host.system_ram)
         differs.append(f"{lost >> 20} MiB of RAM from {beyond.start:#x} on are left out: QEMU cannot have them here")
     computer, more = _parts(given, host, computer, cpus)
     differs += more
@@ -99,8 +99,9 @@ def _high_end(facts: Facts, most: int) -> int:
         if each.end > start and most > 0 and start < FOUR_GIB + _MOST_HIGH:
             end = min(each.end, start + most // PAGE_SIZE * PAGE_SIZE, FOUR_GIB + _MOST_HIGH)
             most -= end - start
-    return _whole_pages(end)
+    return _rounded(end)
 
 
-def _whole_pages(address: int) -> int:
-    return -(-address // PAGE_SIZE) * PAGE_SIZE
+def _rounded(address: int) -> int:
+    """Up to what QEMU has RAM in: by itself it rounds what -m says up, and refuses a memory file of another size."""
+    return -(-address // _UNIT) * _UNIT

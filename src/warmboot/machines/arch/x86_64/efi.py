@@ -15,9 +15,18 @@ from warmboot.machines.arch.x86_64.mailbox import Mailbox
 from warmboot.memmap import Efi, EfiMemoryDescriptor, Range, merge
 from warmboot.stubs.stub import stub
 
-__all__ = ["EFI_ROOM", "FIRMWARE_VARIABLE", "INSTALL_HINT", "EfiMailbox", "efi_application", "find_firmware"]
+__all__ = [
+    "EFI_ROOM",
+    "FIRMWARE_VARIABLE",
+    "INSTALL_HINT",
+    "STUB_SIZE",
+    "EfiMailbox",
+    "efi_application",
+    "find_firmware",
+]
 
 EFI_ROOM = 0x20000  # physical: what efi_stub.S takes
+STUB_SIZE = 0x1B000  # bytes, see ROOM_PAGES there
 FIRMWARE_VARIABLE = "WARMBOOT_OVMF"
 INSTALL_HINT = "apt-get install ovmf"
 
@@ -40,6 +49,7 @@ _SYSTEM_TABLE_SIGNATURE = b"IBI SYST"
 _CONFIGURATION = struct.Struct("<16sQ")
 _ACPI_20 = UUID("8868e871-e4f1-11d3-bc22-0080c73c8881")
 _ACPI_10 = UUID("eb9d2d30-2d88-11d3-9a16-0090273fc14d")
+_SMBIOS = UUID("eb9d2d31-2d88-11d3-9a16-0090273fc14d")
 _MOST_TABLES = 256
 _KEPT_OF_A_TABLE = 4 * 4096  # bytes: such as of the memory attributes table, which lies in boot services' memory
 _PAGE = 4096
@@ -76,7 +86,8 @@ class EfiMailbox(Mailbox):
             data = memory.read(told.memory_map, told.memory_map_size)
             descriptors = list(_descriptors(data, told.descriptor_size))
             header = _SYSTEM_TABLE.unpack(memory.read(told.systab, _SYSTEM_TABLE.size))
-            tables = dict(_tables(memory, header[-2], header[-1]))
+            fw_vendor, runtime, config_table = (_physical(header[each], descriptors) for each in (5, -4, -1))
+            tables = {guid: _physical(at, descriptors) for guid, at in _tables(memory, header[-2], config_table)}
         except ValueError as error:  # an address where there is no memory, or a size that is none
             raise _nonsense(str(error)) from None
         if header[0] != _SYSTEM_TABLE_SIGNATURE:
@@ -90,11 +101,12 @@ class EfiMailbox(Mailbox):
                 loader_signature=b"EL64",
                 systab=told.systab,
                 memmap=tuple(each for each in descriptors if each.attribute & _RUNTIME),
-                fw_vendor=header[5],
-                runtime=header[-4],
-                config_table=header[-1],
+                fw_vendor=fw_vendor,
+                runtime=runtime,
+                config_table=config_table,
+                smbios=tables.get(_SMBIOS, 0),
                 memdesc_version=told.descriptor_version,
-                mapped=False,
+                memdesc_size=told.descriptor_size,
             ),
         )
 
@@ -106,6 +118,14 @@ def _descriptors(data: bytes, size: int) -> Iterator[EfiMemoryDescriptor]:
     for at in range(0, len(data) - _DESCRIPTOR.size + 1, size):
         kind, _, physical, virtual, pages, attribute = _DESCRIPTOR.unpack_from(data, at)
         yield EfiMemoryDescriptor(kind, physical, virtual, pages, attribute)
+
+
+def _physical(address: int, descriptors: list[EfiMemoryDescriptor]) -> int:
+    """Where a pointer of the system table leads, which SetVirtualAddressMap has made a virtual address."""
+    for each in descriptors:
+        if each.virt_addr and each.virt_addr <= address < each.virt_addr + each.range.size:
+            return address - each.virt_addr + each.phys_addr
+    return address
 
 
 def _tables(memory: PhysicalMemory, count: int, address: int) -> Iterator[tuple[UUID, int]]:

@@ -3,8 +3,9 @@
 # The EFI stub: what runs between EFI firmware and the loaded image.
 #
 # To firmware it is an EFI application (PE32+), to QEMU, which hands it on, a bzImage. It takes room at a
-# fixed address below 1 MiB, ends firmware's boot services with the memory map in that room, goes to
-# page tables of its own there, and parks. The mailbox says where EFI's system table and the map are;
+# fixed address below 1 MiB, ends firmware's boot services with the memory map in that room, gives what
+# firmware keeps its virtual addresses, as a running Linux has done long before a kexec, goes to page
+# tables of its own there, and parks. The mailbox says where EFI's system table and the map are;
 # everything else of firmware is found in memory from there.
 #
 # The second page of the file is the one that is copied to the room.
@@ -18,6 +19,13 @@
 	.equ	MAP_SIZE, 0x10000
 
 	# UEFI specification 2.10, chapters 4 and 7
+	.equ	SYSTAB_RUNTIME_SERVICES, 88
+	.equ	SET_VIRTUAL_ADDRESS_MAP, 56
+	.equ	DESCRIPTOR_PHYSICAL, 8
+	.equ	DESCRIPTOR_VIRTUAL, 16
+	.equ	DESCRIPTOR_PAGES, 24
+	.equ	DESCRIPTOR_ATTRIBUTE, 32
+	.equ	EFI_MEMORY_RUNTIME, 63		# the bit's number
 	.equ	SYSTAB_BOOT_SERVICES, 96
 	.equ	ALLOCATE_PAGES, 40
 	.equ	GET_MEMORY_MAP, 56
@@ -25,6 +33,9 @@
 	.equ	ALLOCATE_ADDRESS, 2
 	.equ	EFI_RESERVED_MEMORY_TYPE, 0
 	.equ	TRIES, 8
+	# Documentation/arch/x86/x86_64/mm.rst: where Linux maps EFI, downwards; here as there a range lies in
+	# its 2 MiB page where it does physically, so that large pages can map it
+	.equ	EFI_VA_START, -0x100000000
 
 file:
 	.ascii	"MZ"
@@ -117,6 +128,33 @@ efi_entry:
 	call	[r14 + EXIT_BOOT_SERVICES]
 	test	rax, rax
 	jnz	1b
+
+	mov	ebx, ROOM + MAP
+	mov	rsi, [rsp + 40]
+	add	rsi, rbx
+	mov	rdi, EFI_VA_START
+1:	cmp	rbx, rsi
+	jae	3f
+	bt	qword ptr [rbx + DESCRIPTOR_ATTRIBUTE], EFI_MEMORY_RUNTIME
+	jnc	2f
+	mov	rax, [rbx + DESCRIPTOR_PAGES]
+	shl	rax, 12
+	sub	rdi, rax
+	mov	rax, rdi
+	sub	rax, [rbx + DESCRIPTOR_PHYSICAL]
+	and	eax, 0x1fffff
+	sub	rdi, rax
+	mov	[rbx + DESCRIPTOR_VIRTUAL], rdi
+2:	add	rbx, [rsp + 56]
+	jmp	1b
+3:	mov	rax, [r13 + SYSTAB_RUNTIME_SERVICES]
+	mov	rcx, [rsp + 40]
+	mov	rdx, [rsp + 56]
+	mov	r8, [rsp + 64]
+	mov	r9d, ROOM + MAP
+	call	[rax + SET_VIRTUAL_ADDRESS_MAP]
+	test	rax, rax
+	jnz	unfit
 
 	cli
 	mov	al, 0xff			# as boot loaders leave the interrupt controllers (8259)

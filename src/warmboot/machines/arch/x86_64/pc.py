@@ -9,7 +9,7 @@ from pathlib import Path
 from warmboot.errors import RefusedError
 from warmboot.machines.arch.interface import Accel, Mailbox
 from warmboot.machines.arch.x86_64 import pvh
-from warmboot.machines.arch.x86_64.efi import EfiMailbox, efi_application
+from warmboot.machines.arch.x86_64.efi import EFI_ROOM, STUB_SIZE, EfiMailbox, efi_application
 from warmboot.machines.arch.x86_64.mailbox import PAGE
 from warmboot.machines.arch.x86_64.mailbox import Mailbox as ParkedMailbox
 from warmboot.machines.arch.x86_64.numa import srat
@@ -62,6 +62,11 @@ class Pc:
     @property
     def firmware_room(self) -> Range:
         return Range(self.low - FIRMWARE_ROOM, self.low)
+
+    @property
+    def stub_room(self) -> Range:
+        at = EFI_ROOM if self.efi else self.firmware_room.start
+        return Range(at, at + STUB_SIZE)
 
     @property
     def description(self) -> str:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
         """`CALL` is code for call(entry, nr_segments, segments, flags), which makes kexec_load of its arguments."""
 
         CALL: bytes
+        NR_IOCTL: int
+        NR_KEXEC_FILE_LOAD: int
         NR_USERFAULTFD: int
         KERNEL: int  # an address that is the kernel's
 

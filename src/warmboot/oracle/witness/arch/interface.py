@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from warmboot.uapi import KexecArch
 
-__all__ = ["ReportRules", "WitnessArch"]
+__all__ = ["FileRules", "ReportRules", "WitnessArch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,29 @@ class ReportRules:
 
 
 @dataclass(frozen=True, slots=True)
+class FileRules:
+    """Images of kexec_file_load. `header` makes the part before the body of the memory that the image takes, its
+    alignment, its preferred address, and how long its command line may be; `setup_part` is that part of a real kernel,
+    with the memory that it takes and how long its command line may be. The body is entered at `entry`, where `halt`
+    stops. `registers` reads a debugger's answer, `purgatory_registers` of them are the purgatory's own. `random_seed`
+    tells where that is.
+    """
+
+    header: Callable[[int, int, int, int], bytes]
+    setup_part: Callable[[bytes], tuple[bytes, int, int]]
+    entry: int
+    halt: bytes
+    registers: Callable[[bytes], dict[str, int]]
+    purgatory_registers: Sequence[str]
+    random_seed: Callable[[bytes, int], int]
+
+
+@dataclass(frozen=True, slots=True)
 class WitnessArch:
     """The witness of one architecture: its built bytes, and offsets and sizes in them, in bytes.
 
     `table` is where the table of regions is written, `scratch` the page that it writes to, `size` the memory that it
-    takes; `flag` names the architecture to kexec_load, `report` are the rules of what it says.
+    takes; `flag` names the architecture to kexec_load, `report` are the rules of what it says, `file` of file calls.
     """
 
     code: bytes
@@ -43,3 +61,4 @@ class WitnessArch:
     size: int
     flag: KexecArch
     report: ReportRules
+    file: FileRules

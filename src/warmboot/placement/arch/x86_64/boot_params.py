@@ -83,7 +83,7 @@ class BootParams:
         if len(self.e820) > E820_MAX_ENTRIES_ZEROPAGE:
             more = b"".join(entry.pack() for entry in self.e820[E820_MAX_ENTRIES_ZEROPAGE:])
             items.append((SetupType.E820_EXT, more))
-        if self.efi is not None and self.efi.mapped:
+        if self.efi is not None:
             items.append((SetupType.EFI, efi_setup_data(self.efi)))
         if self.dtb:
             items.append((SetupType.DTB, self.dtb))

@@ -69,5 +69,5 @@ def _place_kernel(image: BzImage, layout: Layout, limit: int) -> Range:
     least = max(image.pref_address, LOW)
     found = space.lowest(size, align=align, least=least, below=limit)
     if found is None:
-        raise space.no_room("kernel", size, MORE_MEMORY, least=least)
+        raise space.no_room("kernel", size, MORE_MEMORY, least=least, below=limit)
     return space.take(found)

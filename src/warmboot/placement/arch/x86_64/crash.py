@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from warmboot.dump import DumpFacts, Moved, elfcorehdr
+from warmboot.dump import DumpFacts, Moved
+from warmboot.dump.elfcorehdr import elfcorehdr
 from warmboot.errors import RefusedError
 from warmboot.memmap.entries import E820Entry, E820Type
 from warmboot.memmap.ranges import Range, subtract

@@ -100,5 +100,5 @@ def _place_initrd(layout: Layout, size: int, initrd_addr_max: int, *, above_4g: 
     if found is None and above_4g:
         found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=1 << 64)
     if found is None:
-        raise layout.space.no_room("initrd", taken, MORE_MEMORY)
+        raise layout.space.no_room("initrd", taken, MORE_MEMORY, below=1 << 64 if above_4g else below)
     return layout.space.take(found)

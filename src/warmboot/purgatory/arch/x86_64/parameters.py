@@ -13,11 +13,10 @@ __all__ = ["JUMP_BACK_TEXT_SIZE", "PURGATORY_REGION_COUNT", "purgatory", "purgat
 PURGATORY_REGION_COUNT = 16  # offset in the purgatory, see PARAMETERS in purgatory.S
 JUMP_BACK_TEXT_SIZE = 64  # bytes, more than what tell_way_back of purgatory.S writes
 _PARAMETERS = struct.Struct("<QIIIxxxx10Q")
-_REGION = struct.Struct("<QQ8I")
-_WORDS = struct.Struct(">8I")
+_REGION = struct.Struct("<QQ32s")
 _UART_CLOCK = 115200  # baud at divisor 1
 
-_ENTRY_32BIT, _LEAVE_5_LEVEL, _CONSOLE_SERIAL, _CONSOLE_VGA, _RESET_VGA = 1, 2, 4, 8, 16
+_ENTRY_32BIT, _LEAVE_5_LEVEL, _CONSOLE_SERIAL, _CONSOLE_VGA, _RESET_VGA, _DIGEST_XXH64 = 1, 2, 4, 8, 16, 32
 
 
 def purgatory_size(regions: int) -> int:
@@ -35,6 +34,7 @@ def purgatory(
 ) -> bytes:
     """A purgatory that checks `regions` and enters the image as `entry` says; without regions nothing is checked.
 
+    The digests of `regions` are all of one kind.
     `jump_back_text`, if not 0, is the physical address after a command line where JUMP_BACK_TEXT_SIZE bytes are free.
     """
     console = console or Console()
@@ -45,6 +45,7 @@ def purgatory(
         | _CONSOLE_SERIAL * console.serial
         | _CONSOLE_VGA * console.vga
         | _RESET_VGA * console.reset_vga
+        | _DIGEST_XXH64 * any(each.algorithm == "xxh64" for each in regions)
     )
     parameters = _PARAMETERS.pack(
         len(regions),
@@ -54,6 +55,12 @@ def purgatory(
         *(entry.address, entry.argument, entry.rax, entry.rbx, entry.rsi, entry.rdi),
         *(jump_back_text, backup.start, backup.size, backup.copy),
     )
-    table = b"".join(_REGION.pack(each.start, each.size, *_WORDS.unpack(each.sha256)) for each in regions)
+    table = b"".join(_REGION.pack(each.start, each.size, _as_compared(each)) for each in regions)
     code, end = stub(__file__, "purgatory"), PURGATORY_REGION_COUNT + len(parameters)
     return code[:PURGATORY_REGION_COUNT] + parameters + code[end:] + table
+
+
+def _as_compared(region: Region) -> bytes:
+    """The digest as the processor's registers hold it: a quad, or words; each with its least significant byte first."""
+    width = 8 if region.algorithm == "xxh64" else 4
+    return b"".join(region.digest[at : at + width][::-1] for at in range(0, len(region.digest), width))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The purgatory: what runs between the old kernel and the new one. It checks a SHA-256 over each piece of what was
-# loaded; where all are right it enters the new kernel, in 64-bit mode or in 32-bit protected mode; where one is not it
+# The purgatory: what runs between the old kernel and the new one. It checks a digest over each piece of what was
+# loaded, XXH64 or SHA-256; where all are right it enters the new kernel, in 64-bit mode or in 32-bit protected mode; where one is not it
 # says so and stops.
 #
 # It is position independent, and must lie below 4 GiB if it is to leave 64-bit mode or 5-level paging. The parameters
@@ -15,6 +15,7 @@
 .set CONSOLE_SERIAL, 4
 .set CONSOLE_VGA, 8
 .set RESET_VGA, 16
+.set DIGEST_XXH64, 32			# else SHA-256
 
 .set CR0_CLEAR, 0xc			# TS, EM
 .set CR0_PG, 0x80000000
@@ -30,7 +31,7 @@
 .set CODE_64, 0x00af9b000000ffff
 .set DATA, 0x00cf93000000ffff
 .set ADDRESS, 0x000ffffffffff000
-.set REGION_SHA256, 16
+.set REGION_DIGEST, 16
 .set REGION_SIZE, 48
 
 purgatory_start:
@@ -205,18 +206,24 @@ check_regions:
 	mov	rax, region_count[rip]
 	mov	regions_left[rip], rax
 	lea	rbp, regions[rip]
-1:	lea	rdi, sha256_actual[rip]
+1:	lea	rdi, digest_actual[rip]
 	call	sha256_start
 	mov	rsi, [rbp]
 	mov	rcx, [rbp + 8]
 	shr	rcx, 6
-	call	sha256_blocks
+	test	dword ptr flags[rip], DIGEST_XXH64
+	jz	2f
+	call	xxh64_blocks
+	mov	digest_actual[rip], rax
+	cmp	rax, [rbp + REGION_DIGEST]
+	jmp	3f
+2:	call	sha256_blocks
 	mov	rdx, [rbp + 8]
 	call	sha256_finish
-	lea	rsi, sha256_actual[rip]
-	lea	rdi, [rbp + REGION_SHA256]
+	lea	rsi, digest_actual[rip]
+	lea	rdi, [rbp + REGION_DIGEST]
 	call	sha256_compare
-	jne	digest_differs
+3:	jne	digest_differs
 	add	rbp, REGION_SIZE
 	dec	qword ptr regions_left[rip]
 	jnz	1b
@@ -241,12 +248,10 @@ digest_differs:
 	mov	ecx, 16
 	call	put_hex
 	lea	rsi, text_should_be[rip]
-	call	put_text
-	add	rbp, REGION_SHA256
+	add	rbp, REGION_DIGEST
 	call	put_digest
 	lea	rsi, text_but_is[rip]
-	call	put_text
-	lea	rbp, sha256_actual[rip]
+	lea	rbp, digest_actual[rip]
 	call	put_digest
 	lea	rsi, text_stopped[rip]
 	call	put_text
@@ -254,8 +259,20 @@ digest_differs:
 	hlt
 	jmp	1b
 
-# rbp: eight words.
+# rsi: what it is, in words. rbp: a digest, of 64 bits or of eight words.
 put_digest:
+	push	rsi
+	lea	rsi, text_xxh64[rip]
+	test	dword ptr flags[rip], DIGEST_XXH64
+	jnz	1f
+	lea	rsi, text_sha256[rip]
+1:	call	put_text
+	pop	rsi
+	call	put_text
+	mov	rax, [rbp]
+	mov	ecx, 16
+	test	dword ptr flags[rip], DIGEST_XXH64
+	jnz	put_hex
 	mov	r9d, 8
 1:	mov	eax, [rbp]
 	mov	ecx, 8
@@ -290,8 +307,10 @@ tell_way_back:
 text_checking:	.asciz	"\r\nwarmboot: checking what was loaded\r\n"
 text_entering:	.asciz	"warmboot: entering the new kernel\r\n"
 text_differs:	.asciz	"\r\nwarmboot purgatory: the loaded image is damaged at "
-text_should_be:	.asciz	"\r\n  SHA-256 should be "
-text_but_is:	.asciz	"\r\n  SHA-256 is        "
+text_xxh64:	.asciz	"\r\n  XXH64"
+text_sha256:	.asciz	"\r\n  SHA-256"
+text_should_be:	.asciz	" should be "
+text_but_is:	.asciz	" is        "
 text_stopped:	.asciz	"\r\n  stopped before the new kernel; reset the machine\r\n"
 text_way_back:	.ascii	" kexec_jump_back_entry=0x"
 text_way_back_end:
@@ -299,6 +318,7 @@ text_way_back_end:
 .include "console.inc.S"
 .include "vga.inc.S"
 .include "sha256.inc.S"
+.include "xxh64.inc.S"
 
 # What is written lies in pages of its own: an emulator translates code anew when something beside it is written.
 	.balign	4096
@@ -308,7 +328,7 @@ gdt_code:	.quad	0, DATA
 gdt_limit:	.word	4 * 8 - 1
 gdt_address:	.quad	0
 	.balign	8
-sha256_actual:	.zero	32
+digest_actual:	.zero	32
 regions_left:	.quad	0
 saved_rsp:	.quad	0
 saved_cr0:	.quad	0
@@ -319,4 +339,4 @@ vga_column:	.long	0
 stack_top:
 
 	.balign	16
-regions:				# for each: physical address, bytes (a multiple of 64), SHA-256 as eight words
+regions:				# for each: physical address, bytes (a multiple of 64), digest: a quad, or SHA-256 as eight words

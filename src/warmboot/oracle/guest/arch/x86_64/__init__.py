@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CALL", "KERNEL", "NR_USERFAULTFD", "compat_call"]
+__all__ = ["CALL", "KERNEL", "NR_IOCTL", "NR_KEXEC_FILE_LOAD", "NR_USERFAULTFD", "compat_call"]
 
 KERNEL = 0xFFFF_8000_0000_0000
-NR_USERFAULTFD = 323
+NR_IOCTL, NR_KEXEC_FILE_LOAD, NR_USERFAULTFD = 16, 320, 323
 
 # mov r10, rcx; mov eax, __NR_kexec_load; syscall; ret
 CALL = bytes.fromhex("4989ca b8f6000000 0f05 c3")

@@ -1,0 +1,99 @@
+"""Kernel to kernel in one emulated guest: from "Starting new kernel" to the new kernel's first line and to user space,
+loaded by warmboot's `kexec` and by kexec-tools, in turns; and how much of that is the purgatory's.
+
+    python bench/jump.py [--sizes MiB,MiB] [--runs N] [--series 6.12]
+
+Times are medians, in seconds. The purgatory's share is what the same jump takes longer than one that checks nothing
+(`-i`), the shortest of each: what an emulator translates anew makes some jumps take seconds more. The guest's initial
+RAM disk has a file of so many MiB that no one can compress.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+
+from support.journey import Journey, initial_ram_disk, kernel_file, travel
+from warmboot.debian import cpio
+
+_MIB = 1 << 20
+_WAYS = (("ours", ""), ("ours", "--digest=sha256"), ("ours", "-i"), ("theirs", ""), ("theirs", "-i"))
+_WANTED = 0.1  # of kexec-tools' share
+
+
+@dataclass
+class _Times:
+    """Of one way, seconds since "Starting new kernel"."""
+
+    first: list[float] = field(default_factory=list)
+    user: list[float] = field(default_factory=list)
+
+
+def _hop(tool: str, words: str, size: int) -> str:
+    line = "$line loglevel=7 earlyprintk=serial,ttyS0,115200"
+    return (
+        f'try {tool} -c {words} -l /stage/kernel --initrd=/stage/initrd-{size} --command-line="{line}"\n'
+        f"dmesg -n 7\nrun {tool} -e -x\n"
+    )
+
+
+def _measure(journey: Journey, hop: int, times: _Times) -> None:
+    """Add the times of the jump out of `hop`. Exits where it did not come to its end."""
+    start = first = None
+    for line, when in zip(journey.console, journey.times, strict=True):
+        if f"@@ {hop} run " in line and " -e" in line:
+            start = None
+            first = None
+        elif "Starting new kernel" in line:
+            start, first = when, None
+        elif "Linux version" in line and start is not None and first is None:
+            first = when
+        elif f"@@ {hop + 1} up" in line and start is not None and first is not None:
+            times.first.append(first - start)
+            times.user.append(when - start)
+            return
+    sys.exit(f"hop {hop} did not come to its end:\n{journey.last_words()}")
+
+
+def _table(size: int, runs: int, series: str) -> bool:
+    kernel = kernel_file(series)
+    ways = list(_WAYS) * runs
+    noise = cpio.archive([cpio.file("noise", os.urandom(size * _MIB))])
+    stage = {"kernel": kernel.read_bytes(), f"initrd-{size}": initial_ram_disk() + noise}
+    scripts = [_hop(tool, words, size) for tool, words in ways]
+    journey = travel(kernel, scripts, stage, memory=f"{max(1024, 6 * size)}M", timeout=900)
+    found: defaultdict[tuple[str, str], _Times] = defaultdict(_Times)
+    for hop, way in enumerate(ways):
+        _measure(journey, hop, found[way])
+    print(f"{size} MiB initrd, kernel {series}, {runs} jumps each: seconds to the first line, and to user space")
+    names = {"ours": "warmboot", "theirs": "kexec-tools"}
+    for way in _WAYS:
+        first, user = statistics.median(found[way].first), statistics.median(found[way].user)
+        print(f"  {names[way[0]] + ' ' + way[1]:26} {first:8.2f} {user:8.2f}")
+    share = {way: min(found[way].first) - min(found[way[0], "-i"].first) for way in _WAYS}
+    ours, its = share["ours", ""], share["theirs", ""]
+    print(f"  the purgatory's share: warmboot {ours:.2f}, kexec-tools {its:.2f}; ratio {max(ours, 0) / its:.3f}")
+    return ours <= _WANTED * its
+
+
+def main() -> int:
+    """Print the tables; 0 only where the purgatory's share is a tenth of kexec-tools' at most."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", default="20,400", help="MiB of the initrds (default: 20,400)")
+    parser.add_argument("--runs", type=int, default=3, help="jumps of each way (default: 3)")
+    parser.add_argument("--series", default="6.12", help="Debian's kernel (default: 6.12)")
+    args = parser.parse_args()
+    good = [_table(int(size), args.runs, args.series) for size in args.sizes.split(",")]
+    print("all that was wanted is met" if all(good) else "NOT met: the purgatory's share is more than a tenth")
+    return 0 if all(good) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""`warmboot risks`: what a kexec of this computer may run into after the jump."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from warmboot.cli.answer import document, print_json
+from warmboot.cli.options import add_json
+from warmboot.cli.parser import Subparsers, add_command, section
+from warmboot.errors import InputError, WarmbootError
+
+__all__ = ["add_parser", "run"]
+
+_WHEN = "Use it, as root, before a kexec of this computer: it tells what may fail after the jump."
+_ABOUT = """\
+Firmware is not run in between, so that devices are as the old kernel leaves them. Which devices it shuts down is read
+from its own memory, /proc/kcore, with the types that it carries (BTF); the rest from /sys. Nothing is changed."""
+_RISKS = {
+    "device_left_on": "a device may do DMA, and its driver has no shutdown method",
+    "graphics": "a native driver has the display: the screen is black until the new kernel's own is up",
+    "watchdog": "a watchdog runs, and goes on over the jump",
+    "iommu": "the IOMMU translates, and the new kernel must too",
+    "no_console": "no serial console: nobody sees why a start fails",
+}
+_EXAMPLES = ("warmboot risks", 'warmboot risks --command-line "root=/dev/vda1 console=ttyS0" --json')
+_KCORE = Path("/proc/kcore")
+
+
+def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
+    """Add `risks`."""
+    parser = add_command(
+        subparsers,
+        "risks",
+        summary="what may fail on this computer after the jump",
+        when=_WHEN,
+        about=_ABOUT,
+        sections=[section("risks, each with a page: warmboot explain NAME", _RISKS)],
+        examples=_EXAMPLES,
+        statuses={"0": "the risks are told, or there are none", "1": "not all could be looked at"},
+    )
+    parser.add_argument(
+        "--command-line", metavar="TEXT", help="the new kernel's command line (default: the running kernel's)"
+    )
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what `args` say. Raises WarmbootError for unusable input."""
+    from warmboot.cli.dump_file import print_answer, status_of  # noqa: PLC0415 - only when it runs, as below
+    from warmboot.dump.devices import read_devices  # noqa: PLC0415
+    from warmboot.dump.kernel import Kernel  # noqa: PLC0415
+    from warmboot.dump.opening import open_dump  # noqa: PLC0415
+    from warmboot.live.cmdline import running  # noqa: PLC0415
+    from warmboot.report.text.risks import risks_lines  # noqa: PLC0415
+    from warmboot.risks.risks import seen  # noqa: PLC0415
+
+    devices, problems = None, list[str]()
+    try:
+        devices = read_devices(Kernel(open_dump(_KCORE)))
+    except WarmbootError as error:
+        problems.append(f"the devices were not looked at: {error}; run it as root, where lockdown allows {_KCORE}")
+    try:
+        command_line = running() if args.command_line is None else args.command_line
+    except OSError as error:
+        raise InputError(f"/proc/cmdline: {error.strerror}", hint="mount /proc, or give --command-line") from None
+    answer = seen(devices, problems, command_line)
+    if args.json:
+        print_json(document("risks", answer))
+    else:
+        print_answer(risks_lines(answer))
+    return status_of(answer.problems, json=args.json)

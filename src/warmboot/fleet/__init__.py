@@ -1,0 +1,1 @@
+"""Whether an image loads on many machines, each known by its facts."""

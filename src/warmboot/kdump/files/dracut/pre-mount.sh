@@ -1,0 +1,3 @@
+#!/bin/sh
+# Devices and the network are there.
+/usr/lib/warmboot/capture

@@ -1,0 +1,1 @@
+"""Two reports of warmboot: what differs."""

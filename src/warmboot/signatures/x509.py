@@ -1,0 +1,254 @@
+"""X.509 certificates as Linux sees them (x509_cert_parser.c, x509_public_key.c): what identifies, and what signs.
+
+Dates are noted for people: Linux compares them with the time of signing alone, never with the clock (pkcs7_verify.c).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import warnings
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from warmboot.signatures.der import BROKEN, check_name, check_whole, first_line, identifier, values
+from warmboot.signatures.public_key import PublicKey, Signature, digest_of
+from warmboot.signatures.refused import SignatureError
+
+__all__ = ["MOST_BYTES", "Certificate", "parse_certificate"]
+
+MOST_BYTES = 64 << 10  # of one certificate; a length of three bytes is EMSGSIZE where Linux takes them from a file
+_SIGNATURES = {  # x509_note_sig_algo: OID -> key, digest
+    "1.2.840.113549.1.1.5": ("rsa", "sha1"),
+    "1.2.840.113549.1.1.14": ("rsa", "sha224"),
+    "1.2.840.113549.1.1.11": ("rsa", "sha256"),
+    "1.2.840.113549.1.1.12": ("rsa", "sha384"),
+    "1.2.840.113549.1.1.13": ("rsa", "sha512"),
+    "2.16.840.1.101.3.4.3.14": ("rsa", "sha3-256"),
+    "2.16.840.1.101.3.4.3.15": ("rsa", "sha3-384"),
+    "2.16.840.1.101.3.4.3.16": ("rsa", "sha3-512"),
+    "1.2.840.10045.4.1": ("ecdsa", "sha1"),
+    "1.2.840.10045.4.3.1": ("ecdsa", "sha224"),
+    "1.2.840.10045.4.3.2": ("ecdsa", "sha256"),
+    "1.2.840.10045.4.3.3": ("ecdsa", "sha384"),
+    "1.2.840.10045.4.3.4": ("ecdsa", "sha512"),
+    "2.16.840.1.101.3.4.3.10": ("ecdsa", "sha3-256"),
+    "2.16.840.1.101.3.4.3.11": ("ecdsa", "sha3-384"),
+    "2.16.840.1.101.3.4.3.12": ("ecdsa", "sha3-512"),
+}
+_SUBJECT_KEY, _KEY_USAGE, _BASIC, _AUTHORITY_KEY = "2.5.29.14", "2.5.29.15", "2.5.29.19", "2.5.29.35"
+_RSA, _EC = "1.2.840.113549.1.1.1", "1.2.840.10045.2.1"
+_CURVES = {
+    "1.2.840.10045.3.1.1": "ecdsa-nist-p192",
+    "1.2.840.10045.3.1.7": "ecdsa-nist-p256",
+    "1.3.132.0.34": "ecdsa-nist-p384",
+    "1.3.132.0.35": "ecdsa-nist-p521",
+}
+_EXPLICIT = (0xA0, 0xA3)  # version, extensions
+_INTEGER, _SEQUENCE = 0x02, 0x30
+_COMMON_NAME, _ORGANIZATION, _EMAIL = "2.5.4.3", "2.5.4.10", "1.2.840.113549.1.9.1"
+_ALIKE = 7  # characters that a common name shares with its organization, which is then left out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Certificate:
+    """A certificate. `id` is its serial number with its issuer, as bytes; `skid` its subject key identifier.
+
+    `subject` and `issuer` are the names that Linux makes of them. `self_signed` is verified; `unsupported_sig` says
+    that Linux can tell nothing by its signature.
+    """
+
+    raw: bytes
+    subject: str
+    issuer: str
+    raw_subject: bytes
+    id: bytes
+    skid: bytes | None
+    serial: bytes
+    not_before: datetime
+    not_after: datetime
+    pub: PublicKey
+    sig: Signature
+    tbs_sha256: str
+    self_signed: bool
+    unsupported_sig: bool
+    ca: bool
+    key_cert_sign: bool
+    digital_signature: bool
+
+    @property
+    def description(self) -> str:
+        """As /proc/keys and keyctl have it: the subject and the subject key identifier, or the serial number."""
+        return f"{self.subject}: {(self.skid or self.serial).hex()}"
+
+    @property
+    def sha256(self) -> str:
+        """The fingerprint, in hex."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @property
+    def ids(self) -> tuple[bytes, bytes | None, bytes]:
+        """By which a key made of it is found (struct asymmetric_key_ids)."""
+        return self.id, self.skid, self.raw_subject
+
+
+def parse_certificate(data: bytes) -> Certificate:
+    """x509_cert_parse. Raises SignatureError with Linux's errno."""
+    if len(data) > MOST_BYTES:
+        raise SignatureError(errno.EMSGSIZE, f"a certificate of {len(data)} bytes: at most {MOST_BYTES} are read")
+    from asn1crypto.x509 import Certificate as Asn1Certificate  # noqa: PLC0415 - heavy
+
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            check_whole(data)
+            return _certificate(Asn1Certificate.load(data, strict=True), data)
+    except BROKEN as error:
+        raise SignatureError(errno.EBADMSG, f"a certificate that cannot be read: {first_line(error)}") from None
+
+
+def _certificate(asn1: Any, data: bytes) -> Certificate:  # noqa: ANN401 - asn1crypto has no types
+    tbs = asn1["tbs_certificate"]
+    algorithm = tbs["signature"]["algorithm"].dotted
+    if algorithm not in _SIGNATURES:
+        raise SignatureError(errno.ENOPKG, f"a certificate signed by {algorithm}, which Linux does not take")
+    if asn1["signature_algorithm"]["algorithm"].dotted != algorithm:
+        raise SignatureError(errno.EINVAL, "a certificate with two different signature algorithms")
+    key_algo, hash_algo = _SIGNATURES[algorithm]
+    bits = asn1["signature_value"].contents
+    check_name(tbs["issuer"].dump())
+    check_name(tbs["subject"].dump())
+    wrapped = [values(each) for each in values(tbs.dump()) if each[0] in _EXPLICIT]
+    if any(len(each) != 1 or each[0][0] not in (_INTEGER, _SEQUENCE) for each in wrapped):
+        raise SignatureError(errno.EBADMSG, "a certificate with something behind its version or its extensions")
+    pub = _public_key(tbs["subject_public_key_info"].dump())
+    if bits[:1] != b"\0":
+        raise SignatureError(errno.EBADMSG, "a certificate whose signature has a part of a byte")
+    serial, issuer, subject = (
+        tbs["serial_number"].contents,
+        tbs["issuer"].chosen.contents,
+        tbs["subject"].chosen.contents,
+    )
+    skid, akid, usage, basic = _extensions(tbs)
+    whole = tbs.dump()
+    signature = Signature(key_algo, hash_algo, digest_of(hash_algo, whole), bits[1:], (*akid, issuer))
+    found = Certificate(
+        raw=data,
+        subject=_name(tbs["subject"]),
+        issuer=_name(tbs["issuer"]),
+        raw_subject=subject,
+        id=serial + issuer,
+        skid=skid,
+        serial=serial,
+        not_before=tbs["validity"]["not_before"].native,
+        not_after=tbs["validity"]["not_after"].native,
+        pub=pub,
+        sig=signature,
+        tbs_sha256=hashlib.sha256(whole).hexdigest(),
+        self_signed=False,
+        unsupported_sig=False,
+        ca=basic,
+        key_cert_sign="key_cert_sign" in usage,
+        digital_signature="digital_signature" in usage,
+    )
+    return _checked(found, issuer == subject)
+
+
+def _public_key(info: bytes) -> PublicKey:
+    """x509_extract_key_data of a SubjectPublicKeyInfo; asn1crypto reads none of a kind that it does not know."""
+    from asn1crypto.core import BitString  # noqa: PLC0415 - heavy
+
+    algorithm, key = values(info)
+    kind, *parameters = values(algorithm)
+    name = identifier(kind)
+    curve = identifier(parameters[0]) if name == _EC and parameters else ""
+    algo = "rsa" if name == _RSA else _CURVES.get(curve)
+    if algo is None:
+        raise SignatureError(errno.ENOPKG, f"a certificate of a key of kind {name}, which Linux does not take")
+    if BitString.load(key).contents[:1] != b"\0":
+        raise SignatureError(errno.EBADMSG, "a certificate whose key has a part of a byte")
+    return PublicKey(algo, info)
+
+
+def _extensions(tbs: Any) -> tuple[bytes | None, tuple[bytes | None, bytes | None], set[str], bool]:  # noqa: ANN401
+    """Subject key identifier; who signed, by serial number with issuer and by key identifier; usage; whether a CA.
+
+    x509_process_extension takes each apart by its bytes, and refuses encodings of a few that others take.
+    """
+    skid: bytes | None = None
+    akid: tuple[bytes | None, bytes | None] = None, None
+    usage: set[str] = set()
+    ca = False
+    for each in tbs["extensions"]:
+        kind, value = each["extn_id"].dotted, each["extn_value"].contents
+        size = len(value)
+        whole = size >= 2 and value[1] == size - 2
+        if kind == _SUBJECT_KEY:
+            if skid is not None or size < 3 or value[0] != 0x04 or not whole:
+                raise SignatureError(errno.EBADMSG, "a certificate with a wrong subject key identifier")
+            skid = value[2:]
+        elif kind == _KEY_USAGE:
+            if size < 4 or value[0] != 0x03 or value[2] >= 8:
+                raise SignatureError(errno.EBADMSG, "a certificate with a wrong key usage")
+            sign = (value[1] == 2 and value[2] <= 2) or (value[1] == 3 and size > 4)
+            usage = {"key_cert_sign"} if sign and value[3] & 0x04 else set()
+            usage |= {"digital_signature"} if value[3] & 0x80 else set()
+        elif kind == _BASIC:
+            empty = value[:2] == b"\x30\0"
+            ca = value[:1] == b"\x30" and value[2:5] == b"\1\1\xff"
+            if not whole or not (empty or ca):
+                raise SignatureError(errno.EBADMSG, "a certificate with wrong basic constraints")
+        elif kind == _AUTHORITY_KEY:
+            akid = _authority(value)
+    return skid, akid, usage, ca
+
+
+def _authority(value: bytes) -> tuple[bytes | None, bytes | None]:
+    from asn1crypto.x509 import AuthorityKeyIdentifier  # noqa: PLC0415 - heavy
+
+    check_whole(value)
+    asn1, by_name = AuthorityKeyIdentifier.load(value, strict=True), None
+    serial = asn1["authority_cert_serial_number"]
+    for name in asn1["authority_cert_issuer"]:
+        if name.name == "directory_name" and serial.native is not None:
+            by_name = serial.contents + name.chosen.chosen.contents
+    return by_name, asn1["key_identifier"].native
+
+
+def _name(name: Any) -> str:  # noqa: ANN401
+    """x509_fabricate_name: the common name, with the organization before it unless that begins it; or the address."""
+    parts: dict[str, str] = {}
+    for relative in name.chosen:
+        for attribute in relative:
+            if (kind := attribute["type"].dotted) in (_COMMON_NAME, _ORGANIZATION, _EMAIL):
+                parts[kind] = attribute["value"].chosen.contents.decode("utf-8", "replace")
+    common, organization = parts.get(_COMMON_NAME, ""), parts.get(_ORGANIZATION, "")
+    if common and organization:
+        alike = len(common) >= _ALIKE and len(organization) >= _ALIKE and common[:_ALIKE] == organization[:_ALIKE]
+        return common if alike or common.startswith(organization) else f"{organization}: {common}"
+    return common or organization or parts.get(_EMAIL, "")
+
+
+def _checked(found: Certificate, named_alike: bool) -> Certificate:
+    """x509_check_for_self_signed: a certificate that says that it signed itself has to have done so."""
+    from dataclasses import replace  # noqa: PLC0415 - once a certificate
+
+    by_name, by_key = found.sig.auth_ids[:2]
+    unsupported = found.sig.digest is None
+    if not named_alike:
+        return replace(found, unsupported_sig=unsupported)
+    if by_name is not None or by_key is not None:
+        same_key, same_name = found.skid is not None and found.skid == by_key, found.id == by_name
+        if not same_key and not same_name:
+            return replace(found, unsupported_sig=unsupported)
+        if same_key != same_name and by_name is not None and by_key is not None:
+            raise SignatureError(errno.EKEYREJECTED, f"{found.subject}: it names its issuer in two ways that differ")
+    if unsupported:
+        return replace(found, unsupported_sig=True)
+    try:
+        found.pub.verify(found.sig)
+    except SignatureError as error:
+        if error.errno != errno.ENOPKG:
+            raise
+        return replace(found, unsupported_sig=True)
+    return replace(found, self_signed=True)
