@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
 from warmboot.placement.options import PlaceOptions
 from warmboot.placement.space import Space
 from warmboot.purgatory.parameters import Entry, Region
+from warmboot.records import dataclass, field
 from warmboot.uapi import (
     PAGE_SIZE,
     KexecFlags,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from warmboot.memmap.firmware import Firmware
 from warmboot.memmap.ranges import Range
 from warmboot.purgatory.parameters import Console
+from warmboot.records import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
