@@ -75,13 +75,9 @@ def _made(cls: type, order: bool, kw_only: bool) -> type:
             raise TypeError("a record has fields alone: use the standard library's dataclass")
         given = names.pop(name, _MISSING)
         fields[name] = given if isinstance(given, _Field) else _Field(given, None, True)
-    for name, value in (_COMMON | _ORDER if order else _COMMON).items():
-        names.setdefault(name, value)
-    names.update(
-        __slots__=tuple(fields),
-        __match_args__=() if kw_only else tuple(fields),
-        __record__=_Record(fields, order, kw_only),
-    )
+    record = _Record(fields, order, kw_only)
+    names = {**_COMMON, **(_ORDER if order else {}), **_by_value(record.key), **names}
+    names.update(__slots__=tuple(fields), __match_args__=() if kw_only else tuple(fields), __record__=record)
     made: Any = type(cls)(cls.__name__, (), names)
 
     def __init__(self: Any, *args: Any, **named: Any) -> None:  # noqa: N807
@@ -124,15 +120,16 @@ def _repr(self: Any) -> str:
     return f"{type(self).__qualname__}({values})"
 
 
-def _eq(self: Any, other: Any) -> Any:
-    if type(self) is not type(other):
-        return NotImplemented
-    key = self.__record__.key
-    return key(self) == key(other)
+def _by_value(key: Callable[[Any], Any]) -> dict[str, Any]:
+    """Equality and hash by what `key` takes of an instance."""
 
+    def __eq__(self: Any, other: Any) -> Any:  # noqa: N807
+        return key(self) == key(other) if self.__class__ is other.__class__ else NotImplemented
 
-def _hash(self: Any) -> int:
-    return hash(self.__record__.key(self))
+    def __hash__(self: Any) -> int:  # noqa: N807
+        return hash(key(self))
+
+    return {"__eq__": __eq__, "__hash__": __hash__}
 
 
 def _lt(self: Any, other: Any) -> Any:
@@ -200,8 +197,6 @@ class _Described:
 
 _COMMON: dict[str, Any] = {
     "__repr__": _repr,
-    "__eq__": _eq,
-    "__hash__": _hash,
     "__setattr__": _setattr,
     "__delattr__": _delattr,
     "__getstate__": _getstate,
