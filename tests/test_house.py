@@ -141,6 +141,8 @@ _NAMED = {
         images/multiboot2.py: multiboot x86
         images/others.py: bzimage i386 x86
         images/probe.py: bzimage multiboot
+        images/unpack.py: bzimage
+        images/vmlinux.py: bzimage
         images/uki.py: bzimage i386 x86
         kernel/kexec_sig.py: bzimage
         kernel/rules.py: bzimage

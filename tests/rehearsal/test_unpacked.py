@@ -23,7 +23,7 @@ INIT = b"""#!/bin/busybox sh
 code=$(/bin/busybox grep 'Kernel code' /proc/iomem)
 text=$(/bin/busybox grep ' _text$' /proc/kallsyms)
 flags=$(/bin/busybox od -An -tx1 -j529 -N1 /sys/kernel/boot_params/data)
-echo "told: code $code text $text flags $flags end"
+echo "told: code $code text $text flags $flags all-told"
 /bin/busybox poweroff -f
 """
 
@@ -35,7 +35,7 @@ def test_a_kernel_is_where_chance_put_it(series: str, tmp_path: Path) -> None:
     initrd, console = tmp_path / "initrd", tmp_path / "console"
     initrd.write_bytes(gzip.compress(shell(INIT), 1))
     words = [sys.executable, "-m", "warmboot", "rehearse", str(kernel(series)), "--initrd", str(initrd)]
-    words += ["--append", FAST, "--unpack", "kernel,initrd", "--until", " end"]
+    words += ["--append", FAST, "--unpack", "kernel,initrd", "--until", "all-told"]
     words += ["--memory", "512M", "--json", "--console", str(console)]
     done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE, check=False)
     said = console.read_text("utf-8", "replace")
@@ -43,7 +43,7 @@ def test_a_kernel_is_where_chance_put_it(series: str, tmp_path: Path) -> None:
     placed = next(each["figures"] for each in result["stages"] if each["name"] == "place")
     assert any("KASLR: chosen here among" in each for each in placed["unpacked"])
     [where] = [each["mem"] for each in placed["segments"] if each["name"] == "kernel"]
-    told = re.search(r"told: code +([0-9a-f]+)-.* text ([0-9a-f]{16}) .* flags +([0-9a-f]{2}) end", said)
+    told = re.search(r"told: code +([0-9a-f]+)-.* text ([0-9a-f]{16}) .* flags +([0-9a-f]{2}) all-told", said)
     assert told, said[-3000:]
     assert int(told[1], 16) == where
     assert int(told[2], 16) % (2 << 20) == 0

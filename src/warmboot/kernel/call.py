@@ -19,14 +19,14 @@ class Call(StrEnum):
 
 
 def chosen(call: Call, facts: Facts, *, unpacked: bool = False) -> tuple[Call, str]:
-    """The call, never AUTO, and why; `unpacked` is for the kernel inside a bzImage.
+    """The call, never AUTO, and why; `unpacked` is for a kernel that was taken out of its packing.
 
     Raises InputError where the call that is asked for does not take that.
     """
     if unpacked:
         if call is Call.FILE:
             raise InputError(
-                "kexec_file_load takes no unpacked kernel: it loads a bzImage, which unpacks itself",
+                "kexec_file_load takes no unpacked kernel: it loads one that unpacks itself",
                 hint="leave out --unpack kernel, or choose kexec_load by --call",
             )
         return Call.LOAD, "kexec_file_load takes no unpacked kernel"
