@@ -25,7 +25,7 @@ FLOORS = [
     "placement",
     "kernel",
     "debian explain machines live",
-    "handover risks",
+    "blackbox handover risks",
     "crash_figures handed_figures switch_figures",
     "figures",
     "stages",
