@@ -298,7 +298,7 @@ def test_the_command_reads_a_copy(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "warmboot explain digest" in said
     assert in_file(copy, 9008).box == in_file(copy).box
     assert main(["blackbox", "--memory", str(copy), "--address", "0x10", "--json"]) == 2
-    assert "no black box at offset 0x10" in json.loads(capsys.readouterr().out)["error"]
+    assert "no black box at offset 0x10" in json.loads(capsys.readouterr().out)["verdict"]
 
 
 def test_who_started_this_kernel(tmp_path: Path) -> None:
