@@ -61,23 +61,23 @@ class Loaded:
         watchdog: str | None = None,
         driver: str = "",
     ) -> None:
-        self.load_id = load_id
-        self.time = time
-        self.called = called
-        self.boot_id = boot_id
-        self.running = running
-        self.kernel = kernel
-        self.release = release
-        self.initrds = tuple(initrds)
-        self.sizes = tuple(sizes)
-        self.command_line = command_line
-        self.call = call
-        self.efi = efi
-        self.box = box
-        self.foreseen = tuple(tuple(each) for each in foreseen)
-        self.rescue = rescue
-        self.watchdog = watchdog
-        self.driver = driver
+        self.load_id: str = load_id
+        self.time: float = time
+        self.called: float | None = called
+        self.boot_id: str = boot_id
+        self.running: str = running
+        self.kernel: str = kernel
+        self.release: str = release
+        self.initrds: tuple[str, ...] = tuple(initrds)
+        self.sizes: tuple[int, ...] = tuple(sizes)
+        self.command_line: str = command_line
+        self.call: str = call
+        self.efi: bool | None = efi
+        self.box: int | None = box
+        self.foreseen: tuple[tuple[str, ...], ...] = tuple(tuple(each) for each in foreseen)
+        self.rescue: int | None = rescue
+        self.watchdog: str | None = watchdog
+        self.driver: str = driver
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Loaded) and self.members() == other.members()
