@@ -182,7 +182,7 @@ class Layout:
             purgatory=purgatory.start,
             segments=tuple(sorted(segments, key=lambda each: each.start)),
         )
-        return Marks(box.address, pack_template(template), stamps)
+        return Marks(box.address, pack_template(template), stamps, box.reset)
 
     def _regions(self) -> list[Region]:
         if self.options.digest == "none":

@@ -34,11 +34,13 @@ class BlackBox:
     """The page, at a physical address, in which the purgatory marks how far it is, and what is known of this load.
 
     The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets. The
-    template's entry, purgatory, segments and kind of image are filled in by placement.
+    template's entry, purgatory, segments and kind of image are filled in by placement. `reset` resets the machine where
+    the purgatory would stop.
     """
 
     address: int
     template: Template
+    reset: bool = False
 
 
 def _fresh_seed() -> bytes:

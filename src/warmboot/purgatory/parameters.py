@@ -78,9 +78,12 @@ class Marks:
     """Where a purgatory marks how far it is; addresses are physical, 0 is nowhere.
 
     `box` is a page that holds the packed `template` then (see `record`); `stamps` are 16 quads, to which the time stamp
-    counter of each stage, by its number, is written just before the entry.
+    counter of each stage, by its number, is written just before the entry. `reset` resets the machine, so that its
+    firmware boots it, where the purgatory would stop: at a piece that differs, or an exception, which is seen with a
+    box alone.
     """
 
     box: int = 0
     template: bytes = b""
     stamps: int = 0
+    reset: bool = False
