@@ -227,6 +227,8 @@ _NAMED = {
     "registers and parameters that are handed to a wing by name": """
         figures.py: boot_params
         purgatory/parameters.py: rax rbx rdi rsi vga
+        blackbox/causes.py: rip rsdp
+        blackbox/story.py: rip
         purgatory/record.py: cr0 cr3 cr4 efer rax rbx rcx rdi rdx rip rsi rsp
         rehearsal/rehearse.py: boot_params
         oracle/guest/file_witness_agent.py: boot_params
