@@ -26,6 +26,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
@@ -85,13 +86,11 @@ def _pairs(ours: Sequence[str], theirs: Sequence[str], runs: int) -> list[tuple[
     return [(_run(ours), _run(theirs)) for _ in range(runs)]
 
 
-def _compare(name: str, ours: Sequence[str], theirs: Sequence[str], runs: int, figures: Figures, **more: float) -> None:
+def _compare(name: str, ours: Sequence[str], theirs: Sequence[str], runs: int, figures: Figures, **more: Any) -> None:  # noqa: ANN401
     """Print and keep the ratios of ours to theirs."""
     pairs = _pairs(ours, theirs, runs)
     wall = figures.add(f"{name} against kexec-tools", [mine.wall / its.wall for mine, its in pairs], **more)
-    cpu = figures.add(
-        f"{name} against kexec-tools, processor time", [mine.cpu / its.cpu for mine, its in pairs], **more
-    )
+    cpu = figures.add(f"{name} against kexec-tools, processor time", [mine.cpu / its.cpu for mine, its in pairs])
     mine, its = (statistics.median(each.wall for each in column) for column in zip(*pairs, strict=True))
     memory = [_run(command, watch=True).mapped // _MIB for command in (ours, theirs)]
     print(
@@ -105,7 +104,7 @@ def _alone(size: int, command: Sequence[str], runs: int, figures: Figures) -> No
     """Print and keep what a load costs us, at one size."""
     done = [_run(command) for _ in range(runs)]
     watched = _run(command, watch=True)
-    about: dict[str, object] = {"amount": size, "of": "MiB"}
+    about: dict[str, Any] = {"amount": size, "of": "MiB"}
     wall = figures.add("kexec -l, by its initrd", [each.wall for each in done], "s", **about)
     own = figures.add("kexec -l, memory of its own", watched.own / _MIB, "MiB", wanted=_MEMORY // _MIB, **about)
     print(
@@ -146,7 +145,8 @@ def _in_a_guest(image: Path, size: int, runs: int) -> None:
     """The same two loads where they succeed; wall time by the guest's clock."""
     load = "-c -l /stage/k --initrd=/big --command-line=console=ttyS0"
     script = f"""
-mkdir /large; mount -t tmpfs -o size={size + 256}M none /large; dd if=/dev/urandom of=/large/f bs=1M count={size} 2>/dev/null
+mkdir /large; mount -t tmpfs -o size={size + 256}M none /large
+dd if=/dev/urandom of=/large/f bs=1M count={size} 2>/dev/null
 ln -s /large/f /big
 for i in $(seq {runs + 1}); do
     run time /opt/warmboot/kexec {load}; /sbin/kexec -c -u
@@ -196,14 +196,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         ours = _installed(Path(folder) / "installed")
         for size in sizes:
-            if 3 * size * _MIB > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
+            if 2.5 * size * _MIB > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
                 print(f"an initrd of {size:,} MiB: left out, as this computer has too little memory for its image")
                 continue
             initrd = _initrd(Path(folder), size) if size else None
             words = load if initrd is None else [*load, f"--initrd={initrd}"]
             if size <= args.theirs:
                 name = f"kexec -l, an initrd of {size} MiB" if size else "kexec -l, the kernel alone"
-                wanted = {"wanted": _WANTED[size]} if size in _WANTED else {}
+                wanted: dict[str, Any] = {"wanted": _WANTED[size]} if size in _WANTED else {}
                 _compare(name, [ours, *words], [*theirs, *words], args.runs, figures, **wanted)
             _alone(size, [ours, *words], args.runs, figures)
             if initrd is not None:

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Sequence
 from enum import IntEnum
 
+from warmboot.purgatory.parameters import TEMPLATE_SIZE
 from warmboot.records import dataclass
 
 __all__ = [
@@ -42,7 +43,6 @@ __all__ = [
 
 MAGIC = b"WBBLACK1"
 BOX_SIZE = 4096  # bytes
-TEMPLATE_SIZE = 0x400
 VERSION = 1
 
 # Offsets of the marks in the page.
