@@ -1,9 +1,9 @@
-"""Frozen dataclasses with slots that cost nothing until one is made: for what the short-lived commands import.
+"""Frozen dataclasses with slots that cost next to nothing until they are made: for what short-lived commands import.
 
 `dataclasses` compiles six methods for each class when its module is imported, and imports `inspect`, `re` and more for
 itself: on the way of `kexec -l` that was a third of its processor time. Here the methods are common to all classes, and
-`__init__` alone is compiled, when the first instance is made. What `dataclasses` says of a class (`fields`, `replace`,
-`asdict`) is found out when it is asked. Type checkers see the standard library's own.
+`__init__` alone is compiled, where more than a few instances are made. What `dataclasses` says of a class (`fields`,
+`replace`, `asdict`) is found out when it is asked. Type checkers see the standard library's own.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ __all__ = ["NamedTuple", "Protocol", "dataclass", "field", "replace"]
 # ruff: noqa: ANN401, PLC0415 - values of any type; what only a few classes need is imported there
 
 _MISSING: Any = object()
+_FEW = 3  # instances, for which nothing is compiled
 
 
 class _Field:
@@ -80,14 +81,37 @@ def _made(cls: type, order: bool, kw_only: bool) -> type:
     names.update(__slots__=tuple(fields), __match_args__=() if kw_only else tuple(fields), __record__=record)
     made: Any = type(cls)(cls.__name__, (), names)
 
+    uncompiled = _FEW
+
     def __init__(self: Any, *args: Any, **named: Any) -> None:  # noqa: N807
-        made.__init__ = _compiled(made)
-        made.__init__(self, *args, **named)
+        nonlocal uncompiled
+        uncompiled -= 1
+        if uncompiled < 0 or not _filled(self, record, args, named):
+            made.__init__ = _compiled(made)
+            made.__init__(self, *args, **named)
 
     made.__init__ = __init__
     made.__qualname__ = cls.__qualname__
     found: type = made
     return found
+
+
+def _filled(self: Any, record: _Record, args: tuple[Any, ...], named: dict[str, Any]) -> bool:
+    """Do what `__init__` would; False where the arguments are wrong, as what is compiled says so in Python's words."""
+    fields = record.fields
+    given = {**dict(zip(fields, args, strict=False)), **named}
+    if len(given) != len(args) + len(named) or (args and record.kw_only) or not given.keys() <= fields.keys():
+        return False
+    for name, each in fields.items():
+        value = given.get(name, each.default)
+        if name not in given and each.factory is not None:
+            value = each.factory()
+        elif value is _MISSING:
+            return False
+        object.__setattr__(self, name, value)
+    if hasattr(self, "__post_init__"):
+        self.__post_init__()
+    return True
 
 
 def _compiled(cls: Any) -> Any:
