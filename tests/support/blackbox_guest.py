@@ -53,6 +53,7 @@ done
 mount -t ext4 -o sync $(findfs LABEL={_STATE}) /var/lib/warmboot
 exec 3<>/dev/ttyS1
 stty -F /dev/ttyS1 raw -echo
+echo >&3  # EFI firmware has said something there, without an end of its line
 echo "@@ up $(uname -r)" >&3
 while read -r number command <&3; do
     eval "$command" >/tmp/said 2>&1 3>&-
