@@ -55,6 +55,11 @@ _VERDICTS = {
     "module": ("better", "unpacked from xz and lz4 too; never above 4 GiB, where addresses would be cut to 32 bits"),
     "real-mode": ("refused", "real-mode code calls firmware's interrupts, which do not outlive the running kernel"),
     "dtb": ("better", "for bzImage64 and uki too"),
+    "unpack": (
+        "new",
+        "loads the kernel inside a bzImage, placed at random here (`kernel`), or what is packed in the initrd"
+        " (`initrd`), so that nothing unpacks itself after the jump",
+    ),
     "digest": (
         "new",
         "what the image is checked by when it is started: `xxh64` (default), at the speed of memory; `sha256`, as"

@@ -78,6 +78,7 @@ class Command:
         self.mem_min = 0  # physical
         self.mem_max = ULONG_MAX
         self.digest = "xxh64"  # of DIGESTS
+        self.unpack: frozenset[str] = frozenset()  # of UNPACKABLE
         self.hotplug = False
         self.pass_memmap = False
         self.noefi = False
@@ -92,6 +93,11 @@ class Command:
     def on_crash(self) -> bool:
         """Whether it is about the crash kernel."""
         return bool(self.flags & KEXEC_ON_CRASH)
+
+    @property
+    def wants_file_call_alone(self) -> bool:
+        """Whether kexec_load must not be tried."""
+        return self.file_call and not self.fallback
 
     @property
     def wants_crash_kernel(self) -> bool:
@@ -256,6 +262,16 @@ def _digest(command: Command, text: str) -> None:
     command.digest = text
 
 
+def _unpack(command: Command, text: str) -> None:
+    from warmboot.errors import InputError  # noqa: PLC0415 - only with --unpack
+    from warmboot.images.unpack import parts_named  # noqa: PLC0415
+
+    try:
+        command.unpack = parts_named(text)
+    except InputError as error:
+        raise Stop(1, f"Bad option value in --unpack={shown(text)}; {error.hint}\n", usage=True) from None
+
+
 def _dtb(command: Command, text: str) -> None:
     command.dtb = text
 
@@ -269,6 +285,7 @@ _WITH_ARGUMENT: dict[str, Callable[[Command, str], None]] = {
     "append": _append,
     "dtb": _dtb,
     "digest": _digest,
+    "unpack": _unpack,
     "initrd": lambda command, text: command.initrds.append(text),
     "module": lambda command, text: command.modules.append(text),
 }

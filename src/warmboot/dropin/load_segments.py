@@ -7,7 +7,7 @@ import sys
 
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
 from warmboot.dropin.loader import LoaderOptions
-from warmboot.dropin.output import shown, told
+from warmboot.dropin.output import shown, tell, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
 from warmboot.images.unwrap import unwrapped
@@ -62,6 +62,12 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
     """The request. Raises InputError, RefusedError, Stop."""
     given = () if options.initrd is None else (inputs.file(options.initrd).data,)
     kernel, initrds, line = unwrapped(image, given, options.command_line, in_place=True)
+    unpacked: tuple[str, ...] = ()
+    if command.unpack:
+        from warmboot.images.unpack import unpack  # noqa: PLC0415 - only where it is asked for
+
+        done = unpack(command.unpack, kernel, initrds, sum(each.size for each in computer.system_ram))
+        kernel, initrds, unpacked = done.kernel, done.initrds, done.told
     console = Console(
         serial=command.console_serial,
         vga=command.console_vga,
@@ -100,6 +106,10 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
             preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
         ),
     )
+    if unpacked:
+        from warmboot.placement.layout import told_unpacked  # noqa: PLC0415
+
+        tell(told_unpacked(unpacked, placement.kaslr))
     request = placement.request
     return LoadRequest(command.entry or request.entry, request.segments, request.flags | command.flags)
 

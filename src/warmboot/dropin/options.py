@@ -81,11 +81,12 @@ LOADER = (
 )
 
 # What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, and
-# the digest.
+# the digest, and what is unpacked before.
 EXTRA = (
     ("no-cma", False, "no-cma"),
     ("force-dtb", False, "force-dtb"),
     ("digest", True, "digest"),
+    ("unpack", True, "unpack"),
 )
 
 # Wrong usage where no kernel is to be loaded.
