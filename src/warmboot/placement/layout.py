@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from warmboot.memmap.entries import E820Entry, with_reserved
 from warmboot.memmap.ranges import Range
 from warmboot.placement.options import BlackBox, PlaceOptions
 from warmboot.placement.space import Space
 from warmboot.purgatory.parameters import Entry, Marks, Region
-from warmboot.purgatory.record import BOX_SIZE, BoxSegment, pack_template, segment_kind
+from warmboot.records import dataclass, field, replace
 from warmboot.uapi import (
     PAGE_SIZE,
     KexecFlags,
@@ -199,6 +198,8 @@ class Layout:
         )
 
     def _marks(self, box: BlackBox, entry: Entry, purgatory: Range, stamps: int) -> Marks:
+        from warmboot.purgatory.record import BoxSegment, pack_template, segment_kind  # noqa: PLC0415 - for this alone
+
         segments = [BoxSegment(each.mem, each.memsz, segment_kind(each.name)) for each in self._segments]
         segments.append(BoxSegment(purgatory.start, purgatory.size, segment_kind("purgatory")))
         template = replace(
@@ -230,4 +231,6 @@ class Layout:
 
 
 def _page_of(box: BlackBox) -> Range:
+    from warmboot.purgatory.record import BOX_SIZE  # noqa: PLC0415 - for this alone
+
     return Range(box.address, box.address + BOX_SIZE)
