@@ -3,9 +3,9 @@
     python3.11 -SB damage.py WHAT... -- KEXEC'S ARGUMENTS
 
 WHAT is `segment NAME PLACE`: a byte of the first, middle or last page of that segment is changed after its digest was
-taken, on the way into the kernel. `entry ADDRESS`: the purgatory enters the kernel there. `piece ADDRESS`: the purgatory
-is told to check memory there, too. `ram END`: the new kernel is told of no RAM from that address on. `none`: nothing.
-Addresses are physical.
+taken, on the way into the kernel. `entry ADDRESS`: the purgatory enters the kernel there. `piece ADDRESS`: the
+purgatory is told to check memory there, too. `ram END`: the new kernel is told of no RAM from that address on. `none`:
+nothing. Addresses are physical.
 """
 
 from __future__ import annotations
@@ -14,10 +14,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 from warmboot.cli.kexec import main as kexec
 from warmboot.dropin import load_segments
 from warmboot.live.buffers import Buffers
+from warmboot.live.calls import kexec_load
 from warmboot.memmap import E820Entry, E820Type, Range
 from warmboot.placement.layout import Layout
 from warmboot.purgatory.parameters import Region
@@ -47,18 +49,16 @@ def damaged(segment: Segment, place: str) -> Segment:
 
 
 def _segment(name: str, place: str) -> None:
-    call = load_segments.kexec_load
-
-    def load(request: LoadRequest, buffers: Buffers) -> None:
+    def load(request: LoadRequest, _: Buffers) -> None:
         found = [each for each in request.segments if each.name == name]
         if not found:
             sys.exit(f"no segment {name}: {[each.name for each in request.segments]}")
         worse = found[-1 if place == "last" else 0]
         segments = tuple(damaged(each, place) if each is worse else each for each in request.segments)
         with Buffers(segments) as changed:
-            call(LoadRequest(request.entry, segments, request.flags), changed)
+            kexec_load(LoadRequest(request.entry, segments, request.flags), changed)
 
-    load_segments.kexec_load = load
+    _instead(load_segments, "kexec_load", load)
 
 
 def _entry(address: str) -> None:
@@ -67,23 +67,20 @@ def _entry(address: str) -> None:
     def elsewhere(self: Layout, kernel: Segment, entry: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401
         return finish(self, kernel, replace(entry, address=int(address, 0)), *more, **named)
 
-    Layout.finish = elsewhere  # type: ignore[method-assign]
+    _instead(Layout, "finish", elsewhere)
 
 
 def _piece(address: str) -> None:
-    regions = Layout._regions  # noqa: SLF001
+    regions = Layout._regions
 
     def more(self: Layout) -> list[Region]:
         return [*regions(self), Region(int(address, 0), PAGE_SIZE, bytes(8))]
 
-    Layout._regions = more  # type: ignore[method-assign]  # noqa: SLF001
+    _instead(Layout, "_regions", more)
 
 
 def _ram(end: str) -> None:
-    told = Layout.e820
-    assert isinstance(told, property)
-    get = told.fget
-    assert get is not None
+    get: Callable[[Layout], list[E820Entry]] = vars(Layout)["e820"].fget
 
     def less(self: Layout) -> list[E820Entry]:
         return [
@@ -94,7 +91,11 @@ def _ram(end: str) -> None:
             if each.type is not E820Type.RAM or each.range.start < int(end, 0)
         ]
 
-    Layout.e820 = property(less)  # type: ignore[assignment]
+    _instead(Layout, "e820", property(less))
+
+
+def _instead(owner: object, name: str, new: object) -> None:
+    patch.object(owner, name, new).start()
 
 
 _KINDS: dict[str, Callable[..., None]] = {

@@ -248,9 +248,7 @@ class Told:
 
 def guest_for(*, efi: bool = False) -> BlackBoxGuest:
     """The guest in which the faults happen, not yet up."""
-    return BlackBoxGuest(
-        kernel_file(SERIES), _files(), efi=efi, less=BMI2, options=() if efi else _MAKE_WATCHDOG
-    )
+    return BlackBoxGuest(kernel_file(SERIES), _files(), efi=efi, less=BMI2, options=() if efi else _MAKE_WATCHDOG)
 
 
 def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:

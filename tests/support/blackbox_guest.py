@@ -1,4 +1,4 @@
-"""A guest whose next kernel is meant to fail: this process sees its memory, resets it warmly, and asks what it remembers.
+"""A guest whose next kernel is meant to fail: this process sees its memory, resets it, and asks what it remembers.
 
 It has busybox, Python, this checkout's warmboot, whatever is staged, and one writable disk, at /var/lib/warmboot. One
 page of its memory is kept out of Linux's hands by the words of its command line: the box.
