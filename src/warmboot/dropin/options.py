@@ -80,12 +80,14 @@ LOADER = (
     ("dtb", True, "dtb"),
 )
 
-# What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, and
-# the digest.
-EXTRA = (
+# What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, the
+# digest, and the black box.
+EXTRA: tuple[tuple[str, bool | None, str], ...] = (
     ("no-cma", False, "no-cma"),
     ("force-dtb", False, "force-dtb"),
     ("digest", True, "digest"),
+    ("blackbox", None, "blackbox"),
+    ("no-blackbox", False, "no-blackbox"),
 )
 
 # Wrong usage where no kernel is to be loaded.

@@ -44,6 +44,9 @@ How:
  -i, --no-checks      the same as --digest=none
  -x, --no-ifdown      leave the network's interfaces up
  -y, --no-sync        do not write file systems' data to disk first
+     --blackbox[=ADDR]     mark in this page of memory how far it came, for
+                      `warmboot blackbox' (default where the machine has such a page)
+     --no-blackbox    do not
      --mem-min=ADDR   nothing is placed below this physical address
      --mem-max=ADDR   nothing is placed above this physical address
      --entry=ADDR     enter here, and not where the image says
