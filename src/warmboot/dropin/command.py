@@ -79,9 +79,8 @@ class Command:
         self.mem_min = 0  # physical
         self.mem_max = ULONG_MAX
         self.digest = "xxh64"  # of DIGESTS
-        self.blackbox: str | None = (
-            AUTO  # where: where one is found, "" for there and nowhere else, an address, or None
-        )
+        self.blackbox: str | None = AUTO  # where one is found; "": it must be; an address; or None
+        self.unpack: frozenset[str] = frozenset()  # of UNPACKABLE
         self.hotplug = False
         self.pass_memmap = False
         self.noefi = False
@@ -96,6 +95,11 @@ class Command:
     def on_crash(self) -> bool:
         """Whether it is about the crash kernel."""
         return bool(self.flags & KEXEC_ON_CRASH)
+
+    @property
+    def wants_file_call_alone(self) -> bool:
+        """Whether kexec_load must not be tried."""
+        return self.file_call and not self.fallback
 
     @property
     def wants_crash_kernel(self) -> bool:
@@ -264,6 +268,16 @@ def _blackbox(command: Command, text: str) -> None:
     command.blackbox = text
 
 
+def _unpack(command: Command, text: str) -> None:
+    from warmboot.errors import InputError  # noqa: PLC0415 - only with --unpack
+    from warmboot.images.unpack import parts_named  # noqa: PLC0415
+
+    try:
+        command.unpack = parts_named(text)
+    except InputError as error:
+        raise Stop(1, f"Bad option value in --unpack={shown(text)}; {error.hint}\n", usage=True) from None
+
+
 def _dtb(command: Command, text: str) -> None:
     command.dtb = text
 
@@ -278,6 +292,7 @@ _WITH_ARGUMENT: dict[str, Callable[[Command, str], None]] = {
     "dtb": _dtb,
     "digest": _digest,
     "blackbox": _blackbox,
+    "unpack": _unpack,
     "initrd": lambda command, text: command.initrds.append(text),
     "module": lambda command, text: command.modules.append(text),
 }

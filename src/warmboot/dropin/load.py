@@ -53,7 +53,13 @@ def _load(command: Command, inputs: Inputs) -> int:
     path, profile = profile_named(command.operands[0])
     kernel = inputs.file(path)
     _tell_which_initrd_counts(command)
-    if command.file_call and not _needs_our_purgatory(command):
+    if "kernel" in command.unpack and command.wants_file_call_alone:
+        raise Stop(
+            1,
+            "kexec: --unpack=kernel: kexec_file_load takes no unpacked kernel\n"
+            "kexec: try: -c, or -a, or leave it out\n",
+        )
+    if command.file_call and "kernel" not in command.unpack and not _needs_our_purgatory(command):
         image = _identify(inputs, kernel, None, profile)  # kexec-tools takes no notice of --type here
         result = _load_by_file(command, inputs, kernel, image)
         if result != EFALLBACK or not command.fallback:

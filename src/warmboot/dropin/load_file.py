@@ -7,7 +7,7 @@ import sys
 
 from warmboot.dropin.failure import explain, print_not_available
 from warmboot.dropin.loader import LoaderOptions, wants_box
-from warmboot.dropin.output import shown, told
+from warmboot.dropin.output import shown, tell, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import InputError
 from warmboot.files.anonymous import anonymous_file
@@ -64,7 +64,13 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
             kernel_fd = anonymous_file(inner.file)
             opened.append(kernel_fd)
         initrd_fd = None
-        if options.initrd is not None:
+        if command.unpack:
+            given = initrds if options.initrd is None else (inputs.file(options.initrd).data,)
+            initrds = _unpacked(command, inner, given)
+        if command.unpack and initrds:
+            initrd_fd = _in_one_file(initrds)
+            opened.append(initrd_fd)
+        elif options.initrd is not None:
             try:
                 initrd_fd = inputs.descriptor(options.initrd)
             except OSError as error:
@@ -87,6 +93,15 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
 def _cannot_load(kernel: File) -> int:
     sys.stderr.write(f"Cannot load {shown(kernel.path)}\n")
     return EFAILED
+
+
+def _unpacked(command: Command, kernel: Image, initrds: Sequence[memoryview]) -> tuple[memoryview, ...]:
+    """The initrds unpacked. Raises WarmbootError."""
+    from warmboot.images.unpack import unpack  # noqa: PLC0415 - only where it is asked for
+
+    done = unpack(command.unpack, kernel, initrds, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    tell(done.told)
+    return done.initrds
 
 
 def _in_one_file(parts: Sequence[memoryview]) -> int:

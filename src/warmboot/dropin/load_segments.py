@@ -7,7 +7,7 @@ import sys
 
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
 from warmboot.dropin.loader import LoaderOptions, wants_box
-from warmboot.dropin.output import shown, told
+from warmboot.dropin.output import shown, tell, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
 from warmboot.images.unwrap import unwrapped
@@ -70,6 +70,12 @@ def _place(
 
         blackbox = black_box(command, kernel)
         line = with_page_words(command, kernel, line, blackbox)
+    unpacked: tuple[str, ...] = ()
+    if command.unpack:
+        from warmboot.images.unpack import unpack  # noqa: PLC0415 - only where it is asked for
+
+        done = unpack(command.unpack, kernel, initrds, sum(each.size for each in computer.system_ram))
+        kernel, initrds, unpacked = done.kernel, done.initrds, done.told
     console = Console(
         serial=command.console_serial,
         vga=command.console_vga,
@@ -109,6 +115,10 @@ def _place(
             preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
         ),
     )
+    if unpacked:
+        from warmboot.placement.layout import told_unpacked  # noqa: PLC0415
+
+        tell(told_unpacked(unpacked, placement.kaslr))
     request = placement.request
     flags = request.flags | command.flags
     return LoadRequest(command.entry or request.entry, request.segments, flags), placement.marks

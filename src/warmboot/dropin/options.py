@@ -81,13 +81,14 @@ LOADER = (
 )
 
 # What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, the
-# digest, and the black box.
+# digest, the black box, and what is unpacked before.
 EXTRA: tuple[tuple[str, bool | None, str], ...] = (
     ("no-cma", False, "no-cma"),
     ("force-dtb", False, "force-dtb"),
     ("digest", True, "digest"),
     ("blackbox", None, "blackbox"),
     ("no-blackbox", False, "no-blackbox"),
+    ("unpack", True, "unpack"),
 )
 
 # Wrong usage where no kernel is to be loaded.

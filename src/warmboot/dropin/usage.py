@@ -41,6 +41,8 @@ How:
  -t, --type=TYPE      what KERNEL is; else it is told by its content
      --digest=NAME    what the image is checked by when it is started: xxh64, at the
                       speed of memory (default), sha256, or none
+     --unpack=PARTS   load unpacked what would unpack itself when it is started: kernel,
+                      initrd, or kernel,initrd (kernel: by kexec_load only)
  -i, --no-checks      the same as --digest=none
  -x, --no-ifdown      leave the network's interfaces up
  -y, --no-sync        do not write file systems' data to disk first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from warmboot.memmap.entries import E820Entry, with_reserved
@@ -28,13 +28,30 @@ if TYPE_CHECKING:
     from warmboot.placement.host import Host
     from warmboot.placement.reason import Reason
 
-__all__ = ["FOUR_GIB", "LOW", "MORE_MEMORY", "Layout", "Placement"]
+__all__ = ["FOUR_GIB", "LOW", "MORE_MEMORY", "Kaslr", "Layout", "Placement", "told_unpacked"]
 
 LOW = 1 << 20  # below it firmware and the processors' trampolines live
 FOUR_GIB = 1 << 32
 _EVERYWHERE = 1 << 64
 MORE_MEMORY = "give the machine more memory, or the image less"
 _RESERVE_MORE = "reserve more: boot the running kernel with a larger crashkernel=, or use a smaller initrd"
+
+
+@dataclass(frozen=True, slots=True)
+class Kaslr:
+    """Among how many physical and virtual places one was chosen at random for the kernel; 1: there was no choice."""
+
+    physical: int
+    virtual: int
+
+    @property
+    def text(self) -> str:
+        """For a person."""
+        return (
+            f"KASLR: chosen here among {self.physical} physical and {self.virtual} virtual places"
+            if max(self.physical, self.virtual) > 1
+            else "KASLR: off, as the command line or the kernel says; its place is not random"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +65,7 @@ class Placement:
     boot_params: int = 0  # physical address of the zero page, 0 where there is none
     regions: tuple[Region, ...] = ()  # what the purgatory will check
     reasons: Mapping[int, Reason] = field(default_factory=dict, compare=False)  # of each segment, by its address
+    kaslr: Kaslr | None = None  # None: the kernel chooses its place itself, or has none to choose
     marks: Marks = field(default_factory=Marks)  # where the purgatory will mark how far it is
 
     @property
@@ -69,6 +87,11 @@ class Placement:
     def digest_size(self) -> int:
         """Bytes that the purgatory will hash."""
         return sum(each.size for each in self.regions)
+
+
+def told_unpacked(unpacked: Sequence[str], kaslr: Kaslr | None) -> tuple[str, ...]:
+    """What was unpacked, and where chance put a kernel that was."""
+    return (*unpacked, *([] if kaslr is None else [kaslr.text]))
 
 
 class Layout:
@@ -95,6 +118,7 @@ class Layout:
             self.space = Space([options.crash.load_range], [*avoid, *limits], _RESERVE_MORE)
         self._plan: CrashPlan | None = None
         self._segments: list[Segment] = []
+        self.kaslr: Kaslr | None = None
 
     def follow(self, plan: CrashPlan) -> None:
         """Have the parts of a crash image, whose room has been taken."""
@@ -172,9 +196,15 @@ class Layout:
         self.add("purgatory", Readable.of(code), where)
         request = self._request(where.start)
         return Placement(
-            *(request, kernel, entry, command_line, boot_params, tuple(regions)),
-            reasons=self.space.reasons,
-            marks=marks,
+            request,
+            kernel,
+            entry,
+            command_line,
+            boot_params,
+            tuple(regions),
+            self.space.reasons,
+            self.kaslr,
+            marks,
         )
 
     def _marks(self, box: BlackBox, entry: Entry, purgatory: Range, stamps: int) -> Marks:

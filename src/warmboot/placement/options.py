@@ -15,7 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.placement.crash import CrashDump
 
-__all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions"]
+__all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions", "random_slot"]
 
 ELF_STYLES = ("linux", "elf", "none")
 RNG_SEED_SIZE = 32  # bytes
@@ -48,6 +48,11 @@ def _fresh_seed() -> bytes:
     return os.urandom(RNG_SEED_SIZE)
 
 
+def random_slot(places: int) -> int:
+    """One of so many, each as likely as the others but for one in 2^64."""
+    return int.from_bytes(os.urandom(16), "little") % places
+
+
 @dataclass(frozen=True, slots=True)
 class PlaceOptions:
     """What `place` is asked for; physical addresses, sizes in bytes.
@@ -58,6 +63,7 @@ class PlaceOptions:
     the running kernel knows of it, `dtb` a device tree. `digest` (of DIGESTS) is what the image is checked by before it
     is entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
     ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
+    `slot` chooses one of so many places, 0 being the first, for a kernel that cannot choose itself (KASLR).
     With a `blackbox` the purgatory marks how far it is.
     With `hashed` False the digests' places are kept and nothing is read: for the sizes alone.
     `progress` is called with the bytes hashed so far and the total.
@@ -79,5 +85,6 @@ class PlaceOptions:
     entry_32bit: bool = False
     elf_style: str = "linux"
     preserve_context: bool = False
+    slot: Callable[[int], int] = random_slot
     blackbox: BlackBox | None = None
     progress: Callable[[int, int], None] | None = None
