@@ -132,7 +132,7 @@ def test_without_a_box_all_is_as_it_was(computer: Computer, tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--blackbox",), "this computer has no page for a black box"),
+        (("--blackbox=page",), "this computer has no page for a black box"),
         (("--blackbox=0x20000000",), "it is RAM of the running kernel"),
         (("--blackbox=cellar",), "no address"),
     ],

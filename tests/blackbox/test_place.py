@@ -70,7 +70,7 @@ def test_a_page_that_is_not_safe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "told"),
     [
-        ("", "no page for a black box"),
+        ("page", "no page for a black box"),
         ("here", "no address"),
         (hex(BOX + 8), "it is a page"),
         ("0x9f000", "it is a page"),
@@ -91,7 +91,8 @@ def test_what_is_asked_for(tmp_path: Path) -> None:
     root = computer(tmp_path, "quiet")
     assert chosen_place(hex(BOX), root) == BOX
     assert not why_not(BOX, root)
-    assert chosen_place("", computer(tmp_path, WORDS)) == BOX
+    assert chosen_place("auto", root) is None
+    assert chosen_place("page", computer(tmp_path, WORDS)) == chosen_place("auto", str(tmp_path)) == BOX
 
 
 def test_the_words_for_the_next_kernel() -> None:

@@ -17,8 +17,9 @@ from warmboot.live.iomem import resources
 from warmboot.numbers import number
 from warmboot.purgatory.record import BOX_SIZE, WITNESS
 
-__all__ = ["PARAMETER", "chosen_place", "find_place", "page_words", "why_not"]
+__all__ = ["AUTO", "PAGE", "PARAMETER", "chosen_place", "find_place", "page_words", "why_not"]
 
+AUTO, PAGE = "auto", "page"
 PARAMETER = "warmboot.blackbox"
 _FOUR_GIB = 1 << 32  # a purgatory that enters 32-bit code must reach it
 _LEAST = 1 << 20  # firmware writes to what is below on every boot
@@ -42,19 +43,19 @@ def find_place(root: str = "/") -> int | None:
     return address
 
 
-def chosen_place(asked: str | None, root: str = "/") -> int:
-    """The page that was asked for: by its address, or where `asked` is empty the one that is found.
+def chosen_place(asked: str, root: str = "/") -> int | None:
+    """The page that was asked for: by its address; `page` is the one that is found, and `auto` too, or none.
 
     Raises InputError where there is none, or it is not safe to write, with the reason.
     """
-    if not asked:
+    if asked in (PAGE, AUTO):
         found = find_place(root)
-        if found is None:
+        if found is None and asked == PAGE:
             raise InputError("this computer has no page for a black box", hint=_HINT)
         return found
     address = number(asked, 0)
     if address is None:
-        raise InputError(f"a black box at {asked[:40]!r}: no address", hint="such as 0x30000000")
+        raise InputError(f"a black box at {asked[:40]!r}: no address", hint="give one, such as 0x30000000, or page")
     try:
         problem = why_not(address, root)
     except OSError as error:

@@ -6,8 +6,7 @@ import os
 import sys
 
 from warmboot.blackbox.loaded import new_template
-from warmboot.blackbox.place import chosen_place, find_place, page_words
-from warmboot.dropin.command import AUTO
+from warmboot.blackbox.place import chosen_place, page_words
 from warmboot.dropin.output import shown
 from warmboot.placement.arch import of
 from warmboot.placement.options import BlackBox
@@ -24,7 +23,7 @@ def black_box(command: Command, kernel: Image) -> BlackBox | None:
     """The black box of this load, None where nobody asked for one and there is none. Raises InputError."""
     if command.blackbox is None:
         return None
-    address = find_place() if command.blackbox == AUTO else chosen_place(command.blackbox)
+    address = chosen_place(command.blackbox)
     return None if address is None else BlackBox(address, new_template(kernel.version or kernel.name))
 
 

@@ -79,7 +79,7 @@ class Command:
         self.mem_min = 0  # physical
         self.mem_max = ULONG_MAX
         self.digest = "xxh64"  # of DIGESTS
-        self.blackbox: str | None = AUTO  # where one is found; "": it must be; an address; or None
+        self.blackbox: str | None = AUTO  # of blackbox.place.chosen_place; None: nowhere
         self.unpack: frozenset[str] = frozenset()  # of UNPACKABLE
         self.hotplug = False
         self.pass_memmap = False

@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    Long = tuple[str, bool | None, object]  # the name, whether it takes an argument (None: after a = only), its meaning
+    Long = tuple[str, bool, object]  # the name, whether it takes an argument, what it means
 
 __all__ = ["MISTAKE", "Getopt"]
 
@@ -75,7 +75,7 @@ class Getopt:
             names = " ".join(f"'--{each[0]}'" for each in found)
             return self._wrong(f"option '{word}' is ambiguous; possibilities: {names}", word)
         full, takes_argument, meaning = found[0]
-        if equals and takes_argument is False:
+        if equals and not takes_argument:
             return self._wrong(f"option '--{full}' doesn't allow an argument", word)
         if takes_argument and not equals:
             if not self._rest:

@@ -82,11 +82,11 @@ LOADER = (
 
 # What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, the
 # digest, the black box, and what is unpacked before.
-EXTRA: tuple[tuple[str, bool | None, str], ...] = (
+EXTRA = (
     ("no-cma", False, "no-cma"),
     ("force-dtb", False, "force-dtb"),
     ("digest", True, "digest"),
-    ("blackbox", None, "blackbox"),
+    ("blackbox", True, "blackbox"),
     ("no-blackbox", False, "no-blackbox"),
     ("unpack", True, "unpack"),
 )

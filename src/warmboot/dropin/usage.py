@@ -46,8 +46,9 @@ How:
  -i, --no-checks      the same as --digest=none
  -x, --no-ifdown      leave the network's interfaces up
  -y, --no-sync        do not write file systems' data to disk first
-     --blackbox[=ADDR]     mark in this page of memory how far it came, for
-                      `warmboot blackbox' (default where the machine has such a page)
+     --blackbox=PLACE mark how far it comes, for `warmboot blackbox', in the page that
+                      this kernel keeps free (page; default where there is one), or in
+                      the one at this physical address
      --no-blackbox    do not
      --mem-min=ADDR   nothing is placed below this physical address
      --mem-max=ADDR   nothing is placed above this physical address
