@@ -13,6 +13,7 @@ from warmboot.figures import (
     ModelLoadFigures,
     PermitFigures,
     RehearsalPlaceFigures,
+    RisksFigures,
 )
 from warmboot.handed_figures import AnyHandedFigures
 from warmboot.report.text.crash import crash_stage_lines
@@ -21,6 +22,7 @@ from warmboot.report.text.image import image_lines
 from warmboot.report.text.loading import live_place_lines, load_lines
 from warmboot.report.text.permit import permit_lines
 from warmboot.report.text.rehearsal import boot_lines, hand_over_lines, model_load_lines, rehearsal_place_lines
+from warmboot.report.text.risks import risks_stage_lines
 from warmboot.report.text.switch import switch_stage_lines
 from warmboot.switch_figures import AnySwitchFigures
 
@@ -44,6 +46,8 @@ def _load_lines(figures: LoadStageFigures, width: int) -> list[str]:
             return rehearsal_place_lines(figures, width)
         case PermitFigures():
             return permit_lines(figures)
+        case RisksFigures():
+            return risks_stage_lines(figures)
         case ModelLoadFigures():
             return model_load_lines(figures)
         case LoadFigures():
