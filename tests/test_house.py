@@ -26,6 +26,7 @@ FLOORS = [
     "kernel",
     "debian explain machines live",
     "handover",
+    "blackbox",
     "crash_figures handed_figures switch_figures",
     "figures",
     "stages",
@@ -224,6 +225,7 @@ _NAMED = {
     "registers and parameters that are handed to a wing by name": """
         figures.py: boot_params
         purgatory/parameters.py: rax rbx rdi rsi vga
+        purgatory/record.py: cr0 cr3 cr4 efer rax rbx rcx rdi rdx rip rsi rsp
         rehearsal/rehearse.py: boot_params
         oracle/guest/file_witness_agent.py: boot_params
         oracle/witness/file_witness.py: boot_params

@@ -204,13 +204,12 @@ LoadStageFigures = (
     | LivePlaceFigures
     | RehearsalPlaceFigures
     | PermitFigures
-    | RisksFigures
     | ModelLoadFigures
     | LoadFigures
     | HandOverFigures
     | BootFigures
 )
-Figures = LoadStageFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
+Figures = LoadStageFigures | RisksFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
 
 
 def segment_figures(placement: Placement, crash_kernel: Iterable[Range] = ()) -> tuple[SegmentFigures, ...]:

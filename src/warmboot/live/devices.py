@@ -1,4 +1,4 @@
-"""What /proc and /sys tell of devices that may matter after a kexec, for the facts: drivers, displays, watchdogs, IOMMU.
+"""What /proc and /sys tell of devices that may matter after a kexec: drivers, displays, watchdogs, the IOMMU.
 
 Nothing here touches a device: the configuration space of one that sleeps would wake it.
 """

@@ -89,7 +89,7 @@ def _bound(text: str) -> dict[str, bytes | None]:
     parts = _DEVICE.split(text)
     for address, about in zip(parts[1::2], parts[2::2], strict=True):
         if driver := _DRIVER.search(about):
-            whole = address if address.count(":") == 2 else f"0000:{address}"  # noqa: PLR2004 - with a domain
+            whole = address if address.count(":") == 2 else f"0000:{address}"
             name = f"{PCI_DRIVERS}/{driver[1].strip()}/{whole}"
             if known_name(name) is not None:
                 found[name] = None

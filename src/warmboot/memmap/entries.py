@@ -10,9 +10,9 @@ from itertools import pairwise
 
 from warmboot.errors import InputError
 from warmboot.memmap.iomem import Resource
-from warmboot.memmap.ranges import Range
+from warmboot.memmap.ranges import Range, intersect, subtract
 
-__all__ = ["E820_NAMES", "E820Entry", "E820Type", "e820_of_iomem", "iomem_of_e820"]
+__all__ = ["E820_NAMES", "E820Entry", "E820Type", "e820_of_iomem", "iomem_of_e820", "with_reserved"]
 
 _ENTRY = struct.Struct("<QQI")
 
@@ -82,3 +82,14 @@ def e820_of_iomem(resources: Iterable[Resource]) -> list[E820Entry]:
 def iomem_of_e820(entries: Iterable[E820Entry]) -> str:
     """The entries in the order given, as lines of /proc/iomem."""
     return "".join(f"{each.range.start:08x}-{each.range.end - 1:08x} : {_NAMES[each.type]}\n" for each in entries)
+
+
+def with_reserved(entries: Iterable[E820Entry], where: Range) -> list[E820Entry]:
+    """The map with what is RAM of `where` reserved; in the order given, its pieces in the place of the RAM."""
+    found: list[E820Entry] = []
+    for each in entries:
+        inside = intersect([each.range], [where]) if each.type is E820Type.RAM else []
+        pieces = [E820Entry(rest, each.type) for rest in subtract([each.range], inside)] if inside else [each]
+        pieces += [E820Entry(kept, E820Type.RESERVED) for kept in inside]
+        found += sorted(pieces, key=lambda piece: piece.range)
+    return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from warmboot.memmap.entries import E820Entry
+from warmboot.memmap.entries import E820Entry, with_reserved
 from warmboot.memmap.ranges import Range
-from warmboot.placement.options import PlaceOptions
+from warmboot.placement.options import BlackBox, PlaceOptions
 from warmboot.placement.space import Space
-from warmboot.purgatory.parameters import Entry, Region
+from warmboot.purgatory.parameters import Entry, Marks, Region
+from warmboot.purgatory.record import BOX_SIZE, BoxSegment, pack_template, segment_kind
 from warmboot.uapi import (
     PAGE_SIZE,
     KexecFlags,
@@ -82,7 +83,9 @@ class Layout:
         # RAM by the memory map may be firmware's all the same: Linux keeps EFI's random seed there, and the next kernel
         # clears it (drivers/firmware/efi/efi.c), whatever was loaded over it.
         efi = options.firmware.efi
-        avoid = [*options.avoid, *(each.range for each in efi.memmap)] if efi else options.avoid
+        avoid = [*options.avoid, *(each.range for each in efi.memmap)] if efi else [*options.avoid]
+        if options.blackbox is not None:
+            avoid.append(_page_of(options.blackbox))
         limits = [Range(0, options.mem_min), Range(min(options.mem_max, _EVERYWHERE - 1) + 1, _EVERYWHERE)]
         self.space: Space
         if options.crash is None:
@@ -100,7 +103,9 @@ class Layout:
     @property
     def e820(self) -> list[E820Entry]:
         """The memory map that is passed to the new kernel."""
-        return list(self.host.e820 if self._plan is None else self._plan.e820 or self.host.e820)
+        told = list(self.host.e820 if self._plan is None else self._plan.e820 or self.host.e820)
+        box = self.options.blackbox
+        return told if box is None else with_reserved(told, _page_of(box))
 
     def highest(self, what: str, size: int, *, align: int = PAGE_SIZE, below: int = _EVERYWHERE) -> Range:
         """Take the highest free range, whole pages from LOW up. Raises RefusedError."""
@@ -137,22 +142,47 @@ class Layout:
         return Placement(self._request(entry.address), kernel, entry, "", reasons=self.space.reasons)
 
     def finish(
-        self, kernel: Segment, entry: Entry, command_line: str, *, boot_params: int = 0, jump_back_text: int = 0
+        self,
+        kernel: Segment,
+        entry: Entry,
+        command_line: str,
+        *,
+        boot_params: int = 0,
+        jump_back_text: int = 0,
+        stamps: int = 0,
     ) -> Placement:
-        """Hash what is there, add the purgatory, and make the request. Raises RefusedError."""
+        """Hash what is there, add the purgatory, and make the request.
+
+        `stamps` is the physical address to which the purgatory writes its time stamps, 0 where it does not. Raises
+        RefusedError.
+        """
         regions = self._regions()
-        purgatory = self._arch.purgatory
-        where = self.small("purgatory", purgatory.size(len(regions)), low=entry.needs_low_purgatory)
+        purgatory, box = self._arch.purgatory, self.options.blackbox
+        size = purgatory.size(len(regions), box=box is not None)
+        where = self.small("purgatory", size, low=entry.needs_low_purgatory)
         code = purgatory.build(
             entry,
             regions,
             console=self.options.console,
             jump_back_text=jump_back_text,
             backup=self._plan.backup if self._plan else None,
+            marks=Marks(stamps=stamps) if box is None else self._marks(box, entry, where, stamps),
         )
         self.add("purgatory", Readable.of(code), where)
         request = self._request(where.start)
         return Placement(request, kernel, entry, command_line, boot_params, tuple(regions), reasons=self.space.reasons)
+
+    def _marks(self, box: BlackBox, entry: Entry, purgatory: Range, stamps: int) -> Marks:
+        segments = [BoxSegment(each.mem, each.memsz, segment_kind(each.name)) for each in self._segments]
+        segments.append(BoxSegment(purgatory.start, purgatory.size, segment_kind("purgatory")))
+        template = replace(
+            box.template,
+            crash=self._plan is not None,
+            entry=entry.address,
+            purgatory=purgatory.start,
+            segments=tuple(sorted(segments, key=lambda each: each.start)),
+        )
+        return Marks(box.address, pack_template(template), stamps)
 
     def _regions(self) -> list[Region]:
         if self.options.digest == "none":
@@ -171,3 +201,7 @@ class Layout:
             flags |= KexecFlags.PRESERVE_CONTEXT
         segments = tuple(sorted(self._segments, key=lambda each: each.mem))
         return LoadRequest(entry, segments, self._arch.kexec_arch | flags)
+
+
+def _page_of(box: BlackBox) -> Range:
+    return Range(box.address, box.address + BOX_SIZE)

@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from warmboot.memmap.firmware import Firmware
 from warmboot.memmap.ranges import Range
 from warmboot.purgatory.parameters import Console
+from warmboot.purgatory.record import Template
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.placement.crash import CrashDump
 
-__all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "Module", "PlaceOptions"]
+__all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions"]
 
 ELF_STYLES = ("linux", "elf", "none")
 RNG_SEED_SIZE = 32  # bytes
@@ -26,6 +27,18 @@ class Module:
 
     data: memoryview
     command_line: str
+
+
+@dataclass(frozen=True, slots=True)
+class BlackBox:
+    """The page, at a physical address, in which the purgatory marks how far it is, and what is known of this load.
+
+    The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets. The
+    template's entry, purgatory, segments and kind of image are filled in by placement.
+    """
+
+    address: int
+    template: Template
 
 
 def _fresh_seed() -> bytes:
@@ -42,6 +55,7 @@ class PlaceOptions:
     the running kernel knows of it, `dtb` a device tree. `digest` (of DIGESTS) is what the image is checked by before it
     is entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
     ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
+    With a `blackbox` the purgatory marks how far it is.
     With `hashed` False the digests' places are kept and nothing is read: for the sizes alone.
     `progress` is called with the bytes hashed so far and the total.
     """
@@ -62,4 +76,5 @@ class PlaceOptions:
     entry_32bit: bool = False
     elf_style: str = "linux"
     preserve_context: bool = False
+    blackbox: BlackBox | None = None
     progress: Callable[[int, int], None] | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["DIGESTS", "DIGEST_SIZE", "Backup", "Console", "Entry", "Region"]
+__all__ = ["DIGESTS", "DIGEST_SIZE", "Backup", "Console", "Entry", "Marks", "Region"]
 
 DIGEST_SIZE = {"xxh64": 8, "sha256": 32}  # bytes, of each digest that a purgatory can check
 DIGESTS = (*DIGEST_SIZE, "none")  # the first is what is right where nobody asks for another
@@ -71,3 +71,16 @@ class Backup:
     start: int
     size: int
     copy: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Where a purgatory marks how far it is; addresses are physical, 0 is nowhere.
+
+    `box` is a page that holds the packed `template` then (see `record`); `stamps` are 16 quads, to which the time stamp
+    counter of each stage, by its number, is written just before the entry.
+    """
+
+    box: int = 0
+    template: bytes = b""
+    stamps: int = 0

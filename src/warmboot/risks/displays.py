@@ -31,7 +31,8 @@ def displays(told: Told) -> Iterator[Risk]:
             if driver in _NATIVE
         ]
     for driver, where in seen:
-        yield Risk("graphics", LIKELY, f"{driver} has the display", f"{where}: {_DARK}{_method(driver, told.release)}")
+        dark = f"{where}: {_DARK}{_method(driver, told.release)}"
+        yield Risk("graphics", LIKELY, f"{driver} has the display", dark, driver)
     if told.devices is None or not (cards or lines(told, "pci")):
         yield from _guessed(told)
 
@@ -53,4 +54,4 @@ def _guessed(told: Told) -> Iterator[Risk]:
     driver = next(named, None)
     if driver is not None:
         subject = f"{driver} has the display"
-        yield Risk("graphics", POSSIBLE, subject, f"{subject}, and the firmware's frame buffer is gone")
+        yield Risk("graphics", POSSIBLE, subject, f"{subject}, and the firmware's frame buffer is gone", driver)

@@ -69,7 +69,7 @@ class Driver:
 
 @cache
 def drivers() -> Mapping[str, Driver]:
-    """All of the table, by name. Several modules may have a driver of one name: then it lacks what one of them lacks."""
+    """All of the table, by name. Of drivers that share a name, one that lacks a method stands for all."""
     found: dict[str, Driver] = {}
     for each in _rows(TABLE.read_text("utf-8").splitlines()):
         other = found.get(each.name)

@@ -35,7 +35,7 @@ def left_on(devices: Devices) -> Iterator[Risk]:
                 f"{name}: its driver {visible(each.driver, most=80)}{visible(module, most=80)} has no shutdown method:"
                 " Linux switches its DMA off, and it stays as it runs"
             )
-        yield Risk("device_left_on", POSSIBLE, subject, seen)
+        yield Risk("device_left_on", POSSIBLE, subject, seen, each.driver)
 
 
 def left_on_by_table(told: Told) -> Iterator[Risk]:
@@ -50,7 +50,7 @@ def left_on_by_table(told: Told) -> Iterator[Risk]:
             known = each.known(told.release)
             if known is not None and known.lacks:
                 subject = f"the driver {each.name} has no shutdown method"
-                yield Risk("device_left_on", POSSIBLE, subject, _seen(each, known, bound.get(each.name, [])))
+                yield Risk("device_left_on", POSSIBLE, subject, _seen(each, known, bound.get(each.name, [])), each.name)
 
 
 def _seen(driver: Driver, known: Known, addresses: list[str]) -> str:

@@ -16,12 +16,14 @@ class Risk:
     """`rule` is of `warmboot explain`; `confidence` is likely or possible; `seen` is what speaks for it.
 
     `subject` says the same without what only this machine has, so that machines with one risk can be counted.
+    `driver` is the driver that it is about, None where it is about none.
     """
 
     rule: str
     confidence: str
     subject: str
     seen: str
+    driver: str | None = None
 
 
 class Told(Protocol):

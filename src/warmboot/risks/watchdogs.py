@@ -16,10 +16,9 @@ _NAMED = re.compile(r"wdt|watchdog", re.IGNORECASE)
 
 def watchdogs(told: Told) -> Iterator[Risk]:
     """Each one that is active; where none is told of, one that /proc/iomem names may be."""
-    known = [line.split(" ", 3) for line in lines(told, "watchdogs")]
-    for name, state, *more in known:
+    known = [(*line.split(" ", 3), "", "", "")[:4] for line in lines(told, "watchdogs")]
+    for name, state, timeout, identity in known:
         if state == "active":
-            timeout, identity = (*more, "?", "")[:2] if len(more) < 2 else more  # noqa: PLR2004 - both
             who = visible(identity or "a watchdog", most=80)
             seen = f"{visible(name, most=20)} ({who}) runs: it resets the machine {visible(timeout, most=20)} s after"
             yield Risk("watchdog", LIKELY, f"a watchdog runs: {who}", f"{seen} the last that feeds it")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from warmboot.purgatory.parameters import Backup, Console, Entry, Region
+from warmboot.purgatory.parameters import Backup, Console, Entry, Marks, Region
 
 __all__ = ["PurgatoryArch"]
 
@@ -18,8 +18,8 @@ class PurgatoryArch(Protocol):
         """Bytes that it writes after a command line for a kernel that may return to the running one."""
         ...
 
-    def size(self, regions: int) -> int:
-        """Bytes of one that checks so many regions."""
+    def size(self, regions: int, *, box: bool = False) -> int:
+        """Bytes of one that checks so many regions, and has the template of a black box or none."""
         ...
 
     def build(
@@ -30,6 +30,7 @@ class PurgatoryArch(Protocol):
         console: Console | None = None,
         jump_back_text: int = 0,
         backup: Backup | None = None,
+        marks: Marks | None = None,
     ) -> bytes:
         """One that checks `regions` and enters the image as `entry` says; without regions nothing is checked.
 

@@ -35,6 +35,8 @@ def figures_lines(figures: Figures, width: int = 0) -> list[str]:
         return handed_stage_lines(figures)
     if isinstance(figures, AnySwitchFigures):
         return switch_stage_lines(figures)
+    if isinstance(figures, RisksFigures):
+        return risks_stage_lines(figures)
     return crash_stage_lines(figures) if isinstance(figures, AnyCrashFigures) else _load_lines(figures, width)
 
 
@@ -46,8 +48,6 @@ def _load_lines(figures: LoadStageFigures, width: int) -> list[str]:
             return rehearsal_place_lines(figures, width)
         case PermitFigures():
             return permit_lines(figures)
-        case RisksFigures():
-            return risks_stage_lines(figures)
         case ModelLoadFigures():
             return model_load_lines(figures)
         case LoadFigures():

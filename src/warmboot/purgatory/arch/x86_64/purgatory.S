@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The purgatory: what runs between the old kernel and the new one. It checks a digest over each piece of what was
-# loaded, XXH64 or SHA-256; where all are right it enters the new kernel, in 64-bit mode or in 32-bit protected mode; where one is not it
-# says so and stops.
+# loaded, XXH64 or SHA-256; where all are right it enters the new kernel, in 64-bit mode or in 32-bit protected mode;
+# where one is not it says so and stops. In the black box, where there is one, it marks how far it is.
 #
 # It is position independent, and must lie below 4 GiB if it is to leave 64-bit mode or 5-level paging. The parameters
 # at PARAMETERS and the table at its end are filled in by placement (purgatory/__init__.py holds the same layout); no
@@ -33,6 +33,16 @@
 .set ADDRESS, 0x000ffffffffff000
 .set REGION_DIGEST, 16
 .set REGION_SIZE, 48
+.set STAGE_PURGATORY, 5
+.set STAGE_CHECKING, 6
+.set STAGE_CHECKED, 7
+.set STAGE_ENTERING, 8
+.set STAGES, 16
+
+.macro MARK stage
+	mov	eax, \stage
+	call	mark
+.endm
 
 purgatory_start:
 	jmp	begin
@@ -54,6 +64,8 @@ jump_back_text:	.quad	0		# physical address: where the way back to the old kerne
 backup_from:	.quad	0		# physical address, bytes, physical address: memory that the new kernel will use
 backup_size:	.quad	0
 backup_to:	.quad	0
+blackbox:	.quad	0		# physical address of a page for marks, see blackbox.inc.S; 0: none
+stamps:		.quad	0		# physical address of 16 quads for the time stamps of the stages; 0: none
 # end of PARAMETERS
 
 begin:
@@ -63,13 +75,17 @@ begin:
 	lea	rsp, stack_top[rip]
 	mov	dword ptr serial_is_set_up[rip], 0
 	mov	dword ptr vga_column[rip], 0
+	call	open_box
+	MARK	STAGE_PURGATORY
 	test	dword ptr flags[rip], RESET_VGA
 	jz	1f
 	call	reset_vga
 1:	cmp	qword ptr region_count[rip], 0
 	je	1f
+	MARK	STAGE_CHECKING
 	call	check_regions
-1:	mov	rcx, backup_size[rip]
+1:	MARK	STAGE_CHECKED
+	mov	rcx, backup_size[rip]
 	mov	rsi, backup_from[rip]
 	mov	rdi, backup_to[rip]
 	rep movsb
@@ -79,13 +95,17 @@ begin:
 1:	lea	rsi, text_entering[rip]
 	call	put_text
 	test	dword ptr flags[rip], ENTRY_32BIT
-	jnz	enter_32
+	jnz	1f
 	test	dword ptr flags[rip], LEAVE_5_LEVEL
-	jz	enter_64
+	jz	1f
 	mov	rax, cr4
 	test	eax, CR4_LA57
-	jz	enter_64
+	jz	1f
 	call	leave_5_level
+1:	MARK	STAGE_ENTERING
+	call	store_stamps
+	test	dword ptr flags[rip], ENTRY_32BIT
+	jnz	enter_32
 
 # The 64-bit protocol: flat segments with these selectors, interrupts off.
 enter_64:
@@ -206,7 +226,8 @@ check_regions:
 	mov	rax, region_count[rip]
 	mov	regions_left[rip], rax
 	lea	rbp, regions[rip]
-1:	lea	rdi, digest_actual[rip]
+1:	call	mark_piece
+	lea	rdi, digest_actual[rip]
 	call	sha256_start
 	mov	rsi, [rbp]
 	mov	rcx, [rbp + 8]
@@ -227,6 +248,7 @@ check_regions:
 	add	rbp, REGION_SIZE
 	dec	qword ptr regions_left[rip]
 	jnz	1b
+	call	mark_all_pieces
 	mov	rax, saved_cr4[rip]
 	mov	cr4, rax
 	mov	rax, saved_cr0[rip]
@@ -235,6 +257,7 @@ check_regions:
 
 # rbp: the region. This is told on the serial port, asked for or not.
 digest_differs:
+	call	mark_difference
 	or	dword ptr flags[rip], CONSOLE_SERIAL
 	lea	rsi, text_differs[rip]
 	call	put_text
@@ -316,6 +339,7 @@ text_way_back:	.ascii	" kexec_jump_back_entry=0x"
 text_way_back_end:
 
 .include "console.inc.S"
+.include "blackbox.inc.S"
 .include "vga.inc.S"
 .include "sha256.inc.S"
 .include "xxh64.inc.S"
@@ -329,6 +353,7 @@ gdt_limit:	.word	4 * 8 - 1
 gdt_address:	.quad	0
 	.balign	8
 digest_actual:	.zero	32
+stage_stamps:	.zero	8 * STAGES
 regions_left:	.quad	0
 saved_rsp:	.quad	0
 saved_cr0:	.quad	0
@@ -339,4 +364,5 @@ vga_column:	.long	0
 stack_top:
 
 	.balign	16
-regions:				# for each: physical address, bytes (a multiple of 64), digest: a quad, or SHA-256 as eight words
+regions:				# for each: physical address, bytes (a multiple of 64), digest: a quad, or SHA-256 as eight words;
+					# behind them the template of the black box

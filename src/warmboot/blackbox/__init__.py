@@ -1,0 +1,1 @@
+"""The black box: where a kexec leaves marks of how far it came, and what the next boot reads there."""
