@@ -108,7 +108,7 @@ class Checker:
             crash_reservation=sum(each.size for each in facts.crash_kernel),
             notes=notes,
             subject=refused.subject if refused else "",
-            risks=self._risks(facts, request),
+            risks=self._risks(facts, request) if refused is None else (),
         )
 
     def _risks(self, facts: Facts, request: LoadRequest | KexecFileRequest | None) -> tuple[Risk, ...]:

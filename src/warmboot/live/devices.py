@@ -13,16 +13,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["PCI_DRIVERS", "read_devices"]
+__all__ = ["LISTED_PCI", "PCI_DRIVERS", "read_devices"]
 
 PCI_DRIVERS = "sys/bus/pci/drivers"
+LISTED_PCI = "devices/pci"  # of another computer: the lines of "pci"
 _DRM, _WATCHDOGS, _GROUPS = "sys/class/drm", "sys/class/watchdog", "sys/kernel/iommu_groups"
 _ADDRESS = re.compile(r"[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]")
 _CARD, _WATCHDOG = re.compile(r"card[0-9]{1,4}"), re.compile(r"watchdog[0-9]{1,4}")
 
 
 def read_devices(root: str = "/") -> dict[str, str] | None:
-    """The member `devices` of facts; None where nothing is told. `root` is where proc/ and sys/ are found.
+    """The member `devices` of facts; None where nothing is told. `root` is / but for files of another computer.
 
     Each value has a line for each thing, and a name is missing where there is none, or where it is not told:
     "pci": an address and its driver's name; "displays": a card and its driver; "framebuffers": a number and its name;
@@ -30,7 +31,7 @@ def read_devices(root: str = "/") -> dict[str, str] | None:
     of devices have it; "modules" and "consoles": a name.
     """
     found = {
-        "pci": _lines(root, PCI_DRIVERS, _pci),
+        "pci": _lines(root, PCI_DRIVERS, _pci) if root == "/" else _listed(root),
         "displays": _lines(root, _DRM, _displays),
         "watchdogs": _lines(root, _WATCHDOGS, _watchdogs),
         "iommu": _lines(root, _GROUPS, _iommu),
@@ -59,6 +60,11 @@ def _pci(path: str) -> Iterator[str]:
         if _ADDRESS.fullmatch(address)
     )
     return (" ".join(each) for each in sorted(bound))
+
+
+def _listed(root: str) -> str:
+    found = (text(under(root, LISTED_PCI)) or "").split("\n")
+    return "\n".join(sorted(each for each in found if _ADDRESS.fullmatch(each.partition(" ")[0])))
 
 
 def _displays(path: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from warmboot.errors import InputError
-from warmboot.live.devices import PCI_DRIVERS
+from warmboot.live.devices import LISTED_PCI
 from warmboot.live.gathered import CONFIG, LOG, MACHINE, MOST_BYTES, facts_of, is_folder, known_name
 from warmboot.live.kernel_config import DECIDING
 from warmboot.live.tar import is_tar, tar_files
@@ -75,7 +75,7 @@ def _paste(data: bytes, found: dict[str, bytes | None]) -> bool:
         found["proc/sys/kernel/osrelease"], found[MACHINE] = _bytes(uname[1]), _bytes(uname[2])
         had = True
     if bound := _bound(text):
-        found |= bound
+        found[LISTED_PCI] = bound
         had = True
     if memory := _MEMTOTAL.search(text):
         found["proc/meminfo"] = _bytes(memory[0]) + b"\n"
@@ -83,17 +83,15 @@ def _paste(data: bytes, found: dict[str, bytes | None]) -> bool:
     return had
 
 
-def _bound(text: str) -> dict[str, bytes | None]:
-    """What `lspci -k` prints of devices and their drivers."""
-    found: dict[str, bytes | None] = {}
+def _bound(text: str) -> bytes:
+    """What `lspci -k` prints of devices and their drivers, as lines of LISTED_PCI."""
+    found = []
     parts = _DEVICE.split(text)
     for address, about in zip(parts[1::2], parts[2::2], strict=True):
         if driver := _DRIVER.search(about):
-            whole = address if address.count(":") == 2 else f"0000:{address}"
-            name = f"{PCI_DRIVERS}/{driver[1].strip()}/{whole}"
-            if known_name(name) is not None:
-                found[name] = None
-    return found
+            whole = address if address.count(":") > 1 else f"0000:{address}"
+            found.append(f"{whole} {driver[1].strip()}\n")
+    return _bytes("".join(found))
 
 
 def _bytes(text: str) -> bytes:
@@ -181,7 +179,8 @@ def _report(kept: dict[str, bytes], found: dict[str, bytes | None], path: str) -
         if (chosen := known_name(name)) is not None and "/" in chosen and not is_folder(chosen):
             found[chosen] = content
     for each in _LSPCI:
-        found |= _bound(kept.get(each, b"").decode("utf-8", "replace"))
+        if bound := _bound(kept.get(each, b"").decode("ascii", "surrogateescape")):
+            found[LISTED_PCI] = bound
     logs: Iterator[bytes] = (kept[each] for each in _LOGS if each in kept)
     found[LOG] = next(logs, b"")
     for each in _UNAMES:

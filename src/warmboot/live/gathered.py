@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from warmboot.errors import InputError
-from warmboot.live.devices import PCI_DRIVERS
+from warmboot.live.devices import LISTED_PCI, PCI_DRIVERS
 from warmboot.live.facts import read_facts
 from warmboot.live.kernel_config import DECIDING
 from warmboot.live.kernel_log import read_log
@@ -79,7 +79,7 @@ _TEXT = (
 )
 _FOLDERS = ("sys/firmware", "sys/firmware/efi", "sys/kernel/mm", "sys/kernel/security/ima", "proc/xen")
 _KEYRINGS = tuple(f"keyrings/{each}" for each in KEYRINGS)  # what `keyctl list` prints
-_MADE = ("proc/cpuinfo", "proc/kallsyms", "proc/modules", *_KEYRINGS, CONFIG, HOSTNAME, LOG, MACHINE, END)
+_MADE = ("proc/cpuinfo", "proc/kallsyms", "proc/modules", LISTED_PCI, *_KEYRINGS, CONFIG, HOSTNAME, LOG, MACHINE, END)
 _MEMORY = re.compile(r"(sys/devices/system/node/node[0-9]{1,5}/memory)([0-9]{1,9})()")
 _NUMBERED = (
     re.compile(r"(sys/firmware/memmap/)([0-9]{1,6})(/(?:start|end|type))"),
@@ -88,10 +88,6 @@ _NUMBERED = (
     re.compile(r"(sys/class/watchdog/watchdog)([0-9]{1,4})(/(?:state|timeout|identity))"),
     re.compile(r"(sys/kernel/iommu_groups/)([0-9]{1,6})(/type)"),
     _MEMORY,
-)
-# A device below its driver, whose name may have blanks.
-_BOUND = re.compile(
-    rf"{PCI_DRIVERS}/[A-Za-z0-9_][A-Za-z0-9_ .+-]{{0,62}}/[0-9a-f]{{4,8}}:[0-9a-f]{{2}}:[0-9a-f]{{2}}\.[0-7]"
 )
 
 # Lines that begin with = name a file, with + a folder that is there; those with a blank are content.
@@ -108,7 +104,11 @@ for each in {" ".join(_BINARY)}; do b "/$each"; done
 for each in /sys/firmware/memmap/*/*; do t "$each"; done
 for each in /sys/devices/system/node/node*/cpulist; do t "$each"; done
 for each in /sys/devices/system/node/node*/memory*; do if [ -d "$each" ]; then echo "+${{each#/}}"; fi; done
-for each in /{PCI_DRIVERS}/*/*:*; do if [ -e "$each" ]; then echo "+${{each#/}}"; fi; done
+echo "={LISTED_PCI}"
+for each in /{PCI_DRIVERS}/*/*:*:*; do
+    driver=${{each%/*}}
+    if [ -e "$each" ]; then echo " ${{each##*/}} ${{driver##*/}}"; fi
+done
 for each in /sys/class/drm/card*/device/uevent; do t "$each"; done
 for each in /sys/class/watchdog/watchdog*/*; do
     case $each in */state|*/timeout|*/identity) t "$each";; esac
@@ -142,12 +142,12 @@ def known_name(name: str) -> str | None:
     for pattern in _NUMBERED:
         if match := pattern.fullmatch(name):
             return f"{match[1]}{int(match[2])}{match[3]}"
-    return name if _BOUND.fullmatch(name) else None
+    return None
 
 
 def is_folder(name: str) -> bool:
     """Whether that is the name of a folder, of which nothing but that it is there is kept."""
-    return name in _FOLDERS or _MEMORY.fullmatch(name) is not None or _BOUND.fullmatch(name) is not None
+    return name in _FOLDERS or _MEMORY.fullmatch(name) is not None
 
 
 def read_gathered(output: bytes, source: str) -> dict[str, bytes | None]:
