@@ -204,7 +204,7 @@ def test_risks_of_a_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     """Machines alike are counted together; a machine that refuses is not, nor one whose facts say nothing."""
     path = tmp_path / "fleet.jsonl"
     devices = {"displays": "card0 nouveau", "pci": "0000:03:00.0 nouveau\n0000:04:00.0 nouveau", "consoles": "ttyS0"}
-    machines = [
+    machines: list[dict[str, Any]] = [
         *({"hostname": f"vm{each}", "devices": devices, "release": "6.12.0"} for each in range(3)),
         {"hostname": "old", "cmdline": "console=ttyS0"},
         {"hostname": "off", "devices": devices, "kexec_load_disabled": True},

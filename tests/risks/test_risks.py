@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -24,8 +25,8 @@ DESKTOP = {
 }
 
 
-def told(devices: dict[str, str] | None, line: str = HEARD, **changes: object) -> list[tuple[str, str, str]]:
-    facts = replace(MACHINE, devices=devices, **changes)  # type: ignore[arg-type] - each test names its own members
+def told(devices: dict[str, str] | None, line: str = HEARD, **changes: Any) -> list[tuple[str, str, str]]:
+    facts = replace(MACHINE, devices=devices, **changes)
     return [(each.rule, each.confidence, each.seen) for each in risks_of(facts, line)]
 
 
