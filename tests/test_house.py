@@ -16,7 +16,7 @@ HOUSE = Path(warmboot.__file__).parent
 
 # The rooms from the ground up: a module imports from rooms on lower lines alone, or from its own.
 FLOORS = [
-    "closing errors lazy numbers programs version visible",
+    "closing errors lazy numbers programs records version visible",
     "command_line streams uapi wings",
     "files formats liveupdate stubs",
     "memmap signatures",
@@ -141,6 +141,8 @@ _NAMED = {
         images/multiboot2.py: multiboot x86
         images/others.py: bzimage i386 x86
         images/probe.py: bzimage multiboot
+        images/unpack.py: bzimage
+        images/vmlinux.py: bzimage
         images/uki.py: bzimage i386 x86
         kernel/kexec_sig.py: bzimage
         kernel/rules.py: bzimage
@@ -225,6 +227,8 @@ _NAMED = {
     "registers and parameters that are handed to a wing by name": """
         figures.py: boot_params
         purgatory/parameters.py: rax rbx rdi rsi vga
+        blackbox/causes.py: rip rsdp
+        blackbox/story.py: rip
         purgatory/record.py: cr0 cr3 cr4 efer rax rbx rcx rdi rdx rip rsi rsp
         rehearsal/rehearse.py: boot_params
         oracle/guest/file_witness_agent.py: boot_params

@@ -65,7 +65,8 @@ class DigestFigures:
 class PlaceFigures:
     """Where the image's parts go. By kexec_file_load the kernel chooses that: then `segments` is None.
 
-    `call` is the system call, `why` the reason for it. `ram` is the machine's memory; `crash_kernel` is reserved.
+    `call` is the system call, `why` the reason for it. `unpacked` describes what was unpacked before, where that was
+    asked for, and the random place of such a kernel. `ram` is the machine's memory; `crash_kernel` is reserved.
     """
 
     call: str
@@ -76,6 +77,7 @@ class PlaceFigures:
     kernel_entry: int | None = None
     ram: tuple[Range, ...] = ()
     crash_kernel: tuple[Range, ...] = ()
+    unpacked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

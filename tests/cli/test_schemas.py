@@ -23,6 +23,7 @@ from support.handovers import handover
 from support.peer import captured
 from support.vmcores import vmcore
 from warmboot import __version__, crash_figures
+from warmboot.blackbox import record
 from warmboot.cli import answer
 from warmboot.cli.dump import DUMP_COMMANDS
 from warmboot.cli.main import main, parser_for
@@ -170,9 +171,16 @@ def test_handover_show(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert [each["name"] for each in found["sides"][0]["sessions"]] == ["first", "zweite"]
 
 
+def test_blackbox(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page, template = tmp_path / "page", record.Template(load_id=bytes(16), loaded="6.12")
+    page.write_bytes(record.fresh_box(record.pack_template(template), record.Stage.CALLING))
+    found = checked(run(capsys, "blackbox", "--memory", page, "--json"), "blackbox")
+    assert (found["stage"], found["failed"]) == ("calling", True)
+
+
 # What is run by a test of this file or of another one, or needs a guest or a network and is checked by its dataclass.
 CHECKED = {
-    **dict.fromkeys(("rehearse", "inspect", "signature", "facts", "demo", "risks"), "here"),
+    **dict.fromkeys(("rehearse", "inspect", "signature", "facts", "demo", "risks", "blackbox"), "here"),
     **dict.fromkeys(("load", "unload", "status"), "in a namespace"),
     **dict.fromkeys(("explain", "compare", "replay"), "here, by small files"),
     "check": "tests/fleet/test_command.py",

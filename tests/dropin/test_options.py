@@ -55,11 +55,23 @@ _VERDICTS = {
     "module": ("better", "unpacked from xz and lz4 too; never above 4 GiB, where addresses would be cut to 32 bits"),
     "real-mode": ("refused", "real-mode code calls firmware's interrupts, which do not outlive the running kernel"),
     "dtb": ("better", "for bzImage64 and uki too"),
+    "unpack": (
+        "new",
+        "loads the kernel inside a bzImage, placed at random here (`kernel`), or what is packed in the initrd"
+        " (`initrd`), so that nothing unpacks itself after the jump",
+    ),
     "digest": (
         "new",
         "what the image is checked by when it is started: `xxh64` (default), at the speed of memory; `sha256`, as"
         " kexec-tools does; `none` is `-i`",
     ),
+    "blackbox": (
+        "new",
+        "marks in a page of memory how far it comes, for `warmboot blackbox`; the default where the running kernel"
+        " keeps such a page free, and then by kexec_load unless `-s` or `-a` is given, as Linux's purgatory marks"
+        " nothing",
+    ),
+    "no-blackbox": ("new", "does not"),
     "no-cma": ("new", "a flag of the file call since Linux 6.17; no option of 2.0.32"),
     "force-dtb": ("new", "a flag of the file call since Linux 6.18; no option of 2.0.32"),
 }

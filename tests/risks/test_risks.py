@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -25,8 +24,8 @@ DESKTOP = {
 }
 
 
-def told(devices: dict[str, str] | None, line: str = HEARD, **changes: Any) -> list[tuple[str, str, str]]:
-    facts = replace(MACHINE, devices=devices, **changes)
+def told(devices: dict[str, str] | None, line: str = HEARD, **changes: str) -> list[tuple[str, str, str]]:
+    facts = Facts(**MACHINE.members() | {"devices": devices} | changes)
     return [(each.rule, each.confidence, each.seen) for each in risks_of(facts, line)]
 
 

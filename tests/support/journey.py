@@ -23,11 +23,11 @@ from warmboot.debian.firmware import efi_firmware
 from warmboot.machines.accel import Accel, accel_option, choose, cpu_model
 from warmboot.machines.qemu import find_qemu
 
-__all__ = ["BOOT", "Hop", "Journey", "disk", "initial_ram_disk", "kernel_file", "travel"]
+__all__ = ["BOOT", "INIT", "Hop", "Journey", "disk", "initial_ram_disk", "kernel_file", "travel"]
 
 BOOT = f"console=ttyS0 quiet panic=-1 {FAST}"  # what every kernel of a journey is told
 
-_INIT = (
+INIT = (
     """\
 #!/bin/busybox sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONDONTWRITEBYTECODE=1
@@ -133,7 +133,7 @@ def initial_ram_disk() -> bytes:
     entries = [cpio.symlink(each, f"/disks/{SYSTEM}/{each}") for each in system]
     entries += [cpio.symlink(each, f"/disks/{STAGE}/{each}") for each in ("opt", "stage")]
     entries += [cpio.directory(f"disks/{each}") for each in (SYSTEM, STAGE)]
-    return shell(_INIT.encode(), entries)
+    return shell(INIT.encode(), entries)
 
 
 def kernel_file(series: str) -> Path:

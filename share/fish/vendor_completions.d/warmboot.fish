@@ -1,7 +1,7 @@
 # Completion of warmboot for fish. Made by tools/manual: change what --help says instead.
 
 function __complete_warmboot
-    set -l commands 'warmboot rehearse' 'warmboot crashkernel' 'warmboot check' 'warmboot compare' 'warmboot kdump' 'warmboot kdump install' 'warmboot kdump initrd' 'warmboot kdump test' 'warmboot kdump load' 'warmboot kdump unload' 'warmboot kdump status' 'warmboot kdump save' 'warmboot kdump pack' 'warmboot demo' 'warmboot inspect' 'warmboot signature' 'warmboot facts' 'warmboot risks' 'warmboot load' 'warmboot exec' 'warmboot switch' 'warmboot unload' 'warmboot status' 'warmboot handover' 'warmboot handover show' 'warmboot handover check' 'warmboot handover cost' 'warmboot roll' 'warmboot roll start' 'warmboot roll resume' 'warmboot roll status' 'warmboot roll report' 'warmboot explain' 'warmboot record' 'warmboot replay' 'warmboot fuzz' 'warmboot witness' 'warmboot debian' 'warmboot debian kernel' 'warmboot debian initrd' 'warmboot debian fetch' 'warmboot debian build' 'warmboot dump' 'warmboot dump save' 'warmboot dump convert' 'warmboot dump why' 'warmboot dump fits' 'warmboot dump info' 'warmboot dump dmesg' 'warmboot dump read' 'warmboot dump tasks' 'warmboot dump bt' 'warmboot dump modules' 'warmboot dump devices' 'warmboot dump check' 'warmboot dump diff' 'warmboot dump drgn'
+    set -l commands 'warmboot rehearse' 'warmboot crashkernel' 'warmboot check' 'warmboot compare' 'warmboot kdump' 'warmboot kdump install' 'warmboot kdump initrd' 'warmboot kdump test' 'warmboot kdump load' 'warmboot kdump unload' 'warmboot kdump status' 'warmboot kdump save' 'warmboot kdump pack' 'warmboot demo' 'warmboot inspect' 'warmboot signature' 'warmboot facts' 'warmboot risks' 'warmboot blackbox' 'warmboot load' 'warmboot exec' 'warmboot switch' 'warmboot unload' 'warmboot status' 'warmboot handover' 'warmboot handover show' 'warmboot handover check' 'warmboot handover cost' 'warmboot roll' 'warmboot roll start' 'warmboot roll resume' 'warmboot roll status' 'warmboot roll report' 'warmboot explain' 'warmboot record' 'warmboot replay' 'warmboot fuzz' 'warmboot witness' 'warmboot debian' 'warmboot debian kernel' 'warmboot debian initrd' 'warmboot debian fetch' 'warmboot debian build' 'warmboot dump' 'warmboot dump save' 'warmboot dump convert' 'warmboot dump why' 'warmboot dump fits' 'warmboot dump info' 'warmboot dump dmesg' 'warmboot dump read' 'warmboot dump tasks' 'warmboot dump bt' 'warmboot dump modules' 'warmboot dump devices' 'warmboot dump check' 'warmboot dump diff' 'warmboot dump drgn'
     set -l command warmboot
     for word in (commandline -opc)[2..-1]
         if contains -- "$command $word" $commands
@@ -23,6 +23,7 @@ complete -c warmboot -n '__complete_warmboot warmboot' -a inspect -d 'what a ker
 complete -c warmboot -n '__complete_warmboot warmboot' -a signature -d 'who signed a kernel, and does this machine accept it?'
 complete -c warmboot -n '__complete_warmboot warmboot' -a facts -d 'this machine, or others, as JSON, for a rehearsal elsewhere'
 complete -c warmboot -n '__complete_warmboot warmboot' -a risks -d 'what may fail on this computer after the jump'
+complete -c warmboot -n '__complete_warmboot warmboot' -a blackbox -d 'how far the last kexec came, and what stopped it'
 complete -c warmboot -n '__complete_warmboot warmboot' -a load -d 'load a kernel on this computer'
 complete -c warmboot -n '__complete_warmboot warmboot' -a exec -d 'start the loaded kernel on this computer'
 complete -c warmboot -n '__complete_warmboot warmboot' -a switch -d 'to another kernel, while services live on'
@@ -50,6 +51,7 @@ complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l append -x -d 
 complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l panic -d 'load it as the crash kernel, into the memory that is reserved for it'
 complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l call -r -f -a 'auto kexec_load kexec_file_load' -d 'the system call'
 complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l digest -r -f -a 'xxh64 sha256 none' -d 'what the image is checked by after the jump'
+complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l unpack -x -d 'unpack here what would unpack itself after the jump'
 complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l profile -r -f -a 'linux-7.2 linux-6.18 linux-6.17 linux-6.16 linux-6.15 linux-6.14 linux-6.12 linux-6.11 linux-6.10 linux-6.8 linux-6.6 linux-6.5 linux-6.3 linux-6.1 linux-6.0 linux-5.15 linux-5.10 list' -d 'the release whose rules the model follows'
 complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l like -r -F -d 'use the machine described by a file that \'warmboot facts\' wrote'
 complete -c warmboot -n '__complete_warmboot warmboot rehearse' -l memory -x -d 'the machine\'s RAM, as 512M or 4G'
@@ -180,6 +182,12 @@ complete -c warmboot -n '__complete_warmboot warmboot risks' -s h -l help -d 'sh
 complete -c warmboot -n '__complete_warmboot warmboot risks' -l command-line -x -d 'the new kernel\'s command line'
 complete -c warmboot -n '__complete_warmboot warmboot risks' -l json -d 'print one JSON object, on errors too'
 
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -f -a 'show arrived clear'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -s h -l help -d 'show this help message and exit'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l memory -r -F -d 'read a copy of the page, or of memory that holds it'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l address -x -d 'read this physical address'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l json -d 'print one JSON object, on errors too'
+
 complete -c warmboot -n '__complete_warmboot warmboot load' -F
 complete -c warmboot -n '__complete_warmboot warmboot load' -s h -l help -d 'show this help message and exit'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l initrd -r -F -d 'an initial RAM disk'
@@ -190,6 +198,7 @@ complete -c warmboot -n '__complete_warmboot warmboot load' -l append -x -d 'add
 complete -c warmboot -n '__complete_warmboot warmboot load' -l panic -d 'load it as the crash kernel, into the memory that is reserved for it'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l call -r -f -a 'auto kexec_load kexec_file_load' -d 'the system call'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l digest -r -f -a 'xxh64 sha256 none' -d 'what the image is checked by after the jump'
+complete -c warmboot -n '__complete_warmboot warmboot load' -l unpack -x -d 'unpack here what would unpack itself after the jump'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l profile -r -f -a 'linux-7.2 linux-6.18 linux-6.17 linux-6.16 linux-6.15 linux-6.14 linux-6.12 linux-6.11 linux-6.10 linux-6.8 linux-6.6 linux-6.5 linux-6.3 linux-6.1 linux-6.0 linux-5.15 linux-5.10 list' -d 'the release whose rules the model follows'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l dry-run -d 'stop before the system call'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l html -r -F -d 'write a page to FILE too'
@@ -316,7 +325,7 @@ complete -c warmboot -n '__complete_warmboot warmboot roll report' -l machine -x
 complete -c warmboot -n '__complete_warmboot warmboot roll report' -l state -r -F -d 'the journal'
 complete -c warmboot -n '__complete_warmboot warmboot roll report' -l json -d 'print one JSON object, on errors too'
 
-complete -c warmboot -n '__complete_warmboot warmboot explain' -F -a 'architecture buffer_size cap_sys_boot command_line_end command_line_length command_line_memory config_kexec config_kexec_file control_pages crash_entry crash_image_loaded crash_range crash_reservation_failed crash_reservation_missing crash_reservation_small crash_size crash_size_text destination_limit device_left_on digest efi_rsdp file_descriptor file_empty file_flags file_io file_memory file_regular file_size file_type file_writers firmware_memory five_level graphics half_of_memory handler_missing_new handler_missing_old handler_version image_probe image_truncated initrd_broken interrupted iomem_hidden iommu kernel_signature kexec_load_disabled kexec_load_limit kexec_trylock kho_call kho_layout kho_missing_new kho_missing_old kho_off_new kho_off_old kho_page_size kho_version legal_flags lockdown luo_missing_new luo_missing_old luo_off_new luo_off_old luo_version memory_hole memory_layout message_size no_console no_init no_memory_after no_room no_root not_supported nothing_loaded overlap packed_kernel page_alignment page_tables panic processors_stay reserve_mem_version security_kernel_load_data security_kernel_read_file segment_count segment_table segment_wraps signature_crypto signature_damaged signature_missing signature_rejected signature_unknown_key silent slow_purgatory source_buffer source_pages stale_file swap_page sysctl_name sysctl_value vmcoreinfo watchdog wrong_architecture'
+complete -c warmboot -n '__complete_warmboot warmboot explain' -F -a 'architecture buffer_size cap_sys_boot command_line_end command_line_length command_line_memory config_kexec config_kexec_file control_pages crash_entry crash_image_loaded crash_range crash_reservation_failed crash_reservation_missing crash_reservation_small crash_size crash_size_text destination_limit device_left_on digest efi_rsdp file_descriptor file_empty file_flags file_io file_memory file_regular file_size file_type file_writers firmware_memory five_level graphics half_of_memory handler_missing_new handler_missing_old handler_version image_probe image_truncated initrd_broken interrupted iomem_hidden iommu kernel_signature kexec_load_disabled kexec_load_limit kexec_trylock kho_call kho_layout kho_missing_new kho_missing_old kho_off_new kho_off_old kho_page_size kho_version legal_flags lockdown luo_missing_new luo_missing_old luo_off_new luo_off_old luo_version memory_hole memory_layout memory_map message_size newer_processor no_console no_init no_memory_after no_room no_root not_supported nothing_loaded overlap packed_kernel page_alignment page_list page_tables panic processors_stay reserve_mem_version security_kernel_load_data security_kernel_read_file segment_count segment_table segment_wraps signature_crypto signature_damaged signature_missing signature_rejected signature_unknown_key silent slow_purgatory source_buffer source_pages stale_file swap_page sysctl_name sysctl_value vmcoreinfo watchdog wrong_architecture wrong_entry'
 complete -c warmboot -n '__complete_warmboot warmboot explain' -s h -l help -d 'show this help message and exit'
 complete -c warmboot -n '__complete_warmboot warmboot explain' -l list -d 'all rules, each with its errno'
 complete -c warmboot -n '__complete_warmboot warmboot explain' -l like -r -F -d 'use the machine described by a file that \'warmboot facts\' wrote'

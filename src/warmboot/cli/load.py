@@ -17,6 +17,7 @@ from warmboot.cli.options import (
     add_panic,
     add_profile,
     add_replace,
+    add_unpack,
     command_line_request,
 )
 from warmboot.cli.parser import Subparsers, add_command, section
@@ -74,6 +75,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it")
     add_call(parser, [each.value for each in Call])
     add_digest(parser)
+    add_unpack(parser)
     add_profile(parser)
     add("--dry-run", action="store_true", help="stop before the system call")
     add_html(parser)
@@ -92,6 +94,7 @@ def run(args: argparse.Namespace) -> int:
         panic=args.panic,
         call=Call(args.call),
         digest=args.digest,
+        unpack=args.unpack,
         profile=args.profile,
         dry_run=args.dry_run,
     )

@@ -36,6 +36,7 @@ COMMANDS = (
         "signature",
         "facts",
         "risks",
+        "blackbox",
         "load",
         "exec",
         "switch",

@@ -31,6 +31,7 @@ __all__ = [
     "add_panic",
     "add_profile",
     "add_replace",
+    "add_unpack",
     "command_line_request",
     "facts_asked_for",
     "modernized",
@@ -110,6 +111,29 @@ def add_digest(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what the image is checked by after the jump: xxh64, at the speed of memory (default), sha256, or none",
     )
+
+
+def add_unpack(parser: argparse.ArgumentParser) -> None:
+    """--unpack."""
+    from warmboot.images.unpack import UNPACKABLE  # noqa: PLC0415 - for commands that load something
+
+    parser.add_argument(
+        *("--unpack",),
+        metavar="PARTS",
+        type=_parts,
+        default=frozenset(),
+        help=f"unpack here what would unpack itself after the jump: {', '.join(UNPACKABLE)}, or both with a comma"
+        " between them (default: none)",
+    )
+
+
+def _parts(text: str) -> frozenset[str]:
+    from warmboot.images.unpack import parts_named  # noqa: PLC0415
+
+    try:
+        return parts_named(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(f"{visible(str(error))}; {error.hint}") from None
 
 
 class _Profile(argparse.Action):

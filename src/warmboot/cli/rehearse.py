@@ -22,6 +22,7 @@ from warmboot.cli.options import (
     add_panic,
     add_profile,
     add_replace,
+    add_unpack,
     command_line_request,
     facts_asked_for,
 )
@@ -108,6 +109,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it; it is not started")
     add_call(parser, [each.value for each in Call])
     add_digest(parser)
+    add_unpack(parser)
     add_profile(parser)
     add_like(parser)
     add_memory(parser, "1G")
@@ -161,6 +163,7 @@ def _options(args: argparse.Namespace) -> Options:
         modules=args.module,
         call=Call(args.call),
         digest=args.digest,
+        unpack=args.unpack,
         panic=args.panic,
         profile=args.profile,
         cpus=args.cpus,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from warmboot import crash_figures, figures, switch_figures
+from warmboot.blackbox.story import Story
 from warmboot.dump.bt import Stacks
 from warmboot.dump.check import DumpCheck
 from warmboot.dump.devices import Devices
@@ -105,6 +106,7 @@ _ANSWERS: dict[str, tuple[type, ...]] = {
     "dump-modules": (Modules,),
     "dump-devices": (Devices,),
     "risks": (Risks,),
+    "blackbox": (Story,),
     "dump-fits": (FitsAnswer,),
     "dump-dmesg": (LogAnswer,),
     "dump-read": (ReadAnswer,),

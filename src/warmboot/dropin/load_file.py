@@ -6,9 +6,10 @@ import os
 import sys
 
 from warmboot.dropin.failure import explain, print_not_available
-from warmboot.dropin.loader import LoaderOptions
-from warmboot.dropin.output import shown
-from warmboot.dropin.stop import EFAILED, EFALLBACK
+from warmboot.dropin.loader import LoaderOptions, wants_box
+from warmboot.dropin.output import shown, tell, told
+from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
+from warmboot.errors import InputError
 from warmboot.files.anonymous import anonymous_file
 from warmboot.images.unwrap import unwrapped
 from warmboot.live.calls import LiveError, kexec_file_load
@@ -47,6 +48,15 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
         return _cannot_load(kernel)
     inner, initrds, line = unwrapped(image, (), options.command_line)
+    box = None
+    if wants_box(command):
+        from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
+
+        try:
+            box = black_box(command, inner)
+        except InputError as error:
+            raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
+        line = with_page_words(command, inner, line, box)
     opened: list[int] = []
     try:
         kernel_fd = kernel.fd
@@ -54,7 +64,13 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
             kernel_fd = anonymous_file(inner.file)
             opened.append(kernel_fd)
         initrd_fd = None
-        if options.initrd is not None:
+        if command.unpack:
+            given = initrds if options.initrd is None else (inputs.file(options.initrd).data,)
+            initrds = _unpacked(command, inner, given)
+        if command.unpack and initrds:
+            initrd_fd = _in_one_file(initrds)
+            opened.append(initrd_fd)
+        elif options.initrd is not None:
             try:
                 initrd_fd = inputs.descriptor(options.initrd)
             except OSError as error:
@@ -63,15 +79,29 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         elif initrds:
             initrd_fd = _in_one_file(initrds)
             opened.append(initrd_fd)
-        return _call(command, kernel_fd, initrd_fd, os.fsencode(line), inner.file)
+        result = _call(command, kernel_fd, initrd_fd, os.fsencode(line), inner.file)
     finally:
         for fd in opened:
             os.close(fd)
+    if result == 0 and box is not None:
+        from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
+
+        write_loaded(box.template, box.address or 0)  # Linux's purgatory marks nothing; the kernel's first words count
+    return result
 
 
 def _cannot_load(kernel: File) -> int:
     sys.stderr.write(f"Cannot load {shown(kernel.path)}\n")
     return EFAILED
+
+
+def _unpacked(command: Command, kernel: Image, initrds: Sequence[memoryview]) -> tuple[memoryview, ...]:
+    """The initrds unpacked. Raises WarmbootError."""
+    from warmboot.images.unpack import unpack  # noqa: PLC0415 - only where it is asked for
+
+    done = unpack(command.unpack, kernel, initrds, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    tell(done.told)
+    return done.initrds
 
 
 def _in_one_file(parts: Sequence[memoryview]) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from warmboot.errors import WarmbootError
 
-__all__ = ["Output", "shown", "told"]
+__all__ = ["Output", "shown", "tell", "told"]
 
 
 class Output:
@@ -55,3 +55,8 @@ def shown(text: str) -> str:
 def told(error: WarmbootError) -> str:
     """An error in the lines that are for a person."""
     return f"kexec: {shown(str(error))}\nkexec: try: {shown(error.hint)}\n"
+
+
+def tell(lines: Iterable[str]) -> None:
+    """Lines for a person, of which scripts know nothing, on standard error."""
+    Output(2).writelines(f"kexec: {line}\n" for line in lines)

@@ -41,9 +41,15 @@ How:
  -t, --type=TYPE      what KERNEL is; else it is told by its content
      --digest=NAME    what the image is checked by when it is started: xxh64, at the
                       speed of memory (default), sha256, or none
+     --unpack=PARTS   load unpacked what would unpack itself when it is started: kernel,
+                      initrd, or kernel,initrd (kernel: by kexec_load only)
  -i, --no-checks      the same as --digest=none
  -x, --no-ifdown      leave the network's interfaces up
  -y, --no-sync        do not write file systems' data to disk first
+     --blackbox=PLACE mark how far it comes, for `warmboot blackbox', in the page that
+                      this kernel keeps free (page; default where there is one), or in
+                      the one at this physical address
+     --no-blackbox    do not
      --mem-min=ADDR   nothing is placed below this physical address
      --mem-max=ADDR   nothing is placed above this physical address
      --entry=ADDR     enter here, and not where the image says

@@ -40,8 +40,8 @@ _USER = (
 )
 _AFTER = (
     *("device_left_on", "digest", "efi_rsdp", "firmware_memory", "five_level", "graphics", "initrd_broken", "iommu"),
-    *("no_console", "no_init", "no_memory_after", "no_root", "panic", "processors_stay", "silent", "slow_purgatory"),
-    "watchdog",
+    *("memory_map", "newer_processor", "no_console", "no_init", "no_memory_after", "no_root", "page_list", "panic"),
+    *("processors_stay", "silent", "slow_purgatory", "watchdog", "wrong_entry"),
 )
 
 _HANDOVER = (  # handover/rules.py

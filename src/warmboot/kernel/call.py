@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from warmboot.errors import InputError
 from warmboot.memmap import Facts
 
 __all__ = ["Call", "chosen"]
@@ -17,8 +18,18 @@ class Call(StrEnum):
     FILE = "kexec_file_load"
 
 
-def chosen(call: Call, facts: Facts) -> tuple[Call, str]:
-    """The call, never AUTO, and why."""
+def chosen(call: Call, facts: Facts, *, unpacked: bool = False) -> tuple[Call, str]:
+    """The call, never AUTO, and why; `unpacked` is for a kernel that was taken out of its packing.
+
+    Raises InputError where the call that is asked for does not take that.
+    """
+    if unpacked:
+        if call is Call.FILE:
+            raise InputError(
+                "kexec_file_load takes no unpacked kernel: it loads one that unpacks itself",
+                hint="leave out --unpack kernel, or choose kexec_load by --call",
+            )
+        return Call.LOAD, "kexec_file_load takes no unpacked kernel"
     if call is not Call.AUTO:
         return call, "as asked for"
     if facts.kexec_load == "no" and facts.kexec_file_load != "no":

@@ -17,6 +17,7 @@ from warmboot.files.steady import changed_files
 from warmboot.handover.on_machine import judged, refuse_panic
 from warmboot.images import BzImage, Image, identify, map_file
 from warmboot.images.figures import image_figures
+from warmboot.images.unpack import unpack
 from warmboot.images.unwrap import unwrapped
 from warmboot.kernel import Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
@@ -33,6 +34,7 @@ from warmboot.memmap import Facts
 from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.crash import CrashDump
+from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.purgatory.parameters import DIGESTS
 from warmboot.risks.risks import risks_of
@@ -55,6 +57,7 @@ class LoadOptions:
     command_line: CommandLineRequest = field(default_factory=CommandLineRequest)
     panic: bool = False
     call: Call = Call.AUTO
+    unpack: frozenset[str] = frozenset()  # of UNPACKABLE: what is loaded unpacked
     digest: str = DIGESTS[0]  # what the purgatory checks the image by
     profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
@@ -88,8 +91,9 @@ class _Run:
         self._image: Image  # the kernel itself, in a unified image too
         self._placement: Placement | None = None
         self._choice = choose(self._facts, options.profile)
-        self._call, self._why = chosen(options.call, self._facts)
+        self._call, self._why = chosen(options.call, self._facts, unpacked="kernel" in options.unpack)
         self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
+        self._unpacked: tuple[str, ...] = ()  # what is told of that
         self._line = ""
 
     def inspect(self) -> None:
@@ -98,10 +102,16 @@ class _Run:
             stage.figures = image_figures(image)
             self._given = image
             self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
+            if self._options.unpack:
+                ram = sum(each.size for each in self._facts.system_ram)
+                done = unpack(self._options.unpack, self._image, self._initrds, ram)
+                self._image, self._initrds, self._unpacked = done.kernel, done.initrds, done.told
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
-            stage.figures = LivePlaceFigures(call=self._call, why=self._why, command_line=self._line)
+            stage.figures = LivePlaceFigures(
+                call=self._call, why=self._why, command_line=self._line, unpacked=self._unpacked
+            )
             if self._call is Call.FILE:
                 if not isinstance(self._image, BzImage):
                     raise RefusedError(
@@ -136,6 +146,7 @@ class _Run:
                 kernel_entry=placement.kernel_entry,
                 command_line=placement.command_line,
                 not_handed_on=tuple(not_handed_on),
+                unpacked=told_unpacked(self._unpacked, placement.kaslr),
             )
 
     def permit(self) -> None:
@@ -237,7 +248,7 @@ class _Run:
 
     @property
     def _initrd_as_it_is(self) -> bool:
-        return len(self._options.initrds) == len(self._initrds) == 1
+        return len(self._options.initrds) == len(self._initrds) == 1 and "initrd" not in self._options.unpack
 
     def _load_files(self) -> None:
         """The files themselves where the kernel can read them, copies in memory where they are packed or several."""

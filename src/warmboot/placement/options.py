@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from warmboot.memmap.firmware import Firmware
 from warmboot.memmap.ranges import Range
 from warmboot.purgatory.parameters import Console
-from warmboot.purgatory.record import Template
+from warmboot.records import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.placement.crash import CrashDump
+    from warmboot.purgatory.record import Template
 
-__all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions"]
+__all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions", "random_slot"]
 
 ELF_STYLES = ("linux", "elf", "none")
 RNG_SEED_SIZE = 32  # bytes
@@ -33,16 +33,24 @@ class Module:
 class BlackBox:
     """The page, at a physical address, in which the purgatory marks how far it is, and what is known of this load.
 
-    The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets. The
-    template's entry, purgatory, segments and kind of image are filled in by placement.
+    The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets; an
+    address of None is a free page of RAM, which the new kernel may use: for who reads it before that. The template's
+    entry, purgatory, segments and kind of image are filled in by placement. `reset` resets the machine where the
+    purgatory would stop.
     """
 
-    address: int
+    address: int | None
     template: Template
+    reset: bool = False
 
 
 def _fresh_seed() -> bytes:
     return os.urandom(RNG_SEED_SIZE)
+
+
+def random_slot(places: int) -> int:
+    """One of so many, each as likely as the others but for one in 2^64."""
+    return int.from_bytes(os.urandom(16), "little") % places
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,7 @@ class PlaceOptions:
     the running kernel knows of it, `dtb` a device tree. `digest` (of DIGESTS) is what the image is checked by before it
     is entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
     ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
+    `slot` chooses one of so many places, 0 being the first, for a kernel that cannot choose itself (KASLR).
     With a `blackbox` the purgatory marks how far it is.
     With `hashed` False the digests' places are kept and nothing is read: for the sizes alone.
     `progress` is called with the bytes hashed so far and the total.
@@ -76,5 +85,6 @@ class PlaceOptions:
     entry_32bit: bool = False
     elf_style: str = "linux"
     preserve_context: bool = False
+    slot: Callable[[int], int] = random_slot
     blackbox: BlackBox | None = None
     progress: Callable[[int, int], None] | None = None

@@ -7,10 +7,10 @@ somebody wants to read them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from warmboot.memmap.ranges import Range, intersect
 from warmboot.numbers import size_text
+from warmboot.records import NamedTuple
 
 __all__ = ["Reason", "Search", "reason_text"]
 
@@ -19,8 +19,8 @@ _PAGE = 4096
 
 
 class Search(NamedTuple):
-    """A search from one `end` of memory, "lowest" or "highest", for a multiple of `align`, from `least` up and ending
-    `below`; physical addresses."""
+    """A search from one `end` of memory, "lowest" or "highest", or by chance ("random"), for a multiple of `align`,
+    from `least` up and ending `below`; physical addresses."""
 
     end: str
     align: int
@@ -43,7 +43,8 @@ def reason_text(reason: Reason, others: Mapping[str, Sequence[Range]]) -> str:
     search = reason.search
     if search is None:
         return "its own address, which is free RAM"
-    words = [f"the {search.end} free range"]
+    chance = search.end == "random"
+    words = ["a place in free RAM, chosen at random as KASLR does," if chance else f"the {search.end} free range"]
     if search.least:
         words.append(f"from {_address(search.least)} up")
     if search.below < 1 << 64:
@@ -51,6 +52,8 @@ def reason_text(reason: Reason, others: Mapping[str, Sequence[Range]]) -> str:
     if search.align > _PAGE:
         words.append(f"at a multiple of {size_text(search.align)}")
     text = " ".join(words)
+    if chance:
+        return text
     small = [size for size in _passed(reason, search) if size]
     if small:
         what = "free range" if len(small) == 1 else "free ranges"

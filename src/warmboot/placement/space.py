@@ -87,6 +87,11 @@ class Space:
                 return self._found(start, size, Search("highest", align, least, below))
         return None
 
+    def chosen(self, where: Range, *, align: int, least: int, below: int) -> Range:
+        """Take this free range, which chance chose among all such."""
+        self._search = where, Search("random", align, least, below)
+        return self.take(where)
+
     def _found(self, start: int, size: int, search: Search) -> Range:
         found = Range(start, start + size)
         self._search = found, search

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from warmboot.records import dataclass
 
-__all__ = ["DIGESTS", "DIGEST_SIZE", "Backup", "Console", "Entry", "Marks", "Region"]
+__all__ = ["DIGESTS", "DIGEST_SIZE", "TEMPLATE_SIZE", "Backup", "Console", "Entry", "Marks", "Region"]
 
 DIGEST_SIZE = {"xxh64": 8, "sha256": 32}  # bytes, of each digest that a purgatory can check
+TEMPLATE_SIZE = 0x400  # bytes, of what a black box says of the load (record.py)
 DIGESTS = (*DIGEST_SIZE, "none")  # the first is what is right where nobody asks for another
 
 
@@ -78,9 +79,12 @@ class Marks:
     """Where a purgatory marks how far it is; addresses are physical, 0 is nowhere.
 
     `box` is a page that holds the packed `template` then (see `record`); `stamps` are 16 quads, to which the time stamp
-    counter of each stage, by its number, is written just before the entry.
+    counter of each stage, by its number, is written just before the entry. `reset` resets the machine, so that its
+    firmware boots it, where the purgatory would stop: at a piece that differs, or an exception, which is seen with a
+    box alone.
     """
 
     box: int = 0
     template: bytes = b""
     stamps: int = 0
+    reset: bool = False

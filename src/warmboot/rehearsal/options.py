@@ -18,9 +18,10 @@ __all__ = ["CommandLineRequest", "Options"]
 class Options:
     """What to rehearse, on which machine. Times are seconds; `console` is where the console is written to.
 
-    `modules` are a multiboot kernel's: each a path, and what its words are. `cpus` are those that boot, None for
-    as many as show that a second one starts. `profile` names the release family whose rules count, None for the one
-    that fits `facts`. With `panic` the image is loaded for a crash, and not started.
+    `unpack` are those parts of UNPACKABLE that are loaded unpacked. `modules` are a multiboot kernel's: each a path,
+    and what its words are. `cpus` are those that boot, None for as many as show that a second one starts. `profile`
+    names the release family whose rules count, None for the one that fits `facts`. With `panic` the image is loaded
+    for a crash, and not started.
     """
 
     kernel: Path
@@ -30,6 +31,7 @@ class Options:
     modules: Sequence[str] = ()
     call: Call = Call.AUTO
     digest: str = DIGESTS[0]
+    unpack: frozenset[str] = frozenset()
     panic: bool = False
     profile: str | None = None
     cpus: int | None = None

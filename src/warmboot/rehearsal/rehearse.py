@@ -21,6 +21,7 @@ from warmboot.files.steady import check_unchanged
 from warmboot.handover.on_machine import judged, refuse_panic
 from warmboot.images import Image, identify, map_file
 from warmboot.images.figures import image_figures
+from warmboot.images.unpack import unpack
 from warmboot.images.unwrap import image_files, unwrapped
 from warmboot.kernel import Kernel, KexecError, Rule, Told, choose
 from warmboot.kernel.call import Call, chosen
@@ -29,6 +30,7 @@ from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
 from warmboot.memmap.firmware import Firmware
 from warmboot.placement import Placement, PlaceOptions, linux_command_line, place
+from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
@@ -94,7 +96,7 @@ class _Run:
         self._stack = stack
         self._choice = choose(options.facts, options.profile)
         self._profile = self._choice.profile
-        self._call, self._why = chosen(options.call, options.facts)
+        self._call, self._why = chosen(options.call, options.facts, unpacked="kernel" in options.unpack)
         self._by_file = False  # the kernel places the image itself; False where it refuses it
         self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._modules = [read_module(each) for each in options.modules]
@@ -102,6 +104,7 @@ class _Run:
         self._given: Image
         self._image: Image  # the kernel itself, in a unified image too
         self._image_files: tuple[str, ...]
+        self._unpacked: tuple[str, ...] = ()  # what is told of that
         self._line = ""  # the command line, without what is added to see the boot
         self._placement: Placement
 
@@ -112,6 +115,10 @@ class _Run:
             self._given = image
             self._image_files = image_files(image)
             self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
+            if self._options.unpack:
+                ram = sum(each.size for each in self._options.facts.system_ram)
+                done = unpack(self._options.unpack, self._image, self._initrds, ram)
+                self._image, self._initrds, self._unpacked = done.kernel, done.initrds, done.told
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
@@ -141,6 +148,7 @@ class _Run:
                 boot_params=placement.boot_params,
                 digests=digest_figures(placement),
                 command_line_added=added,
+                unpacked=told_unpacked(self._unpacked, placement.kaslr),
                 differs_from_facts=self._machines.differs,
             )
 

@@ -20,6 +20,7 @@ def live_place_lines(figures: LivePlaceFigures, width: int = 0) -> list[str]:
         f"by {figures.call}: {figures.why}",
         *segment_lines(figures, width),
         *memory_lines(figures, width),
+        *figures.unpacked,
         f"command line: {figures.command_line or '(empty)'}",
         *figures.not_handed_on,
     ]

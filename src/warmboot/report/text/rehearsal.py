@@ -21,6 +21,7 @@ def rehearsal_place_lines(figures: RehearsalPlaceFigures, width: int = 0) -> lis
         f"by {figures.call}: {figures.why}",
         *segment_lines(figures, width),
         *memory_lines(figures, width),
+        *figures.unpacked,
         f"command line: {figures.command_line or '(empty)'}{added}",
         *(f"differs from the facts: {each}" for each in figures.differs_from_facts),
     ]

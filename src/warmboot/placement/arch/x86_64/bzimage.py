@@ -14,7 +14,7 @@ from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placem
 from warmboot.purgatory.parameters import Entry
 from warmboot.uapi import PAGE_SIZE, Readable, page_align
 
-__all__ = ["place_bzimage"]
+__all__ = ["place_bzimage", "place_kernel"]
 
 _64_BIT_PROTOCOL = 0x020C
 _ENTRY_64 = 0x200  # from the start of the protected-mode part, where the 32-bit entry is
@@ -29,7 +29,7 @@ def place_bzimage(layout: Layout, image: BzImage) -> Placement:
     above_4g = image.above_4g and bits == 64
     efi = layout.options.firmware.efi if XLoadFlags.EFI_KEXEC in image.xloadflags else None
     line = checked_command_line(command_line_for(layout, efi=efi is not None), image.name, image.cmdline_size)
-    where = _place_kernel(image, layout, layout.space.end if above_4g else FOUR_GIB)
+    where = place_kernel(image, layout, layout.space.end if above_4g else FOUR_GIB)
     kernel = layout.add("kernel", Readable(image.kernel), where)
     entry = Entry(
         where.start + (_ENTRY_64 if bits == 64 else 0),
@@ -53,7 +53,11 @@ def _is_entered_in_64_bits(image: BzImage) -> bool:
     return has_it and image.kind == "bzImage64"
 
 
-def _place_kernel(image: BzImage, layout: Layout, limit: int) -> Range:
+def place_kernel(image: BzImage, layout: Layout, limit: int) -> Range:
+    """Take the room of a kernel that is not placed at random: where it prefers to be, or the lowest above.
+
+    It ends at `limit` or below. Raises RefusedError.
+    """
     size, space = page_align(image.init_size), layout.space
     preferred = Range(image.pref_address, image.pref_address + size)
     is_usable = preferred.start >= LOW and preferred.end <= limit and preferred.start % PAGE_SIZE == 0

@@ -34,6 +34,11 @@ def command_line_size(image: Image) -> int | None:
 
         assert isinstance(image, BzImage)
         return image.cmdline_size
+    if image.kind == "vmlinux":
+        from warmboot.images.vmlinux import UnpackedLinux  # noqa: PLC0415
+
+        assert isinstance(image, UnpackedLinux)
+        return image.packed.cmdline_size
     if image.kind in ("elf-x86_64", "elf-x86"):
         from warmboot.placement.arch.x86_64.linux import COMMAND_LINE_SIZE  # noqa: PLC0415
 
@@ -65,6 +70,14 @@ def _multiboot(layout: Layout, image: Image) -> Placement:
     return place_multiboot(layout, image)
 
 
+def _unpacked(layout: Layout, image: Image) -> Placement:
+    from warmboot.images.vmlinux import UnpackedLinux  # noqa: PLC0415
+    from warmboot.placement.arch.x86_64.vmlinux import place_unpacked  # noqa: PLC0415
+
+    assert isinstance(image, UnpackedLinux)
+    return place_unpacked(layout, image)
+
+
 PLACERS: dict[str, Callable[[Layout, Image], Placement]] = {
     "bzImage64": _bzimage,
     "bzImage": _bzimage,
@@ -72,4 +85,5 @@ PLACERS: dict[str, Callable[[Layout, Image], Placement]] = {
     "elf-x86": _elf,
     "multiboot-x86": _multiboot,
     "multiboot2-x86": _multiboot,
+    "vmlinux": _unpacked,
 }

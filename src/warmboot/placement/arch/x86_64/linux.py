@@ -10,7 +10,7 @@ from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placem
 from warmboot.purgatory.parameters import Entry
 from warmboot.uapi import PAGE_SIZE, Joined, Readable, Segment, Source, page_align
 
-__all__ = ["COMMAND_LINE_SIZE", "checked_command_line", "command_line_for", "finish_linux"]
+__all__ = ["COMMAND_LINE_SIZE", "checked_command_line", "command_line_for", "finish_linux", "initrd_room"]
 
 COMMAND_LINE_SIZE = 2048  # of x86, bytes with the final zero
 
@@ -90,15 +90,21 @@ def finish_linux(
     )
 
 
-def _place_initrd(layout: Layout, size: int, initrd_addr_max: int, *, above_4g: bool) -> Range:
-    if not size:
-        return Range(0, 0)
+def initrd_room(layout: Layout, size: int, initrd_addr_max: int, above_4g: bool) -> Range | None:
+    """Where an initrd of `size` bytes would go now; None where it fits nowhere."""
     taken = page_align(size)
-    below = min(initrd_addr_max + 1, FOUR_GIB)
-    found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=below)
+    found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=min(initrd_addr_max + 1, FOUR_GIB))
     # A kernel that may lie above 4 GiB reads the whole address; initrd_addr_max is for all others.
     if found is None and above_4g:
         found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=1 << 64)
+    return found
+
+
+def _place_initrd(layout: Layout, size: int, initrd_addr_max: int, *, above_4g: bool) -> Range:
+    if not size:
+        return Range(0, 0)
+    found = initrd_room(layout, size, initrd_addr_max, above_4g)
     if found is None:
-        raise layout.space.no_room("initrd", taken, MORE_MEMORY, below=1 << 64 if above_4g else below)
+        below = 1 << 64 if above_4g else min(initrd_addr_max + 1, FOUR_GIB)
+        raise layout.space.no_room("initrd", page_align(size), MORE_MEMORY, below=below)
     return layout.space.take(found)

@@ -22,16 +22,21 @@
 .set UART_LSR_EMPTY, 0x60		# transmitter and its holding register
 .set CACHE_LINE, 64
 
-# Have the template in the page. Marks stay if they are of the same load: somebody wrote them on the way here.
-# Clobbers rax, rcx, rdx, rsi, rdi.
+# Have the template in the page, and exceptions told. Marks stay if they are of the same load: somebody wrote them on the way here.
+# Clobbers rax, rcx, rdx, rbp, rsi, rdi.
 open_box:
 	lea	rdi, stage_stamps[rip]
 	xor	eax, eax
 	mov	ecx, STAGES
 	rep stosq
+	cmp	qword ptr blackbox[rip], 0
+	je	3f
+	mov	rax, CODE_64
+	call	load_segments
+	call	load_idt
 	mov	rdx, blackbox[rip]
-	test	rdx, rdx
-	jz	3f
+probe_box:
+	mov	rax, [rdx]
 	imul	rsi, region_count[rip], REGION_SIZE
 	lea	rax, regions[rip]
 	add	rsi, rax
@@ -55,6 +60,9 @@ open_box:
 	mov	eax, region_count[rip]
 	mov	[rdx + BOX_PIECES_IN_ALL], eax
 3:	ret
+no_box:						# the page tables do not have the page: the boot goes on without it
+	mov	qword ptr blackbox[rip], 0
+	ret
 
 # eax: the stage that begins. Clobbers rax, rcx, rdx.
 mark:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from warmboot.purgatory.parameters import Backup, Console, Entry, Marks, Region
-from warmboot.purgatory.record import TEMPLATE_SIZE
+from warmboot.purgatory.parameters import TEMPLATE_SIZE, Backup, Console, Entry, Marks, Region
 from warmboot.stubs.stub import stub
 from warmboot.uapi.kexec import PAGE_SIZE
 
@@ -19,7 +18,8 @@ _REGION = struct.Struct("<QQ32s")
 _FOUR_GIB = 1 << 32
 _UART_CLOCK = 115200  # baud at divisor 1
 
-_ENTRY_32BIT, _LEAVE_5_LEVEL, _CONSOLE_SERIAL, _CONSOLE_VGA, _RESET_VGA, _DIGEST_XXH64 = 1, 2, 4, 8, 16, 32
+_ENTRY_32BIT, _LEAVE_5_LEVEL, _CONSOLE_SERIAL, _CONSOLE_VGA, _RESET_VGA = 1, 2, 4, 8, 16
+_DIGEST_XXH64, _RESET_ON_FAULT = 32, 64
 
 
 def purgatory_size(regions: int, *, box: bool = False) -> int:
@@ -52,6 +52,7 @@ def purgatory(
         | _CONSOLE_VGA * console.vga
         | _RESET_VGA * console.reset_vga
         | _DIGEST_XXH64 * any(each.algorithm == "xxh64" for each in regions)
+        | _RESET_ON_FAULT * marks.reset
     )
     parameters = _PARAMETERS.pack(
         len(regions),

@@ -16,6 +16,7 @@
 .set CONSOLE_VGA, 8
 .set RESET_VGA, 16
 .set DIGEST_XXH64, 32			# else SHA-256
+.set RESET_ON_FAULT, 64			# where it would stop
 
 .set CR0_CLEAR, 0xc			# TS, EM
 .set CR0_PG, 0x80000000
@@ -33,6 +34,11 @@
 .set ADDRESS, 0x000ffffffffff000
 .set REGION_DIGEST, 16
 .set REGION_SIZE, 48
+.set RESET_CONTROL, 0xcf9		# of Intel's chipsets and those like them
+.set RESET_SYSTEM, 2
+.set RESET_BITS, 6			# without the power cycle
+.set KEYBOARD_COMMAND, 0x64
+.set PULSE_RESET, 0xfe
 .set STAGE_PURGATORY, 5
 .set STAGE_CHECKING, 6
 .set STAGE_CHECKED, 7
@@ -132,6 +138,7 @@ enter_64:
 # The 32-bit protocols: the same segments with 32-bit code, paging and long mode off, interrupts off. The stack is
 # [return address 0] [stack_argument], as a function with one argument finds it.
 enter_32:
+	lidt	no_table[rip]			# whose entries are of 64-bit code, if any
 	mov	rax, CODE_32
 	call	load_segments
 .code32
@@ -276,11 +283,8 @@ digest_differs:
 	lea	rsi, text_but_is[rip]
 	lea	rbp, digest_actual[rip]
 	call	put_digest
-	lea	rsi, text_stopped[rip]
-	call	put_text
-1:	cli
-	hlt
-	jmp	1b
+	call	put_end
+	jmp	stop
 
 # rsi: what it is, in words. rbp: a digest, of 64 bits or of eight words.
 put_digest:
@@ -340,6 +344,7 @@ text_way_back_end:
 
 .include "console.inc.S"
 .include "blackbox.inc.S"
+.include "exceptions.inc.S"
 .include "vga.inc.S"
 .include "sha256.inc.S"
 .include "xxh64.inc.S"
@@ -354,13 +359,17 @@ gdt_address:	.quad	0
 	.balign	8
 digest_actual:	.zero	32
 stage_stamps:	.zero	8 * STAGES
+idt:		.zero	16 * VECTORS
+idt_limit:	.word	16 * VECTORS - 1
+idt_address:	.quad	0
+in_exception:	.byte	0
 regions_left:	.quad	0
 saved_rsp:	.quad	0
 saved_cr0:	.quad	0
 saved_cr4:	.quad	0
 serial_is_set_up: .long	0
 vga_column:	.long	0
-	.zero	512
+	.zero	1024
 stack_top:
 
 	.balign	16

@@ -1,0 +1,90 @@
+"""The last mark: user space of the new kernel says that it is there, and the watchdog of --rescue is taken over."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from warmboot.blackbox.memory import DEV_MEM, address_in
+from warmboot.blackbox.record import BOX_SIZE, Box, Stage, pack_mark, parse
+from warmboot.blackbox.state import FOLDER, NAME, read_loads
+from warmboot.blackbox.this_boot import Start, this_boot
+from warmboot.errors import RefusedError
+from warmboot.live.cmdline import running
+from warmboot.live.counter import read_counter
+from warmboot.live.files import under
+
+__all__ = ["clear", "mark_arrived"]
+
+_T = TypeVar("_T")
+
+
+def mark_arrived(root: str = "/") -> Box | None:
+    """Mark the box of the kexec that started the running kernel, where it has one; the box, or None.
+
+    Nothing is written where firmware started this kernel, or where the kernel runs that loaded the image. Raises
+    OSError where the page cannot be written.
+    """
+    at = address_in(running(root))
+    boot = this_boot(root)
+    if at is None or boot.start is not Start.KEXEC:
+        return None
+
+    def write(page: mmap.mmap) -> Box | None:
+        box = parse(page[:])
+        if box is None or box.template.boot_id.hex() == boot.boot_id:
+            return None
+        if box.stage is not Stage.ARRIVED:
+            for offset, data in pack_mark(Stage.ARRIVED, read_counter() or 0):
+                page[offset : offset + len(data)] = data
+        return parse(page[:])
+
+    return _with_page(at, root, write)
+
+
+def clear(root: str = "/") -> list[str]:
+    """Forget: the page is filled with zeros, and the notes are removed; what was cleared, in words.
+
+    Raises RefusedError where the page cannot be written.
+    """
+    cleared = []
+    at = address_in(running(root))
+    if at is not None:
+
+        def write(page: mmap.mmap) -> bool:
+            had = parse(page[:]) is not None
+            if had:
+                page[:] = bytes(BOX_SIZE)
+            return had
+
+        try:
+            if _with_page(at, root, write):
+                cleared.append(f"the page at {at:#x}")
+        except OSError as error:
+            raise RefusedError(
+                f"{under(root, DEV_MEM)} at {at:#x}: {error.strerror}", hint="run it as root, where lockdown allows it"
+            ) from None
+    notes = under(root, f"{FOLDER}/{NAME}")
+    try:
+        if read_loads(root):
+            cleared.append(notes)
+        os.unlink(notes)  # noqa: PTH108 - as live/files.py
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise RefusedError(f"{notes}: {error.strerror}", hint="run it as root") from None
+    return cleared
+
+
+def _with_page(address: int, root: str, use: Callable[[mmap.mmap], _T]) -> _T:
+    """`use` with the page at a physical address, to be written. Raises OSError."""
+    fd = os.open(under(root, DEV_MEM), os.O_RDWR | os.O_CLOEXEC | os.O_SYNC)
+    try:
+        with mmap.mmap(fd, BOX_SIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=address) as page:
+            return use(page)
+    except ValueError:
+        raise OSError(22, "there is no such page") from None
+    finally:
+        os.close(fd)

@@ -1,0 +1,333 @@
+"""The last kexec as a story: how far it came, in a sentence; what it was; and what may have stopped it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from warmboot.blackbox.causes import Cause, causes, facts_of_this_computer
+from warmboot.blackbox.memory import Found
+from warmboot.blackbox.record import Box, BoxException, Stage
+from warmboot.blackbox.state import Loaded
+from warmboot.blackbox.this_boot import Start, ThisBoot
+from warmboot.memmap import Facts
+from warmboot.numbers import size_text
+from warmboot.visible import visible
+
+__all__ = ["ExceptionTold", "PieceTold", "Story", "told_of"]
+
+_EXCEPTIONS = {
+    0: "division by zero",
+    1: "debug exception",
+    2: "non-maskable interrupt",
+    3: "breakpoint",
+    4: "overflow",
+    5: "bound range exceeded",
+    6: "invalid opcode",
+    7: "device not available",
+    8: "double fault",
+    10: "invalid TSS",
+    11: "segment not present",
+    12: "stack fault",
+    13: "general protection fault",
+    14: "page fault",
+    16: "floating-point error",
+    17: "alignment check",
+    18: "machine check",
+    19: "SIMD floating-point error",
+}
+_PARTS = {
+    "params": "the boot parameters",
+    "purgat": "the purgatory",
+    "cmdline": "the command line",
+    "elfcore": "the dump's headers",
+    "kernel": "the kernel",
+    "initrd": "the initrd",
+}
+_WITNESS = "earlycon=uart8250,mmio,"  # the early console in the box itself, of which the next word is its address
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PieceTold:
+    """A piece that the purgatory checks: its number from 1 on, physical address, bytes, and the segment it is of.
+
+    `wanted` and `found` are its digests by `algorithm`, in hexadecimal; empty where they were not compared.
+    """
+
+    number: int
+    of: int
+    start: int
+    size: int
+    kind: str
+    differs: bool
+    algorithm: str
+    wanted: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExceptionTold:
+    """An exception before the kernel had its own interrupt table; `code` are the bytes there, in hexadecimal."""
+
+    vector: int
+    name: str
+    stage: str
+    error_code: int
+    registers: dict[str, int]
+    code: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """The last kexec. `told` is the story in one sentence; members are None where that is not known.
+
+    `where` the black box was read; `stage` is the last one that was marked, by the names of the stages; `seconds` are
+    those from the first mark to each. Times are Unix time in seconds. `boot` says who started the running kernel
+    ("kexec", "firmware", "unknown"), `failed` whether that load came to nothing. `printed` says whether the kernel came
+    as far as its early console. `reset_by` is a watchdog that says it reset the machine.
+    """
+
+    told: str
+    failed: bool
+    where: str | None
+    address: int | None = None
+    load_id: str | None = None
+    loaded_at: float | None = None
+    called_at: float | None = None
+    crash: bool = False
+    running: str = ""
+    loaded: str = ""
+    kernel: str = ""
+    initrds: tuple[str, ...] = ()
+    command_line: str | None = None
+    stage: str | None = None
+    seconds: dict[str, float]
+    printed: bool | None = None
+    piece: PieceTold | None = None
+    exception: ExceptionTold | None = None
+    boot: str = ""
+    rescue: int | None = None
+    reset_by: str | None = None
+    causes: tuple[Cause, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def told_of(
+    found: Found | None,
+    loads: list[Loaded],
+    boot: ThisBoot,
+    problems: tuple[str, ...] = (),
+    *,
+    facts: Callable[[], Facts | None] = facts_of_this_computer,
+    now: float | None = None,
+) -> Story:
+    """The story of the newest load that is known: of the box that was `found`, with the notes of the same load, or of
+    notes alone. `now` is Unix time, that of the clock unless it is given."""
+    box = found.box if found is not None else None
+    loaded = _notes_of(box, loads)
+    if box is not None and loads and loaded is not loads[0] and loads[0].time > box.template.loaded_at / 1e9 + 1:
+        box, found, loaded = None, None, loads[0]  # a newer load, without a box
+    if box is None and loaded is None:
+        nothing = "nothing is known of a kexec: there is no black box, and no note of a load"
+        return Story(told=nothing, failed=False, where=None, seconds={}, boot=boot.start.value, problems=problems)
+    teller = _Teller(box, loaded, boot, time.time() if now is None else now)
+    failed = teller.failed
+    template = box.template if box is not None else None
+    return Story(
+        told=teller.sentence(),
+        failed=failed,
+        where=found.where if found is not None else None,
+        address=found.address if found is not None else None,
+        load_id=template.load_id.hex() if template else loaded.load_id if loaded else None,
+        loaded_at=teller.loaded_at or None,
+        called_at=loaded.called if loaded else None,
+        crash=template.crash if template else False,
+        running=visible(template.running if template else loaded.running if loaded else "", most=80),
+        loaded=teller.target,
+        kernel=visible(loaded.kernel, most=400) if loaded else "",
+        initrds=tuple(visible(each, most=400) for each in loaded.initrds) if loaded else (),
+        command_line=loaded.command_line if loaded else None,
+        stage=box.stage.name.lower() if box is not None and box.stage is not None else None,
+        seconds=_seconds(box) if box is not None else {},
+        printed=teller.printed,
+        piece=teller.piece() if box is not None else None,
+        exception=_exception(box.exception) if box is not None and box.exception is not None else None,
+        boot=boot.start.value,
+        rescue=loaded.rescue if loaded else None,
+        reset_by=visible(boot.bitten, most=80) if boot.bitten is not None else None,
+        causes=causes(box, loaded, boot, facts()) if failed else (),
+        problems=problems,
+    )
+
+
+def _notes_of(box: Box | None, loads: list[Loaded]) -> Loaded | None:
+    if box is None:
+        return loads[0] if loads else None
+    return next((each for each in loads if each.load_id == box.template.load_id.hex()), None)
+
+
+def _seconds(box: Box) -> dict[str, float]:
+    khz, stamps = box.template.tsc_khz, box.tsc
+    if not khz or not stamps:
+        return {}
+    first = min(stamps.values())
+    return {stage.name.lower(): (stamps[stage] - first) / khz / 1000 for stage in sorted(stamps)}
+
+
+def _exception(told: BoxException) -> ExceptionTold:
+    name = _EXCEPTIONS.get(told.vector, f"exception {told.vector}")
+    known = told.stage in Stage.__members__.values()
+    stage = Stage(told.stage).name.lower() if known else str(told.stage)
+    return ExceptionTold(told.vector, name, stage, told.error_code, dict(told.registers), told.code.hex())
+
+
+class _Teller:
+    """One load in words."""
+
+    def __init__(self, box: Box | None, loaded: Loaded | None, boot: ThisBoot, now: float) -> None:
+        self._box, self._loaded, self._boot, self._now = box, loaded, boot, now
+        self.stage: Stage | None = box.stage if box is not None else None
+        self.loaded_at: float = box.template.loaded_at / 1e9 if box is not None else loaded.time if loaded else 0.0
+        told = (box.template.loaded if box is not None else "") or (loaded.release or loaded.kernel if loaded else "")
+        self.target: str = visible(told, most=80)
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was started and did not arrive, as far as that is known."""
+        if self._is_this_boots() or self._arrived():
+            return False
+        if self._box is not None and self._box.exception is not None:
+            return True
+        called = self._loaded is not None and self._loaded.called is not None
+        return called or (self.stage is not None and self.stage >= Stage.CALLING)
+
+    @property
+    def printed(self) -> bool | None:
+        """None where no early console in the box was asked for, so that nothing could have shown it."""
+        if self._box is None or self.stage is None or self.stage < Stage.ENTERING:
+            return None
+        if self._box.printed:
+            return True
+        asked = self._loaded is not None and _WITNESS in self._loaded.command_line
+        return False if asked else None
+
+    def sentence(self) -> str:
+        """When, to what, and how far."""
+        called = self._loaded.called if self._loaded is not None else None
+        if self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception):
+            return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started()}"
+        when = _ago(self._now - (called or self.loaded_at))
+        said = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self._came()}"
+        return f"{said}{self._ended()}"
+
+    def _to(self, before: str) -> str:
+        return f"{before}{self.target}{')' if '(' in before else ''}" if self.target else ""
+
+    def _not_started(self) -> str:
+        if self._is_this_boots():
+            return "and is not started yet"
+        return "and nothing shows that it was started"
+
+    def _came(self) -> str:
+        box = self._box
+        if self._arrived():
+            return "user space of the new kernel was reached"
+        if box is None or self.stage is None:
+            return "it was called, and no black box tells how far it came"
+        caught = self._caught()
+        match self.stage:
+            case Stage.LOADED | Stage.CALLING:
+                told = "reboot was called, and no mark came after it"
+            case Stage.RELOCATING:
+                told = "the relocation began, and did not end"
+            case Stage.RELOCATED:
+                told = "relocation done; the purgatory did not begin"
+            case Stage.PURGATORY:
+                told = "relocation done; the purgatory began, and did not come to its checks"
+            case Stage.CHECKING:
+                told = f"relocation done; purgatory: {self._piece_in_words()}"
+            case Stage.CHECKED:
+                told = f"the purgatory found all {box.pieces} pieces right, and did not come to the kernel"
+            case _:
+                told = f"entered the kernel at {box.template.entry:#x}, {self._words_of_kernel()}"
+        return f"{told}{caught}"
+
+    def _words_of_kernel(self) -> str:
+        if self.printed:
+            return "which came as far as its early console; user space did not report"
+        if self.printed is False:
+            return "which never printed"
+        return "and nothing was heard of it"
+
+    def _caught(self) -> str:
+        exception = self._box.exception if self._box is not None else None
+        if exception is None:
+            return ""
+        told = _exception(exception)
+        at = exception.registers["rip"]
+        asked = f", address {exception.registers['cr2']:#x}" if exception.vector == 14 else ""
+        return f"; {told.name} at {at:#x}{asked}"
+
+    def _ended(self) -> str:
+        if self._boot.bitten is None or not self.failed:
+            return ""
+        asked = self._loaded is not None and self._loaded.rescue is not None
+        return f"; the watchdog {'of --rescue ' if asked else ''}({visible(self._boot.bitten, most=60)}) reset it"
+
+    def _piece_in_words(self) -> str:
+        piece = self.piece()
+        if piece is None:
+            return "it was checking"
+        what = f" ({_PARTS.get(piece.kind, piece.kind).removeprefix('the ')})" if piece.kind else ""
+        if piece.differs:
+            return f"piece {piece.number} of {piece.of}{what} differs"
+        return f"it stopped in piece {piece.number} of {piece.of}{what}, {size_text(piece.size)}"
+
+    def piece(self) -> PieceTold | None:
+        """The piece that was being checked when it stopped."""
+        box = self._box
+        if box is None or box.stage is not Stage.CHECKING or not box.pieces:
+            return None
+        start, size = box.piece
+        return PieceTold(
+            min(box.pieces_checked + 1, box.pieces),
+            box.pieces,
+            start,
+            size,
+            next((visible(e.kind) for e in box.template.segments if e.start <= start < e.start + e.size), ""),
+            box.differs,
+            box.algorithm,
+            box.wanted.hex() if box.differs else "",
+            box.found.hex() if box.differs else "",
+        )
+
+    def _is_this_boots(self) -> bool:
+        """Whether the kernel that loaded it still runs."""
+        box, loaded = self._box, self._loaded
+        boot_id = box.template.boot_id.hex() if box is not None else loaded.boot_id if loaded is not None else ""
+        return bool(boot_id.strip("0")) and boot_id == self._boot.boot_id
+
+    def _arrived(self) -> bool:
+        """By its mark; or as the kernel that runs was started by kexec, and after that load."""
+        if self.stage is Stage.ARRIVED:
+            return True
+        came = self.stage is None or self.stage >= Stage.ENTERING
+        return (
+            came
+            and self._boot.start is Start.KEXEC
+            and not self._is_this_boots()
+            and (self.target == self._boot.release or not self.target[:1].isdigit())  # a file's name tells no release
+        )
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 0:
+        return "at a time that is yet to come (the clock was set back)"
+    for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
+        if seconds >= unit:
+            count = int(seconds // unit)
+            return f"{count} {name}{'s' * (count != 1)} ago"
+    count = int(seconds)
+    return f"{count} second{'s' * (count != 1)} ago"

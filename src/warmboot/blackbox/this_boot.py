@@ -1,0 +1,61 @@
+"""How the running kernel was started, and what reset the machine before: what decides how a black box is read."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+
+from warmboot.live.files import folder, number, text, under
+
+__all__ = ["Start", "ThisBoot", "this_boot"]
+
+# kernel.bootloader_type: the kind of loader from bit 4 on; 0xd is kexec's (boot.rst), whoever loaded, the kernel too.
+_KEXEC = 0xD
+_CARDRESET = 0x20  # WDIOF_CARDRESET (watchdog-api.rst)
+
+
+class Start(StrEnum):
+    """Who started the running kernel."""
+
+    KEXEC = "kexec"
+    FIRMWARE = "firmware"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ThisBoot:
+    """The running kernel: its release, its boot id in hexadecimal, when it was started (Unix time, seconds).
+
+    `bitten` is the identity of a watchdog whose driver says that it caused the last reset.
+    """
+
+    release: str
+    boot_id: str
+    started: float
+    start: Start
+    bitten: str | None = None
+
+
+def this_boot(root: str = "/") -> ThisBoot:
+    """What /proc and /sys tell of it; never raises."""
+    kind = number(under(root, "proc/sys/kernel/bootloader_type"))
+    start = Start.UNKNOWN
+    if kind:
+        start = Start.KEXEC if kind >> 4 == _KEXEC else Start.FIRMWARE
+    return ThisBoot(
+        text(under(root, "proc/sys/kernel/osrelease")) or os.uname().release,
+        (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", ""),
+        time.time() - time.clock_gettime(time.CLOCK_BOOTTIME),
+        start,
+        _bitten(root),
+    )
+
+
+def _bitten(root: str) -> str | None:
+    watchdogs = under(root, "sys/class/watchdog")
+    for each in sorted(folder(watchdogs)):
+        if (number(f"{watchdogs}/{each}/bootstatus") or 0) & _CARDRESET:
+            return text(f"{watchdogs}/{each}/identity") or each
+    return None
