@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +97,19 @@ def _story(args: argparse.Namespace) -> Story:
     if args.what == "show" and os.geteuid() == 0:
         _mark()
     looked = look(address=address)
-    return told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems)
+    return told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems, words=_words)
+
+
+def _words(release: str, near: int) -> Sequence[str]:
+    """The log of the kernel that was started, where memory still has it."""
+    from warmboot.blackbox.last_words import last_words  # noqa: PLC0415
+    from warmboot.live.cmdline import running  # noqa: PLC0415
+
+    try:
+        found = last_words(release, running(), near)
+    except OSError:
+        return ()
+    return found.lines if found is not None else ()
 
 
 def _address(text: str | None) -> int | None:
