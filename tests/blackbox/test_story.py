@@ -319,10 +319,11 @@ def test_who_started_this_kernel(tmp_path: Path) -> None:
 
 
 def log_ring(lines: list[str], first: int) -> bytes:
-    """Blocks as printk's ring buffer has them: a number, and a text that ends at a multiple of 8."""
+    """Blocks as printk's ring buffer has them: a number, and a text that ends at a multiple of 8; after the text is
+    what printk() leaves: the end of the line as it was before the level was taken away in front."""
     ring = b""
     for number, text in enumerate(lines, first):
-        data = text.encode()
+        data = text.encode() + text.encode()[-2:] + b"\n\0"
         ring += struct.pack("<Q", number & (1 << 62) - 1) + data.ljust(len(data) + -len(data) % 8, b"\0")
     return ring
 
@@ -336,11 +337,12 @@ def kcore(root: Path, memory: bytes) -> None:
 
 
 DEAD = [
-    "Linux version 6.12.117 (debian-kernel@lists.debian.org) (gcc-12)",
+    "Linux version 6.12.117 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP Debian (2026-11-16)",
     "Command line: root=/dev/vda1 console=ttyS0",
     "BIOS-provided physical RAM map:",
     "VFS: Unable to mount root fs on unknown-block(0,0)",
     "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+    "CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.12.117 #1  Debian 6.12.117-1",
 ]
 
 
@@ -359,6 +361,16 @@ def test_the_log_of_a_dead_kernel_is_found_and_not_that_of_the_running_one(tmp_p
     told = told_of(Found(box, "here"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found.lines, now=NOW)
     assert "it panicked: VFS: Unable to mount root fs" in told.told
     assert (told.causes[0].rule, told.causes[0].confidence) == ("no_root", "likely")
+
+
+def test_the_end_of_a_log_is_found_where_its_beginning_is_gone(tmp_path: Path) -> None:
+    whole = log_ring(DEAD, 7)
+    second = len(log_ring(DEAD[:1], 7))
+    kcore(tmp_path, bytes(4096) + whole[second:])
+    found = last_words("6.12.117", "quiet", 0, str(tmp_path))
+    assert found is not None
+    assert list(found.lines) == DEAD[1:]
+    assert last_words("6.1.0", "quiet", 0, str(tmp_path)) is None
 
 
 @given(st.binary(max_size=200), st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=4))

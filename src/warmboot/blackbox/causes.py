@@ -179,11 +179,11 @@ def _known(box: Box | None, loaded: Loaded | None, facts: Facts | None) -> Itera
 
 def _of_watchdog(box: Box | None, loaded: Loaded | None, boot: ThisBoot) -> Iterator[Foreseen]:
     """A watchdog that nobody asked for is a reason; one that --rescue started ended what had stopped already."""
-    asked = loaded is not None and loaded.rescue is not None
-    if boot.bitten is not None and not asked:
+    if boot.bitten is not None and (loaded is None or loaded.rescue is None):
         told = f"{visible(boot.bitten, most=80)} says that it reset the machine"
         early = box is not None and box.stage is not None and box.stage < Stage.ENTERING
-        yield Foreseen("watchdog", "likely", told, 1 if early else 3)
+        sure = "likely" if early or loaded is not None else "possible"
+        yield Foreseen("watchdog", sure, told, 1 if early else 3)
 
 
 def _ranked(found: list[Foreseen]) -> tuple[Cause, ...]:

@@ -19,11 +19,16 @@ from warmboot.live.files import under
 __all__ = ["LastWords", "last_words"]
 
 _BANNER = b"Linux version "
+_PANIC = b"Kernel panic - not syncing: "
+_SOH = b"\x01"  # KERN_SOH: what begins a level
+_MOST_BEFORE = 64 << 10  # bytes of a log before a panic
+_FEW = 40  # lines after a panic, of which one names the release
 _CHUNK = 4 << 20  # bytes read at once
 _MOST_SEARCHED = 16 << 30  # a few seconds
 _MOST_LOG = 4 << 20  # bytes of a log buffer
 _LONGEST = 1024  # bytes of a text: LOG_LINE_MAX
 _MOST_LINES = 4000
+_FEWEST = 3  # lines that make a log: the banner stands in other places, too
 _ID = struct.Struct("<Q")
 _ID_BITS = (1 << 62) - 1  # the two others of a descriptor's number are its state
 _ALIGN = 8
@@ -58,50 +63,95 @@ def last_words(release: str, command_line: str, near: int = 0, root: str = "/") 
 def _search(
     read: Callable[[int, int], bytes], runs: list[tuple[int, int, int]], release: str, command_line: str, near: int
 ) -> LastWords | None:
-    needle = _BANNER + release.encode() + b" ("
+    banner = _BANNER + release.encode() + b" ("
     best: LastWords | None = None
-    for at in _candidates(read, runs, needle, near):
-        lines = tuple(_log(read(at - _ID.size, _MOST_LOG)))
-        ours = any(each.endswith(command_line) for each in lines[:8] if "ommand line: " in each)
-        if len(lines) > 1 and not (command_line and ours) and (best is None or len(lines) > len(best.lines)):
-            best = LastWords(at, lines)
+    for at, least in _candidates(read, runs, (banner, _PANIC), near):
+        found = _from_banner(read, at, banner) or _around_panic(read, at, least, release)
+        if found is None or len(found.lines) < _FEWEST:
+            continue
+        ours = any(each.endswith(command_line) for each in found.lines[:8] if "ommand line: " in each)
+        if not (command_line and ours) and (best is None or len(found.lines) > len(best.lines)):
+            best = found
     return best
 
 
+def _from_banner(read: Callable[[int, int], bytes], at: int, banner: bytes) -> LastWords | None:
+    """The log from its first line on."""
+    data = read(at - _ID.size, _MOST_LOG)
+    if not data.startswith(banner, _ID.size):
+        return None
+    lines = tuple(_log(data))
+    return LastWords(at, lines) if lines and lines[0].endswith(")") else None
+
+
+def _around_panic(read: Callable[[int, int], bytes], at: int, least: int, release: str) -> LastWords | None:
+    """The lines before and after a panic of that release, where the log's beginning is gone; memory begins at
+    `least`."""
+    first = max(least, at - _ID.size - _MOST_BEFORE) & -_ALIGN
+    data = read(first, at - _ID.size - first + _MOST_LOG)
+    begin = at - _ID.size - first
+    if len(data) < begin + _ID.size:
+        return None
+    after = list(_log(data[begin:]))
+    if not any(f" {release} #" in each for each in after[:_FEW]):
+        return None
+    number = _ID.unpack_from(data, begin)[0] & _ID_BITS
+    while True:
+        number = (number - 1) & _ID_BITS
+        found = data.rfind(_ID.pack(number), max(0, begin - _LONGEST), begin)
+        if found < 0 or (first + found) % _ALIGN:
+            break
+        begin = found
+    return LastWords(first + begin + _ID.size, tuple(_log(data[begin:])))
+
+
 def _candidates(
-    read: Callable[[int, int], bytes], runs: list[tuple[int, int, int]], needle: bytes, near: int
-) -> Iterator[int]:
-    """Where a text of a log may be the needle: at a multiple of 8."""
-    left = _MOST_SEARCHED
+    read: Callable[[int, int], bytes], runs: list[tuple[int, int, int]], needles: tuple[bytes, ...], near: int
+) -> Iterator[tuple[int, int]]:
+    """Where a text of a log may be one of the needles, at a multiple of 8, and where that memory begins."""
+    left, longest = _MOST_SEARCHED, max(map(len, needles))
     for start, size, _ in runs:
         first = max(start, near - _CHUNK) if start <= near < start + size else start
         for begin, end in ((first, start + size), (start, first)):
-            at = begin
-            while at < end and left > 0:
-                data = read(at, min(_CHUNK + len(needle), end - at))
-                found = data.find(needle)
-                while found >= 0:
-                    if (at + found) % _ALIGN == 0 and at + found > start:
-                        yield at + found
-                    found = data.find(needle, found + 1)
-                at += _CHUNK
-                left -= _CHUNK
+            for at in range(begin, min(end, begin + left), _CHUNK):
+                data = read(at, min(_CHUNK + longest, end - at))
+                left -= len(data)
+                for needle in needles:
+                    found = data.find(needle)
+                    while found >= 0:
+                        if (at + found) % _ALIGN == 0 and at + found > start:
+                            yield at + found, start
+                        found = data.find(needle, found + 1)
 
 
 def _log(data: bytes) -> Iterator[str]:
     """The texts of the blocks from the first one on, while their numbers go on."""
     at, number = 0, _ID.unpack_from(data)[0] & _ID_BITS if len(data) >= _ID.size else 0
     for _ in range(_MOST_LINES):
-        follows = _ID.pack((number + 1) & _ID_BITS)
-        end = _next(data, at + _ID.size, follows)
-        text = data[at + _ID.size : end if end is not None else at + _ID.size + _LONGEST]
-        text = text.partition(b"\0")[0]
-        if not text or any(each < 0x20 and each not in b"\t\n" for each in text):
+        end = _next(data, at + _ID.size, _ID.pack((number + 1) & _ID_BITS))
+        text = _text(data[at + _ID.size : end if end is not None else at + _ID.size + _LONGEST])
+        if text is None:
             return
-        yield text.decode("utf-8", "replace").rstrip("\n")
+        yield text
         if end is None:
             return
         at, number = end, (number + 1) & _ID_BITS
+
+
+def _text(block: bytes) -> str | None:
+    """A block's text, None where it is none.
+
+    How long it is stands elsewhere. What follows it is what printk() has left: the line's end, the mark of a line that
+    goes on, and where the level was taken away in front, its last two characters once more.
+    """
+    text = block.partition(b"\0")[0].partition(_SOH)[0].rstrip(b"\n")
+    if text[-2:] == text[-4:-2]:
+        text = text[:-2]
+    try:
+        told = text.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+    return told if told and all(each.isprintable() or each in "\t\n" for each in told) else None
 
 
 def _next(data: bytes, at: int, number: bytes) -> int | None:

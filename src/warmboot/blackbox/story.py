@@ -46,6 +46,7 @@ _PARTS = {
     "initrd": "the initrd",
 }
 _WITNESS = "earlycon=uart8250,mmio,"  # the early console in the box itself, of which the next word is its address
+_QUIET = {"quiet", "loglevel"}  # what keeps a kernel that starts well from printing
 _LAST_WORDS = 12  # lines
 _PANIC = "Kernel panic - not syncing: "
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400  # seconds
@@ -199,6 +200,8 @@ class _Teller:
         self.stage: Stage | None = box.stage if box is not None else None
         self.loaded_at: float = box.template.loaded_at / 1e9 if box is not None else loaded.time if loaded else 0.0
         told = (box.template.loaded if box is not None else "") or (loaded.release or loaded.kernel if loaded else "")
+        if told[:1].isdigit():  # a bzImage's version is a release, and then who built it
+            told = told.split()[0]
         self.target: str = visible(told, most=80)
 
     @property
@@ -218,7 +221,8 @@ class _Teller:
             return None
         if self._box.printed:
             return True
-        asked = self._loaded is not None and _WITNESS in self._loaded.command_line
+        line = self._loaded.command_line.split() if self._loaded is not None else []
+        asked = any(each.startswith(_WITNESS) for each in line) and not _QUIET & {each.split("=")[0] for each in line}
         return False if asked else None
 
     @property
@@ -238,7 +242,7 @@ class _Teller:
         if self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception):
             return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started()}"
         when = _ago(self._now - (called or self.loaded_at))
-        told = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self._came()}"
+        told = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self._came(said)}"
         return f"{told}{_panic(said)}{self._ended()}"
 
     def _to(self, before: str) -> str:
@@ -249,7 +253,7 @@ class _Teller:
             return "and is not started yet"
         return "and nothing shows that it was started"
 
-    def _came(self) -> str:
+    def _came(self, said: Sequence[str]) -> str:
         box = self._box
         if self._arrived():
             return "user space of the new kernel was reached"
@@ -270,10 +274,12 @@ class _Teller:
             case Stage.CHECKED:
                 told = f"the purgatory found all {box.pieces} pieces right, and did not come to the kernel"
             case _:
-                told = f"entered the kernel at {box.template.entry:#x}, {self._words_of_kernel()}"
+                told = f"entered the kernel at {box.template.entry:#x}, {self._words_of_kernel(said)}"
         return f"{told}{caught}"
 
-    def _words_of_kernel(self) -> str:
+    def _words_of_kernel(self, said: Sequence[str]) -> str:
+        if said:
+            return f"which wrote {len(said)} lines to its log"
         if self.printed:
             return "which came as far as its early console; user space did not report"
         if self.printed is False:
@@ -345,7 +351,7 @@ def _panic(said: Sequence[str]) -> str:
     """The last panic in a log."""
     panic = next((each for each in reversed(said) if each.startswith(_PANIC)), None)
     if panic is None:
-        return "; its log was found in memory" if said else ""
+        return ""
     return f"; it panicked: {visible(panic.removeprefix(_PANIC), most=120)}"
 
 

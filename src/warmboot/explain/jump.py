@@ -17,7 +17,7 @@ __all__ = ["after_the_jump"]
 
 _EFI_NEEDS_ROOT_POINTER = "acpi_rsdp="
 _IOMMU = re.compile(r"\b(?:intel_iommu|amd_iommu)=(?:on|force)|\biommu=(?:on|force)\b|\bintel_iommu=\S*,on\b")
-_CUT = re.compile(r"(?:^|\s)(mem|memmap)=(?!nopentium)\S+")
+_CUT = re.compile(r"(?:^|\s)(?:(mem)=(?!nopentium)\S+|(memmap)=(?!\S*\$)\S+)")  # memmap=SIZE$START only keeps a page
 _DRIVERS = re.compile(r"\b(i915|xe|amdgpu|radeon|nouveau|nvidia|ast|mgag200)\b")
 _FIRMWARES_SCREEN = re.compile(r"\b(?:efifb|simplefb|vesafb|BOOTFB|simple-framebuffer)\b")
 _NEEDS_AN_INITRD = re.compile(r"\broot=(?:UUID=|LABEL=|zfs[:=]|/dev/mapper/|/dev/disk/)")
@@ -66,7 +66,7 @@ def _devices(facts: Facts, shown: str) -> Iterator[Foreseen]:
 def _memory(request: LoadRequest | None, facts: Facts, shown: str) -> Iterator[Foreseen]:
     cut = _CUT.search(shown)
     if cut is not None:
-        told = f"the command line that is known has {cut[1]}=, which hides what firmware keeps"
+        told = f"the command line that is known has {cut[1] or cut[2]}=, which hides what firmware keeps"
         yield Foreseen("firmware_memory", "possible", told, 3)
     if request is None or facts.firmware_memmap is None:
         return
