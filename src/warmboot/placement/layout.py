@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from warmboot.memmap.entries import E820Entry, with_reserved
 from warmboot.memmap.ranges import Range
 from warmboot.placement.options import BlackBox, PlaceOptions
 from warmboot.placement.space import Space
 from warmboot.purgatory.parameters import Entry, Marks, Region
-from warmboot.purgatory.record import BOX_SIZE, BoxSegment, pack_template, segment_kind
+from warmboot.records import dataclass, field, replace
 from warmboot.uapi import (
     PAGE_SIZE,
     KexecFlags,
@@ -208,6 +207,13 @@ class Layout:
         )
 
     def _marks(self, box: BlackBox, entry: Entry, purgatory: Range, stamps: int) -> Marks:
+        from warmboot.purgatory.record import (  # noqa: PLC0415 - for this alone
+            BOX_SIZE,
+            BoxSegment,
+            pack_template,
+            segment_kind,
+        )
+
         segments = [BoxSegment(each.mem, each.memsz, segment_kind(each.name)) for each in self._segments]
         segments.append(BoxSegment(purgatory.start, purgatory.size, segment_kind("purgatory")))
         template = replace(
@@ -240,4 +246,8 @@ class Layout:
 
 
 def _page_of(box: BlackBox) -> list[Range]:
-    return [] if box.address is None else [Range(box.address, box.address + BOX_SIZE)]
+    if box.address is None:
+        return []
+    from warmboot.purgatory.record import BOX_SIZE  # noqa: PLC0415 - for this alone
+
+    return [Range(box.address, box.address + BOX_SIZE)]

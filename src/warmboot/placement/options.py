@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from warmboot.memmap.firmware import Firmware
 from warmboot.memmap.ranges import Range
 from warmboot.purgatory.parameters import Console
-from warmboot.purgatory.record import Template
+from warmboot.records import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.placement.crash import CrashDump
+    from warmboot.purgatory.record import Template
 
 __all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions", "random_slot"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from warmboot.memmap.entries import E820Entry, E820Type
 from warmboot.memmap.firmware import EDD_ENTRY_SIZE, Efi, Firmware
 from warmboot.placement.arch.x86_64.setup_data import SetupType, efi_setup_data, pack_setup_data, setup_data_size
+from warmboot.records import dataclass, field
 from warmboot.uapi import PAGE_SIZE
 
 __all__ = ["E820_MAX_ENTRIES_ZEROPAGE", "BootParams", "synthetic_header"]
