@@ -45,8 +45,8 @@ class LoadedNote:
     """What is noted of a load: the kernel, its command line, the call, whether it was told of EFI."""
 
     kernel: Image | None = None
-    line = ""
-    call = ""
+    line: str = ""
+    call: str = ""
     efi: bool | None = None
 
 
@@ -102,7 +102,7 @@ class Command:
         self.console_serial = False
         self.console_vga = False
         self.reset_vga = False
-        self.loaded = LoadedNote()
+        self.loaded: LoadedNote = LoadedNote()
 
     @property
     def on_crash(self) -> bool:
