@@ -11,8 +11,7 @@ from warmboot.uapi import LoadRequest
 
 __all__ = ["firmware"]
 
-# memmap=SIZE$START only keeps a range free, as for a black box.
-_CUT = re.compile(r"(?:^|\s)(?:(mem)=(?!nopentium)\S+|(memmap)=(?!\S*\$)\S+)")
+_CUT = re.compile(r"(?:^|\s)(mem|memmap)=(?!nopentium)\S+")
 _RAM = "System RAM"
 
 
@@ -21,8 +20,8 @@ def firmware(told: Told, command_line: str, request: LoadRequest | None) -> Iter
     # memmap=SIZE$ADDRESS takes memory away, and gives none
     cut = next((each for each in _CUT.finditer(command_line) if "$" not in each[0]), None)
     if cut is not None:
-        seen = f"the command line that is known has {cut[1] or cut[2]}=, which hides what firmware keeps"
-        yield Risk("firmware_memory", POSSIBLE, f"the new command line has {cut[1] or cut[2]}=", seen)
+        seen = f"the command line that is known has {cut[1]}=, which hides what firmware keeps"
+        yield Risk("firmware_memory", POSSIBLE, f"the new command line has {cut[1]}=", seen)
     if request is None or told.firmware_memmap is None:
         return
     kept = [each for each in resources(told.firmware_memmap) if each.name != _RAM]
