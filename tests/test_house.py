@@ -25,7 +25,7 @@ FLOORS = [
     "placement",
     "kernel",
     "debian explain machines live",
-    "handover risks",
+    "handover risks timing",
     "blackbox",
     "crash_figures handed_figures switch_figures",
     "figures",

@@ -32,6 +32,7 @@ from warmboot.memmap.firmware import Firmware
 from warmboot.placement import Placement, PlaceOptions, linux_command_line, place
 from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
+from warmboot.purgatory.parameters import Console
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.rehearsal.computer import Machines
@@ -309,6 +310,7 @@ class _Run:
                 firmware=self._machines.firmware or Firmware(),
                 crash=crash_dump(host) if self._options.panic else None,
                 digest=self._options.digest,
+                console=Console(serial=self._options.timed),
                 progress=lambda done, total: self._observer.progress("place", done, total),
             ),
         )
@@ -318,7 +320,7 @@ class _Run:
         """The command line, and what of it was added to see the boot. Raises InputError."""
         linux = linux_command_line(self._image, host, self._line)
         if self._machines.to_boot and linux is not None:
-            return seen_on_serial(*linux)
+            return seen_on_serial(*linux, early=self._options.timed)
         return self._line, ""
 
     def _file_request(self, line: str) -> KexecFileRequest:

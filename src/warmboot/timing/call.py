@@ -1,0 +1,51 @@
+"""When this computer's kernel was told to start another one: kept in a file for that, as no memory is left of it.
+
+The time stamp counter counts through a kexec, so that the next kernel can tell how long ago that was. The file is
+written where /var/lib/warmboot is there: `warmboot time` makes it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from warmboot.live.counter import read_counter
+from warmboot.live.files import text, under
+
+__all__ = ["FOLDER", "boot_id", "note_call", "read_call"]
+
+FOLDER = "var/lib/warmboot"
+_NAME = "kexec-call"
+
+
+def boot_id(root: str = "/") -> str:
+    """The running kernel's, in hexadecimal; empty where it has none."""
+    return (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", "")
+
+
+def note_call(event: str, root: str = "/") -> None:
+    """Keep the counter as it is now: the `event` is "call", just before reboot(2), or "exec", before services stop.
+
+    Nothing is said where it cannot be kept: that must not stop a kexec.
+    """
+    with suppress(OSError, ValueError):
+        folder = under(root, FOLDER)
+        counter = read_counter() if os.path.isdir(folder) else None  # noqa: PTH112 - pathlib costs more
+        if counter is None:
+            return
+        path = f"{folder}/{_NAME}"
+        fd = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.write(fd, f"{boot_id(root)} {event} {counter}\n".encode())
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+        os.rename(f"{path}.new", path)  # noqa: PTH104
+
+
+def read_call(caller: str, root: str = "/") -> tuple[str, int] | None:
+    """The event and the counter that the kernel with boot id `caller` kept; None where another did, or nobody."""
+    words = (text(under(root, f"{FOLDER}/{_NAME}")) or "").split()
+    if len(words) != 3 or words[0] != caller or words[1] not in ("call", "exec") or not words[2].isdigit():
+        return None
+    return (words[1], int(words[2])) if len(words[2]) <= 20 else None
