@@ -79,6 +79,7 @@ class Command:
         self.mem_max = ULONG_MAX
         self.digest = "xxh64"  # of DIGESTS
         self.unpack: frozenset[str] = frozenset()  # of UNPACKABLE
+        self.stamps = True
         self.hotplug = False
         self.pass_memmap = False
         self.noefi = False
@@ -93,6 +94,11 @@ class Command:
     def on_crash(self) -> bool:
         """Whether it is about the crash kernel."""
         return bool(self.flags & KEXEC_ON_CRASH)
+
+    @property
+    def wants_stamps(self) -> bool:
+        """Whether the next kernel is told at which times the purgatory ran."""
+        return not self.flags and self.stamps
 
     @property
     def wants_file_call_alone(self) -> bool:
@@ -302,6 +308,7 @@ _SETTERS: dict[str, Callable[[Command], None]] = {
     "force": _force,
     "debug": _debug,
     "status": _setter(status=True),
+    "no-blackbox": _setter(stamps=False),
     "hotplug": _setter(hotplug=True),
     "no-sync": _setter(no_sync=True),
     "no-ifdown": _setter(no_ifdown=True),

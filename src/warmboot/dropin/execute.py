@@ -74,8 +74,11 @@ def _interfaces_down() -> None:
 
 
 def _exec() -> int:
+    from warmboot.live.kexec_call import note_call  # noqa: PLC0415 - only here
+
     sys.stdout.flush()
     sys.stderr.flush()
+    note_call("call")
     try:
         reboot_kexec()
     except LiveError as error:

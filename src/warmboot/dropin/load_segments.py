@@ -17,6 +17,7 @@ from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
 from warmboot.placement import Module, PlaceOptions, place
 from warmboot.purgatory.parameters import Console
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import LoadRequest
 from warmboot.uapi.numbers import KEXEC_PRESERVE_CONTEXT
 
@@ -104,6 +105,7 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
             crash=crash,
             console=console,
             preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
+            stamps=new_stamps() if command.wants_stamps else None,
         ),
     )
     if unpacked:

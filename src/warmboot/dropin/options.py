@@ -87,6 +87,7 @@ EXTRA = (
     ("force-dtb", False, "force-dtb"),
     ("digest", True, "digest"),
     ("unpack", True, "unpack"),
+    ("no-blackbox", False, "no-blackbox"),
 )
 
 # Wrong usage where no kernel is to be loaded.

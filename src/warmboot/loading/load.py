@@ -38,6 +38,7 @@ from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.purgatory.parameters import DIGESTS
 from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class _Run:
                     firmware=this_machine().read_firmware(tell=not_handed_on.append),
                     crash=crash,
                     digest=self._options.digest,
+                    stamps=None if self._options.panic else new_stamps(),
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
             )

@@ -42,6 +42,7 @@ from warmboot.rehearsal.handover import hand_over, hand_over_figures
 from warmboot.rehearsal.options import Options
 from warmboot.rehearsal.progress import Sum
 from warmboot.stages import Observer, Outcome, Result, Silent, Stages
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
 __all__ = ["rehearse"]
@@ -310,6 +311,7 @@ class _Run:
                 firmware=self._machines.firmware or Firmware(),
                 crash=crash_dump(host) if self._options.panic else None,
                 digest=self._options.digest,
+                stamps=None if self._options.panic else new_stamps(),
                 console=Console(serial=self._options.timed),
                 progress=lambda done, total: self._observer.progress("place", done, total),
             ),

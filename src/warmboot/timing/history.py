@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from warmboot.errors import RefusedError
-from warmboot.timing.call import FOLDER
+from warmboot.live.kexec_call import FOLDER
 from warmboot.timing.figures import BootTime, TimeFigures, TimePart
 
 __all__ = ["keep", "read_history", "with_history"]

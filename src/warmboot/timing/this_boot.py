@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from warmboot.live.counter import read_counter
 from warmboot.live.files import folder, number, read, text, under
 from warmboot.live.kernel_log import kmsg
+from warmboot.live.kexec_call import boot_id, read_call
 from warmboot.programs import clean_environment, find_program
 from warmboot.purgatory.record import Stage
 from warmboot.purgatory.stamps import STAMPS_SIZE, STAMPS_TYPE, Stamps, parse_stamps
-from warmboot.timing.call import boot_id, read_call
 from warmboot.timing.figures import BootTime, TimeFigures, TimePart
 from warmboot.timing.phases import kernel_parts, silences
 
