@@ -16,7 +16,7 @@ HOUSE = Path(warmboot.__file__).parent
 
 # The rooms from the ground up: a module imports from rooms on lower lines alone, or from its own.
 FLOORS = [
-    "closing errors lazy numbers programs version visible",
+    "closing errors lazy numbers programs records version visible",
     "command_line streams uapi wings",
     "files formats liveupdate stubs",
     "memmap signatures",

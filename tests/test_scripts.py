@@ -87,8 +87,27 @@ def test_programs_have_roots_path(strange: dict[str, str], tmp_path: Path) -> No
         told = subprocess.run([tmp_path / name, "a b", ""], env=strange, capture_output=True, text=True, check=False)
         path, *words = told.stdout.split("|")
         assert path == "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-        assert words == ["-I", str(tmp_path / name), "a b", "", ""]
+        assert words == ["-IS" if name == "kexec" else "-I", str(tmp_path / name), "a b", "", ""]
         (tmp_path / "python3").write_text("#!/bin/sh\necho strange\n")
+
+
+def test_kexec_starts_without_site_where_all_lies_beside_it(tmp_path: Path) -> None:
+    """As pip installs it; `site` comes in for what lies elsewhere."""
+    library = tmp_path / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
+    library.mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    (library / "warmboot").symlink_to(CHECKOUT / "src" / "warmboot")
+    (tmp_path / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
+    program = tmp_path / "bin" / "kexec"
+    text = (CHECKOUT / "scripts" / "kexec").read_text()
+    program.write_text(text.replace("        site.main()", "        sys.stdout.write('site ')\n        site.main()"))
+    program.chmod(0o755)
+    assert version(program) == VERSIONS["kexec"]
+    (library / "warmboot").unlink()
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert done.stdout == "site "
+    assert "ModuleNotFoundError: No module named 'warmboot'" in done.stderr
 
 
 def test_pip_installs_the_files_as_they_are() -> None:

@@ -20,9 +20,8 @@ def lazy(
     def __getattr__(name: str) -> Any:  # noqa: ANN401, N807 - a module's attribute can be anything
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        from importlib import import_module  # noqa: PLC0415 - only a program that asks pays for it
-
-        value = names[name] = getattr(import_module(f"warmboot.{homes[name]}"), name)
+        # importlib would cost a hundredth of a load's time.
+        value = names[name] = getattr(__import__(f"warmboot.{homes[name]}", fromlist=[name]), name)
         return value
 
     def __dir__() -> list[str]:  # noqa: N807

@@ -65,6 +65,13 @@ _VERDICTS = {
         "what the image is checked by when it is started: `xxh64` (default), at the speed of memory; `sha256`, as"
         " kexec-tools does; `none` is `-i`",
     ),
+    "blackbox": (
+        "new",
+        "marks in a page of memory how far it comes, for `warmboot blackbox`; the default where the running kernel"
+        " keeps such a page free, and then by kexec_load unless `-s` or `-a` is given, as Linux's purgatory marks"
+        " nothing",
+    ),
+    "no-blackbox": ("new", "does not"),
     "no-cma": ("new", "a flag of the file call since Linux 6.17; no option of 2.0.32"),
     "force-dtb": ("new", "a flag of the file call since Linux 6.18; no option of 2.0.32"),
 }

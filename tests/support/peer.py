@@ -114,9 +114,10 @@ def captured(
     env: Mapping[str, str] | None = None,
     timeout: float = 60,
 ) -> Captured:
-    """Run a program, with the proc/ and sys/ of `root` in place of this computer's; `answer` gives each call's errno.
+    """Run a program, with the proc/, sys/ and dev/ of `root`, as far as there are any, in place of this computer's.
 
-    0 means success. Without root's rights a user namespace is made, which some systems forbid.
+    `answer` gives each call's errno; 0 means success. Without root's rights a user namespace is made, which some
+    systems forbid.
     """
     # Not at the top: this file is also a program, which runs on its own.
     from support.abilities import demand  # noqa: PLC0415
@@ -273,7 +274,7 @@ def _become(channel: int, root: str, argv: list[str]) -> None:
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
     if libc.mount(b"none", b"/", None, _MS_REC | _MS_PRIVATE, None) < 0:
         _private_from_a_chroot(libc)
-    for name in ("proc", "sys") if root else ():
+    for name in ("proc", "sys", "dev") if root else ():
         source = Path(root, name)
         if source.is_dir():
             check(libc.mount(bytes(source), f"/{name}".encode(), None, _MS_BIND, None), f"mount /{name}")

@@ -74,12 +74,14 @@ def _confirmed(command: tuple[str, ...] | None) -> bool:
 
 
 def _start() -> None:
+    from warmboot.blackbox.loaded import mark_calling  # noqa: PLC0415 - only when it runs
     from warmboot.live.calls import LiveError, reboot_kexec, sync  # noqa: PLC0415 - loads the C library
     from warmboot.live.network import interfaces_down  # noqa: PLC0415
 
     sync()
     for name, error in interfaces_down():
         print(f"warmboot: {visible(name)} stays up: {error.strerror}", file=sys.stderr)
+    mark_calling()
     note_call("call")
     try:
         reboot_kexec()

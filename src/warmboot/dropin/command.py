@@ -33,9 +33,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Command", "parse", "parse_architecture"]
+__all__ = ["AUTO", "Command", "parse", "parse_architecture"]
 
 KEXEC_LIVE_UPDATE = 0x4  # Xen's
+AUTO = "auto"
 
 
 class Command:
@@ -78,8 +79,8 @@ class Command:
         self.mem_min = 0  # physical
         self.mem_max = ULONG_MAX
         self.digest = "xxh64"  # of DIGESTS
+        self.blackbox: str | None = AUTO  # of blackbox.place.chosen_place; None: nowhere
         self.unpack: frozenset[str] = frozenset()  # of UNPACKABLE
-        self.stamps = True
         self.hotplug = False
         self.pass_memmap = False
         self.noefi = False
@@ -98,7 +99,7 @@ class Command:
     @property
     def wants_stamps(self) -> bool:
         """Whether the next kernel is told at which times the purgatory ran."""
-        return not self.flags and self.stamps
+        return not self.flags and self.blackbox is not None
 
     @property
     def wants_file_call_alone(self) -> bool:
@@ -268,6 +269,10 @@ def _digest(command: Command, text: str) -> None:
     command.digest = text
 
 
+def _blackbox(command: Command, text: str) -> None:
+    command.blackbox = text
+
+
 def _unpack(command: Command, text: str) -> None:
     from warmboot.errors import InputError  # noqa: PLC0415 - only with --unpack
     from warmboot.images.unpack import parts_named  # noqa: PLC0415
@@ -291,6 +296,7 @@ _WITH_ARGUMENT: dict[str, Callable[[Command, str], None]] = {
     "append": _append,
     "dtb": _dtb,
     "digest": _digest,
+    "blackbox": _blackbox,
     "unpack": _unpack,
     "initrd": lambda command, text: command.initrds.append(text),
     "module": lambda command, text: command.modules.append(text),
@@ -308,7 +314,6 @@ _SETTERS: dict[str, Callable[[Command], None]] = {
     "force": _force,
     "debug": _debug,
     "status": _setter(status=True),
-    "no-blackbox": _setter(stamps=False),
     "hotplug": _setter(hotplug=True),
     "no-sync": _setter(no_sync=True),
     "no-ifdown": _setter(no_ifdown=True),
@@ -325,6 +330,7 @@ _SETTERS: dict[str, Callable[[Command], None]] = {
     "console-vga": _setter(console_vga=True),
     "reset-vga": _setter(reset_vga=True),
     "no-checks": _setter(digest="none"),
+    "no-blackbox": _setter(blackbox=None),
     "reuseinitrd": _setter(reuse_initrd=True),
     "kexec-file-syscall": _setter(file_call=True, fallback=False),
     "kexec-syscall": _setter(file_call=False, fallback=False),

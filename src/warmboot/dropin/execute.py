@@ -8,7 +8,7 @@ import sys
 from warmboot.dropin.failure import explain
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.live.calls import LiveError, reboot_kexec, sync
-from warmboot.live.status import loaded
+from warmboot.live.status import loaded, may_have_box
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +78,10 @@ def _exec() -> int:
 
     sys.stdout.flush()
     sys.stderr.flush()
+    if may_have_box():
+        from warmboot.blackbox.loaded import mark_calling  # noqa: PLC0415 - few computers have a page for it
+
+        mark_calling()
     note_call("call")
     try:
         reboot_kexec()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 
 from warmboot.dropin.arch import options
+from warmboot.dropin.command import AUTO
 from warmboot.dropin.files import File, Inputs
+from warmboot.dropin.loader import wants_box
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import RefusedError, WarmbootError
@@ -57,7 +59,7 @@ def _load(command: Command, inputs: Inputs) -> int:
             "kexec: --unpack=kernel: kexec_file_load takes no unpacked kernel\n"
             "kexec: try: -c, or -a, or leave it out\n",
         )
-    if command.file_call and "kernel" not in command.unpack:
+    if command.file_call and "kernel" not in command.unpack and not _needs_our_purgatory(command):
         image = _identify(inputs, kernel, None, profile)  # kexec-tools takes no notice of --type here
         result = _load_by_file(command, inputs, kernel, image)
         if result != EFALLBACK or not command.fallback:
@@ -69,6 +71,19 @@ def _load(command: Command, inputs: Inputs) -> int:
     from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
 
     return load_segments(command, inputs, kernel.path, image)
+
+
+def _needs_our_purgatory(command: Command) -> bool:
+    """Whether kexec_load is better: nobody named a call, and there is a black box, of which Linux's purgatory knows
+    nothing."""
+    if not command.fallback or any(meaning == "kexec-syscall-auto" for meaning, _, _ in command.given):
+        return False
+    if not wants_box(command):
+        return False
+    from warmboot.blackbox.place import find_place  # noqa: PLC0415 - only where a page is told of
+    from warmboot.live.status import is_locked_down  # noqa: PLC0415
+
+    return not is_locked_down() and (command.blackbox != AUTO or find_place() is not None)
 
 
 def _tell_which_initrd_counts(command: Command) -> None:

@@ -6,9 +6,10 @@ import os
 import sys
 
 from warmboot.dropin.failure import explain, print_not_available
-from warmboot.dropin.loader import LoaderOptions
-from warmboot.dropin.output import shown, tell
-from warmboot.dropin.stop import EFAILED, EFALLBACK
+from warmboot.dropin.loader import LoaderOptions, wants_box
+from warmboot.dropin.output import shown, tell, told
+from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
+from warmboot.errors import InputError
 from warmboot.files.anonymous import anonymous_file
 from warmboot.images.unwrap import unwrapped
 from warmboot.live.calls import LiveError, kexec_file_load
@@ -47,6 +48,15 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
         return _cannot_load(kernel)
     inner, initrds, line = unwrapped(image, (), options.command_line)
+    box = None
+    if wants_box(command):
+        from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
+
+        try:
+            box = black_box(command, inner)
+        except InputError as error:
+            raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
+        line = with_page_words(command, inner, line, box)
     opened: list[int] = []
     try:
         kernel_fd = kernel.fd
@@ -69,10 +79,15 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         elif initrds:
             initrd_fd = _in_one_file(initrds)
             opened.append(initrd_fd)
-        return _call(command, kernel_fd, initrd_fd, os.fsencode(line), inner.file)
+        result = _call(command, kernel_fd, initrd_fd, os.fsencode(line), inner.file)
     finally:
         for fd in opened:
             os.close(fd)
+    if result == 0 and box is not None:
+        from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
+
+        write_loaded(box.template, box.address or 0)  # Linux's purgatory marks nothing; the kernel's first words count
+    return result
 
 
 def _cannot_load(kernel: File) -> int:

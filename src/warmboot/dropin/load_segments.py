@@ -6,7 +6,7 @@ import os
 import sys
 
 from warmboot.dropin.failure import explain, print_load_failure, print_segments
-from warmboot.dropin.loader import LoaderOptions
+from warmboot.dropin.loader import LoaderOptions, wants_box
 from warmboot.dropin.output import shown, tell, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import InputError, WarmbootError
@@ -16,7 +16,7 @@ from warmboot.live.buffers import Buffers
 from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
 from warmboot.placement import Module, PlaceOptions, place
-from warmboot.purgatory.parameters import Console
+from warmboot.purgatory.parameters import Console, Marks
 from warmboot.timing.new import new_stamps
 from warmboot.uapi import LoadRequest
 from warmboot.uapi.numbers import KEXEC_PRESERVE_CONTEXT
@@ -45,12 +45,12 @@ def load_segments(command: Command, inputs: Inputs, path: str, image: Image) -> 
     if options.real_mode:
         raise Stop(EFAILED, f"Cannot load {shown(path)}\n{_NO_REAL_MODE}")
     try:
-        request = _place(command, inputs, options, image, computer)
+        request, marks = _place(command, inputs, options, image, computer)
     except InputError as error:
         raise Stop(EFAILED, f"Cannot load {shown(path)}\n{told(error)}") from None
     except WarmbootError as error:  # no room for it: kexec-tools ends at once there
         raise Stop(1, f"locate_hole failed\n{told(error)}") from None
-    return _call(command, request)
+    return _call(command, request, marks)
 
 
 _NO_REAL_MODE = (
@@ -59,10 +59,18 @@ _NO_REAL_MODE = (
 )
 
 
-def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Image, computer: Computer) -> LoadRequest:
-    """The request. Raises InputError, RefusedError, Stop."""
+def _place(
+    command: Command, inputs: Inputs, options: LoaderOptions, image: Image, computer: Computer
+) -> tuple[LoadRequest, Marks]:
+    """The request, and what its purgatory marks. Raises InputError, RefusedError, Stop."""
     given = () if options.initrd is None else (inputs.file(options.initrd).data,)
     kernel, initrds, line = unwrapped(image, given, options.command_line, in_place=True)
+    blackbox = None
+    if wants_box(command):
+        from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415
+
+        blackbox = black_box(command, kernel)
+        line = with_page_words(command, kernel, line, blackbox)
     unpacked: tuple[str, ...] = ()
     if command.unpack:
         from warmboot.images.unpack import unpack  # noqa: PLC0415 - only where it is asked for
@@ -104,8 +112,9 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
             dtb=inputs.file(options.dtb).data if options.dtb is not None else None,
             crash=crash,
             console=console,
+            blackbox=blackbox,
             preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
-            stamps=new_stamps() if command.wants_stamps else None,
+            stamps=new_stamps(blackbox.template.load_id if blackbox else b"") if command.wants_stamps else None,
         ),
     )
     if unpacked:
@@ -113,7 +122,8 @@ def _place(command: Command, inputs: Inputs, options: LoaderOptions, image: Imag
 
         tell(told_unpacked(unpacked, placement.kaslr))
     request = placement.request
-    return LoadRequest(command.entry or request.entry, request.segments, request.flags | command.flags)
+    flags = request.flags | command.flags
+    return LoadRequest(command.entry or request.entry, request.segments, flags), placement.marks
 
 
 def _module(inputs: Inputs, words: str) -> Module:
@@ -122,7 +132,7 @@ def _module(inputs: Inputs, words: str) -> Module:
     return read_module(words, lambda path: inputs.file(path).data)
 
 
-def _call(command: Command, request: LoadRequest) -> int:
+def _call(command: Command, request: LoadRequest, marks: Marks) -> int:
     with Buffers(request.segments) as buffers:
         if command.debug:
             sys.stderr.write(f"kexec_load: entry = {request.entry:#x} flags = {request.flags:#x}\n")
@@ -133,4 +143,8 @@ def _call(command: Command, request: LoadRequest) -> int:
             print_load_failure(error, request)
             explain(error, request)
             return EFAILED
+    if marks.box:
+        from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
+
+        write_loaded(marks)
     return 0

@@ -6,12 +6,12 @@ import os
 import sys
 
 from warmboot.dropin.arch import options
-from warmboot.dropin.command import Command
+from warmboot.dropin.command import AUTO, Command
 from warmboot.dropin.options import LOADER
 from warmboot.dropin.output import shown
 from warmboot.dropin.stop import Stop
 
-__all__ = ["LoaderOptions", "check_reuse_initrd"]
+__all__ = ["LoaderOptions", "check_reuse_initrd", "wants_box"]
 
 _RETAINED = "/sys/firmware/initrd"  # the initrd of this boot, with retain_initrd (Linux 6.10)
 
@@ -83,6 +83,15 @@ def check_reuse_initrd() -> None:
             "--reuseinitrd not implemented on this architecture\n"
             f"kexec: the running kernel has no {_RETAINED}, which came with Linux 6.10: give the file by --initrd\n",
         )
+
+
+def wants_box(command: Command) -> bool:
+    """Whether there may be a black box: one was asked for, or this computer was booted with a page for it."""
+    if command.blackbox != AUTO:
+        return command.blackbox is not None
+    from warmboot.live.status import may_have_box  # noqa: PLC0415
+
+    return may_have_box()
 
 
 _LOADER_MEANINGS = frozenset(meaning for _, _, meaning in LOADER)

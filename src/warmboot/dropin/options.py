@@ -80,14 +80,15 @@ LOADER = (
     ("dtb", True, "dtb"),
 )
 
-# What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, and
-# the digest, and what is unpacked before.
+# What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, the
+# digest, the black box, and what is unpacked before.
 EXTRA = (
     ("no-cma", False, "no-cma"),
     ("force-dtb", False, "force-dtb"),
     ("digest", True, "digest"),
-    ("unpack", True, "unpack"),
+    ("blackbox", True, "blackbox"),
     ("no-blackbox", False, "no-blackbox"),
+    ("unpack", True, "unpack"),
 )
 
 # Wrong usage where no kernel is to be loaded.

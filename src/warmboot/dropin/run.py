@@ -83,6 +83,9 @@ def _perform(command: Command) -> int:
 
         result = unload(command)
     if command.load and result == 0:
+        import gc
+
+        gc.disable()  # next to no cycles are made, and each collection would look at all that is imported
         from warmboot.dropin.load import load
 
         result = load(command)

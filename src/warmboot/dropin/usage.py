@@ -46,6 +46,10 @@ How:
  -i, --no-checks      the same as --digest=none
  -x, --no-ifdown      leave the network's interfaces up
  -y, --no-sync        do not write file systems' data to disk first
+     --blackbox=PLACE mark how far it comes, for `warmboot blackbox', in the page that
+                      this kernel keeps free (page; default where there is one), or in
+                      the one at this physical address
+     --no-blackbox    do not, and leave the new kernel no time stamps either
      --mem-min=ADDR   nothing is placed below this physical address
      --mem-max=ADDR   nothing is placed above this physical address
      --entry=ADDR     enter here, and not where the image says

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from enum import IntFlag
 
 from warmboot.errors import InputError, RefusedError
 from warmboot.formats.reading import u16, u32
 from warmboot.images.probe import is_bzimage64
+from warmboot.records import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

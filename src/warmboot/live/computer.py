@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from warmboot.errors import InputError
 from warmboot.live import iomem
@@ -18,6 +17,7 @@ from warmboot.live.files import exists, folder, text, under
 from warmboot.memmap.entries import E820_NAMES, E820Entry, E820Type, iomem_of_e820
 from warmboot.memmap.ranges import Range, subtract
 from warmboot.numbers import number
+from warmboot.records import dataclass
 
 __all__ = ["Computer", "firmware_memmap_text", "hypervisor", "iomem_memmap", "memory_map", "on_xen", "read_computer"]
 

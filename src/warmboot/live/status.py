@@ -1,13 +1,13 @@
 """What the running kernel tells of loaded images: /sys/kernel/kexec/* since Linux 6.19, /sys/kernel/kexec_* before.
 
-Each answer is None where neither file can be read, as in a kernel without kexec.
+Of these each answer is None where neither file can be read, as in a kernel without kexec.
 """
 
 from __future__ import annotations
 
 from warmboot.live.files import number, text, under
 
-__all__ = ["crash_elfcorehdr_size", "crash_loaded", "crash_size", "is_locked_down", "loaded"]
+__all__ = ["crash_elfcorehdr_size", "crash_loaded", "crash_size", "is_locked_down", "loaded", "may_have_box"]
 
 
 def loaded(root: str = "/") -> bool | None:
@@ -34,6 +34,11 @@ def is_locked_down(root: str = "/") -> bool:
     """Whether the kernel forbids what could change it while it runs, kexec_load among that (lockdown, Linux 5.4)."""
     told = text(under(root, "sys/kernel/security/lockdown")) or ""
     return "[" in told and "[none]" not in told
+
+
+def may_have_box(root: str = "/") -> bool:
+    """Whether the running kernel's command line names a page for a black box; blackbox.place knows more."""
+    return "warmboot.blackbox=" in (text(under(root, "proc/cmdline")) or "")
 
 
 def _first(root: str, *names: str) -> int | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
 
 from warmboot.errors import InputError
-from warmboot.memmap.iomem import Resource
 from warmboot.memmap.ranges import Range, intersect, subtract
+from warmboot.records import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from warmboot.memmap.iomem import Resource
 
 __all__ = ["E820_NAMES", "E820Entry", "E820Type", "e820_of_iomem", "iomem_of_e820", "with_reserved"]
 

@@ -7,9 +7,9 @@ it from its predecessor or not at all. All addresses are physical unless said ot
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from warmboot.memmap.ranges import Range
+from warmboot.records import dataclass
 
 __all__ = ["EDD_ENTRY_SIZE", "EFI_DESCRIPTOR_VERSION", "Efi", "EfiMemoryDescriptor", "Firmware", "FrameBuffer"]
 

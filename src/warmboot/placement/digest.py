@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from typing import Protocol
 
 from warmboot.files.held import let_go
 from warmboot.purgatory.parameters import DIGEST_SIZE, Region
+from warmboot.records import Protocol
 from warmboot.stubs.regions import BLOCK
 from warmboot.uapi import Segment
 
@@ -16,7 +15,7 @@ __all__ = ["digest_of", "digest_regions", "unhashed_regions"]
 
 _PIECE = 4 << 20  # bytes: large enough for a thread's work, small enough to keep all of them busy
 _MOST_PIECES = 512  # beyond that pieces become larger
-_ALONE = 8 << 20  # bytes: no thread is started for less
+_ALONE = {"xxh64": 32 << 20, "sha256": 8 << 20}  # bytes: no thread is started for less
 
 _Piece = tuple[Segment, int, int]  # the segment, an offset in it, bytes from there
 
@@ -35,10 +34,12 @@ def _hash(algorithm: str) -> Callable[[], _Hash]:
     Where the library xxhash is missing, as it may be in an initrd, it is SHA-256: a slower start beats none.
     """
     if algorithm == "xxh64":
-        with suppress(ImportError):
-            import xxhash  # noqa: PLC0415
-
-            return xxhash.xxh64
+        try:
+            from xxhash import xxh64  # noqa: PLC0415
+        except ImportError:
+            pass
+        else:
+            return xxh64
     import hashlib  # noqa: PLC0415
 
     return hashlib.sha256
@@ -82,7 +83,7 @@ def digest_regions(
             for _ in waiting:  # where one fails, the others need not go on
                 pass
 
-    helpers = min(len(os.sched_getaffinity(0)), len(pieces)) - 1 if total >= _ALONE else 0
+    helpers = min(len(os.sched_getaffinity(0)), len(pieces)) - 1 if total >= _ALONE[algorithm] else 0
     if helpers:
         _in_parallel(lambda: work(progress), work, helpers)
     else:

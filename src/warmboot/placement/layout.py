@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from warmboot.memmap.entries import E820Entry, with_reserved
 from warmboot.memmap.ranges import Range
 from warmboot.placement.options import BlackBox, PlaceOptions
 from warmboot.placement.space import Space
 from warmboot.purgatory.parameters import Entry, Marks, Region
-from warmboot.purgatory.record import BOX_SIZE, BoxSegment, pack_template, segment_kind
+from warmboot.records import dataclass, field, replace
 from warmboot.uapi import (
     PAGE_SIZE,
     KexecFlags,
@@ -66,6 +65,7 @@ class Placement:
     regions: tuple[Region, ...] = ()  # what the purgatory will check
     reasons: Mapping[int, Reason] = field(default_factory=dict, compare=False)  # of each segment, by its address
     kaslr: Kaslr | None = None  # None: the kernel chooses its place itself, or has none to choose
+    marks: Marks = field(default_factory=Marks)  # where the purgatory will mark how far it is
 
     @property
     def kernel_entry(self) -> int:
@@ -107,8 +107,8 @@ class Layout:
         # clears it (drivers/firmware/efi/efi.c), whatever was loaded over it.
         efi = options.firmware.efi
         avoid = [*options.avoid, *(each.range for each in efi.memmap)] if efi else [*options.avoid]
-        if options.blackbox is not None:
-            avoid.append(_page_of(options.blackbox))
+        self._kept = [] if options.blackbox is None else _page_of(options.blackbox)
+        avoid += self._kept
         limits = [Range(0, options.mem_min), Range(min(options.mem_max, _EVERYWHERE - 1) + 1, _EVERYWHERE)]
         self.space: Space
         if options.crash is None:
@@ -128,8 +128,7 @@ class Layout:
     def e820(self) -> list[E820Entry]:
         """The memory map that is passed to the new kernel."""
         told = list(self.host.e820 if self._plan is None else self._plan.e820 or self.host.e820)
-        box = self.options.blackbox
-        return told if box is None else with_reserved(told, _page_of(box))
+        return with_reserved(told, self._kept[0]) if self._kept else told
 
     def highest(self, what: str, size: int, *, align: int = PAGE_SIZE, below: int = _EVERYWHERE) -> Range:
         """Take the highest free range, whole pages from LOW up. Raises RefusedError."""
@@ -184,21 +183,37 @@ class Layout:
         purgatory, box = self._arch.purgatory, self.options.blackbox
         size = purgatory.size(len(regions), box=box is not None)
         where = self.small("purgatory", size, low=entry.needs_low_purgatory)
+        marks = Marks(stamps=stamps) if box is None else self._marks(box, entry, where, stamps)
         code = purgatory.build(
             entry,
             regions,
             console=self.options.console,
             jump_back_text=jump_back_text,
             backup=self._plan.backup if self._plan else None,
-            marks=Marks(stamps=stamps) if box is None else self._marks(box, entry, where, stamps),
+            marks=marks,
         )
         self.add("purgatory", Readable.of(code), where)
         request = self._request(where.start)
         return Placement(
-            request, kernel, entry, command_line, boot_params, tuple(regions), self.space.reasons, self.kaslr
+            request,
+            kernel,
+            entry,
+            command_line,
+            boot_params,
+            tuple(regions),
+            self.space.reasons,
+            self.kaslr,
+            marks,
         )
 
     def _marks(self, box: BlackBox, entry: Entry, purgatory: Range, stamps: int) -> Marks:
+        from warmboot.purgatory.record import (  # noqa: PLC0415 - for this alone
+            BOX_SIZE,
+            BoxSegment,
+            pack_template,
+            segment_kind,
+        )
+
         segments = [BoxSegment(each.mem, each.memsz, segment_kind(each.name)) for each in self._segments]
         segments.append(BoxSegment(purgatory.start, purgatory.size, segment_kind("purgatory")))
         template = replace(
@@ -208,7 +223,8 @@ class Layout:
             purgatory=purgatory.start,
             segments=tuple(sorted(segments, key=lambda each: each.start)),
         )
-        return Marks(box.address, pack_template(template), stamps, box.reset)
+        at = self._kept[0] if self._kept else self.small("black box", BOX_SIZE, low=True)
+        return Marks(at.start, pack_template(template), stamps, box.reset)
 
     def _regions(self) -> list[Region]:
         if self.options.digest == "none":
@@ -229,5 +245,9 @@ class Layout:
         return LoadRequest(entry, segments, self._arch.kexec_arch | flags)
 
 
-def _page_of(box: BlackBox) -> Range:
-    return Range(box.address, box.address + BOX_SIZE)
+def _page_of(box: BlackBox) -> list[Range]:
+    if box.address is None:
+        return []
+    from warmboot.purgatory.record import BOX_SIZE  # noqa: PLC0415 - for this alone
+
+    return [Range(box.address, box.address + BOX_SIZE)]

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from warmboot.memmap.firmware import Firmware
 from warmboot.memmap.ranges import Range
 from warmboot.purgatory.parameters import Console
-from warmboot.purgatory.record import Template
+from warmboot.records import dataclass, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.placement.crash import CrashDump
+    from warmboot.purgatory.record import Template
     from warmboot.purgatory.stamps import Stamps
 
 __all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions", "random_slot"]
@@ -34,12 +34,13 @@ class Module:
 class BlackBox:
     """The page, at a physical address, in which the purgatory marks how far it is, and what is known of this load.
 
-    The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets. The
-    template's entry, purgatory, segments and kind of image are filled in by placement. `reset` resets the machine where
-    the purgatory would stop.
+    The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets; an
+    address of None is a free page of RAM, which the new kernel may use: for who reads it before that. The template's
+    entry, purgatory, segments and kind of image are filled in by placement. `reset` resets the machine where the
+    purgatory would stop.
     """
 
-    address: int
+    address: int | None
     template: Template
     reset: bool = False
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from warmboot.images.unwrap import unwrapped
 from warmboot.placement.arch import of
 from warmboot.placement.layout import Layout, Placement
 from warmboot.placement.options import PlaceOptions
+from warmboot.records import replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ somebody wants to read them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from warmboot.memmap.ranges import Range, intersect
 from warmboot.numbers import size_text
+from warmboot.records import NamedTuple
 
 __all__ = ["Reason", "Search", "reason_text"]
 

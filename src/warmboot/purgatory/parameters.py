@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from warmboot.records import dataclass
 
-__all__ = ["DIGESTS", "DIGEST_SIZE", "Backup", "Console", "Entry", "Marks", "Region"]
+__all__ = ["DIGESTS", "DIGEST_SIZE", "TEMPLATE_SIZE", "Backup", "Console", "Entry", "Marks", "Region"]
 
 DIGEST_SIZE = {"xxh64": 8, "sha256": 32}  # bytes, of each digest that a purgatory can check
+TEMPLATE_SIZE = 0x400  # bytes, of what a black box says of the load (record.py)
 DIGESTS = (*DIGEST_SIZE, "none")  # the first is what is right where nobody asks for another
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from enum import IntEnum
+
+from warmboot.purgatory.parameters import TEMPLATE_SIZE
+from warmboot.records import dataclass
 
 __all__ = [
     "BOX_SIZE",
@@ -42,7 +43,6 @@ __all__ = [
 
 MAGIC = b"WBBLACK1"
 BOX_SIZE = 4096  # bytes
-TEMPLATE_SIZE = 0x400
 VERSION = 1
 
 # Offsets of the marks in the page.
@@ -286,11 +286,11 @@ def _as_told(digest: bytes, algorithm: str) -> bytes:
 
 def _digest(data: bytes | bytearray) -> int | None:
     """XXH64 of the template up to its digest, or None without the library."""
-    with suppress(ImportError):
-        import xxhash  # noqa: PLC0415 - as placement/digest.py has it: it may be missing in an initrd
-
-        return xxhash.xxh64_intdigest(bytes(data[:_DIGEST]))
-    return None
+    try:
+        from xxhash import xxh64_intdigest  # noqa: PLC0415 - as placement/digest.py has it: it may be missing
+    except ImportError:
+        return None
+    return xxh64_intdigest(bytes(data[:_DIGEST]))
 
 
 def _text(text: str, room: int) -> bytes:

@@ -15,7 +15,8 @@ shows them in /sys/kernel/boot_params/setup_data. All numbers are little-endian:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+
+from warmboot.records import dataclass, field
 
 __all__ = ["STAMPS_OFFSET", "STAMPS_SIZE", "STAMPS_TYPE", "Stamps", "parse_stamps"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
 
+from warmboot.records import NamedTuple, dataclass
 from warmboot.uapi.kexec import KexecArch
 from warmboot.uapi.source import Source, Unreadable
 

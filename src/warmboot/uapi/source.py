@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+
+from warmboot.records import Protocol, dataclass
 
 __all__ = ["Joined", "Readable", "Source", "Unreadable"]
 
@@ -15,11 +15,9 @@ class Source(Protocol):
     @property
     def readable(self) -> int:
         """Bytes that can be read before the first fault."""
-        ...
 
     def pieces(self, offset: int, size: int) -> Iterator[memoryview]:
         """The `size` bytes from `offset` on, all of them readable, as one or more pieces; nothing is copied."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from warmboot.memmap.entries import E820Entry, E820Type
 from warmboot.memmap.firmware import EDD_ENTRY_SIZE, Efi, Firmware
@@ -16,6 +15,7 @@ from warmboot.placement.arch.x86_64.setup_data import (
     setup_data_size,
 )
 from warmboot.purgatory.stamps import STAMPS_OFFSET
+from warmboot.records import dataclass, field
 from warmboot.uapi import PAGE_SIZE
 
 __all__ = ["E820_MAX_ENTRIES_ZEROPAGE", "BootParams", "synthetic_header"]

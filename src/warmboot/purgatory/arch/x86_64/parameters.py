@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 
-from warmboot.purgatory.parameters import Backup, Console, Entry, Marks, Region
-from warmboot.purgatory.record import TEMPLATE_SIZE
+from warmboot.purgatory.parameters import TEMPLATE_SIZE, Backup, Console, Entry, Marks, Region
 from warmboot.stubs.stub import stub
 from warmboot.uapi.kexec import PAGE_SIZE
 
