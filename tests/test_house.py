@@ -173,6 +173,7 @@ _NAMED = {
         live/handover.py: boot_params
         live/gathered.py: boot_params e820
         live/kernel_log.py: e820
+        timing/this_boot.py: boot_params
         machines/arch/interface.py: rsdp
         machines/qemu.py: rsdp
         memmap/__init__.py: e820
