@@ -76,6 +76,7 @@ _STAGES: dict[str, dict[str, Any]] = {
         "inspect": ImageFigures,
         "place": figures.LivePlaceFigures,
         "permit": figures.PermitFigures,
+        "risks": figures.RisksFigures,
         "load": figures.LoadFigures,
     },
     "switch": {
@@ -84,6 +85,7 @@ _STAGES: dict[str, dict[str, Any]] = {
         "inspect": ImageFigures,
         "place": figures.LivePlaceFigures,
         "permit": figures.PermitFigures,
+        "risks": figures.RisksFigures,
         "load": figures.LoadFigures,
         "keep": switch_figures.KeepFigures,
         "tell": switch_figures.TellFigures,
