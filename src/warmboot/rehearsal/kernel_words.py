@@ -51,8 +51,8 @@ class KernelWords:
 
     `timed` is whether it begins with the kernel's time, as the kernel's own lines do unless that is switched off.
     `exception` is one that our purgatory's table caught, before the kernel had its own. `init` is the program that is
-    started as the first one, `rdinit` the one that the command line asks for in the initrd; `restart` and `off` say that
-    the kernel goes down.
+    started as the first one, `rdinit` the one that the command line asks for in the initrd; `restart` and `off` say
+    that the kernel goes down.
     """
 
     text: str

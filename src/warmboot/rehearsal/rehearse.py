@@ -214,7 +214,7 @@ class _Run:
                 machine, placement = machines.machine, self._placement
                 if machines.qemu is not None and memsz <= _TWIN_LIMIT:
                     # QEMU goes on with the machine itself, and does the whole hand-over once more.
-                    machines.release()
+                    machines.release(self._placement)
                     machine = stack.enter_context(machines.new())
                     placement = self._load_on(machine.kernel)
                 done = hand_over(
@@ -228,7 +228,7 @@ class _Run:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
             elif machines.qemu is not None and not machines.released:
                 self._restore_purgatory()
-                machines.release()
+                machines.release(self._placement)
 
     def boot(self) -> None:
         with self._stages.stage("boot") as stage:
