@@ -18,13 +18,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import xxhash
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
+from support.figures import Figures, figures_option
 from support.kexec_tools import kexec_tools
 from warmboot.stubs.build import SHARED
 
@@ -162,11 +163,27 @@ def _functions() -> dict[str, Callable[[int, int, int], None]]:
     return {name: prototype(_LINKED_AT + 64 * number) for number, name in enumerate(_FUNCTIONS)}
 
 
+def _keep(times: Mapping[str, Sequence[float]], size: int, path: Path | None) -> None:
+    figures = Figures()
+    pairs = zip(times["read"], times["xxh64"], strict=True)
+    name = "the purgatory's XXH64 against one read of memory, speed"
+    figures.add(name, [read / ours for read, ours in pairs], more=True, wanted=_OF_A_READ, limit=1)
+    pairs = zip(times["theirs"], times["xxh64"], strict=True)
+    name = "the purgatory's XXH64 against kexec-tools' SHA-256"
+    figures.add(name, [ours / theirs for theirs, ours in pairs], wanted=_OF_THEIRS)
+    pairs = zip(times["theirs"], times["sha256"], strict=True)
+    figures.add("the purgatory's SHA-256 against kexec-tools'", [ours / theirs for theirs, ours in pairs])
+    for name, seconds in times.items():
+        figures.add(_NAMES[name], [size / each / 1e9 for each in seconds], "GB/s", more=True)
+    figures.write(path)
+
+
 def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="MiB that are digested (default: 256)")
     parser.add_argument("--runs", type=int, default=5, help="runs of each, in turns (default: 5)")
+    figures_option(parser)
     args = parser.parse_args()
     size = args.size * _MIB
     data = ctypes.create_string_buffer(os.urandom(size), size + 64)
@@ -175,17 +192,19 @@ def main() -> int:
     content = ctypes.string_at(start, size)
     out = ctypes.create_string_buffer(32)
     functions = _functions()
-    best = dict.fromkeys(_FUNCTIONS, float("inf"))
+    times: dict[str, list[float]] = {name: [] for name in _FUNCTIONS}
     found: dict[str, bytes] = {}
     for _ in range(args.runs):
         for name, function in functions.items():
             began = time.perf_counter()
             function(start, size // 64, ctypes.addressof(out))
-            best[name] = min(best[name], time.perf_counter() - began)
+            times[name].append(time.perf_counter() - began)
             found[name] = out.raw
     assert found["xxh64"][:8][::-1] == xxhash.xxh64(content).digest()
     assert b"".join(found["sha256"][at : at + 4][::-1] for at in range(0, 32, 4)) == hashlib.sha256(content).digest()
     assert found["theirs"] == hashlib.sha256(content).digest()
+    best = {name: min(each) for name, each in times.items()}
+    _keep(times, size, args.json)
     for name, seconds in best.items():
         print(
             f"{_NAMES[name]:22} {size / seconds / 1e9:7.2f} GB/s {best['read'] / seconds:7.3f} of a read's speed"

@@ -26,9 +26,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from support.figures import Figures, figures_option
 from support.makedumpfile import makedumpfile
 from support.vmcores import vmcore
 
@@ -136,7 +138,9 @@ def main() -> int:
     parser.add_argument("--levels", default="31,1")
     parser.add_argument("--codecs", default=",".join(_CODECS))
     parser.add_argument("--no-larger", action="store_true", help="leave out the dump of four times the memory")
+    figures_option(parser)
     args = parser.parse_args()
+    figures = Figures()
     source = vmcore("6.12", memory=args.memory * _MIB)
     with source.open("rb") as file:  # into the page cache
         while file.read(64 * _MIB):
@@ -146,19 +150,26 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         for level in map(int, args.levels.split(",")):
             for codec in args.codecs.split(","):
-                _compare(source, Path(folder) / "out", level, codec, args)
+                _compare(source, Path(folder) / "out", level, codec, args, figures)
         if not args.no_larger:
-            _grow(source, _larger(source, Path(folder), 4), Path(folder) / "out", args.threads)
+            _grow(source, _larger(source, Path(folder), 4), Path(folder) / "out", args, figures)
+    figures.write(args.json)
     return 0
 
 
-def _compare(source: Path, out: Path, level: int, codec: str, args: argparse.Namespace) -> None:
+def _compare(source: Path, out: Path, level: int, codec: str, args: argparse.Namespace, figures: Figures) -> None:
     commands = _commands(source, out, level, codec, args.threads)
     runs: dict[str, list[Run]] = {name: [] for name in commands}
     for number in range(args.runs):
         for name, command in commands.items():
             if number < _SLOW_RUNS or name != _THREADED:
                 runs[name].append(_run(command, out))
+    theirs = runs.get("makedumpfile", [])
+    what = f"dump save -d {level} --codec {codec}"
+    figures.add(what, [each.wall for each in runs["warmboot"]], "s")
+    if theirs:
+        pairs = zip(runs["warmboot"], theirs, strict=True)
+        figures.add(f"{what} against makedumpfile", [mine.wall / its.wall for mine, its in pairs], wanted=1)
     medians = {name: _median(each) for name, each in runs.items()}
     ours = medians.pop("warmboot")
     ratios = ""
@@ -170,11 +181,14 @@ def _compare(source: Path, out: Path, level: int, codec: str, args: argparse.Nam
         print(f"-d {level:2} {codec:7}{name:14}{_shown(found)}  {found.size / ours.size:6.3f}", flush=True)
 
 
-def _grow(source: Path, larger: Path, out: Path, threads: int) -> None:
+def _grow(source: Path, larger: Path, out: Path, args: argparse.Namespace, figures: Figures) -> None:
     print("memory, as the dumped machine grows to four times the size (-d 1, lzo)")
     name = "warmboot"  # makedumpfile leaves out memory that has no struct pages
-    for path in (source, larger):
-        done = _run(_commands(path, out, 1, "lzo", threads)[name], out)
+    for path, times in ((source, 1), (larger, 4)):
+        done = _run(_commands(path, out, 1, "lzo", args.threads)[name], out)
+        about: dict[str, Any] = {"amount": times * args.memory, "of": "MiB"}
+        figures.add("dump save -d 1 --codec lzo, by the machine's memory", done.wall, "s", **about)
+        figures.add("dump save -d 1 --codec lzo, memory of its own", done.anonymous / _MIB, "MiB", **about)
         print(
             f"{path.stat().st_size // _MIB if path == source else 'larger':>12} {name:14} {_shown(done)}",
             flush=True,

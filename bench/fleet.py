@@ -21,6 +21,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+
+from support.figures import Figures, figures_option
 from warmboot.debian import kernel
 from warmboot.live.kernel_config import DECIDING
 
@@ -229,7 +232,9 @@ def main() -> int:
     parser.add_argument("--machines", type=int, default=100000, help="of the largest fleet")
     parser.add_argument("--kernel", type=Path, help="a kernel (default: Debian's 6.12)")
     parser.add_argument("--write", type=Path, help="write the fleet there, as JSON Lines, and end")
+    figures_option(parser)
     args = parser.parse_args()
+    figures = Figures()
     if args.write:
         with args.write.open("w") as file:
             file.writelines(lines(args.machines))
@@ -254,6 +259,11 @@ def main() -> int:
                 seconds, spent, here, worker, count, refuse, unusable, groups = _measure(image, initrd, fleet, jobs)
                 rates[jobs], each = count / seconds, count / spent
                 best = each if jobs == 1 else best
+                if jobs == 1:
+                    name = "check, machines for a second of processor time"
+                    about: dict[str, Any] = {"amount": count, "of": "machines"}
+                    figures.add(name, each, "a second", more=True, wanted=_WANTED, **about)
+                    figures.add("check, memory", (here + worker) / 1024, "MiB", **about)
                 print(
                     f"{count:,} | {jobs} | {seconds:.1f} | {count / seconds:,.0f} | {each:,.0f}"
                     f" | {here >> 10} | {worker >> 10}"
@@ -262,6 +272,7 @@ def main() -> int:
             print(f"  made in {made:.1f} s, {fleet.stat().st_size >> 20} MiB", file=sys.stderr)
     for many, rule, subject in groups:
         print(f"  {many:,} refuse: {subject} ({rule})")
+    figures.write(args.json)
     busy = os.getloadavg()[0]
     print(f"{best:,.0f} machines for a second of processor time, {best / _WANTED:.2f} x the {_WANTED:,} wanted;")
     print(f"{rates[2] / rates[1]:.2f} x as many with two workers as with one; {busy:.1f} processes ran at the end")

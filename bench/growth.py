@@ -19,8 +19,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+
+from support.figures import Figures, figures_option
 from warmboot.dump.elfcorehdr import elfcorehdr
 from warmboot.dump.facts import DumpFacts, KernelText
 from warmboot.formats.elf import EHDR_SIZE, ET_EXEC, PHDR_SIZE, PT_LOAD, ProgramHeader, pack_headers
@@ -188,15 +192,15 @@ CASES = (
 )
 
 
-def _seconds(case: Case, size: int, runs: int) -> float:
-    """The least processor time of so many runs."""
-    least = math.inf
+def _seconds(case: Case, size: int, runs: int) -> list[float]:
+    """The processor time of so many runs."""
+    found = []
     for _ in range(runs):
         given = case.make(size)
         began = time.process_time()
         case.work(given)
-        least = min(least, time.process_time() - began)
-    return max(least, 1e-6)
+        found.append(max(time.process_time() - began, 1e-6))
+    return found
 
 
 def main() -> int:
@@ -204,16 +208,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("case", nargs="*", metavar="CASE", help="words of the cases to run (default: all)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each size, of which the fastest counts")
+    parser.add_argument("--twice", action="store_true", help="leave out the largest size")
+    figures_option(parser)
     args = parser.parse_args()
+    figures = Figures()
     print(f"{'what':52}{'1':>10}{'10':>10}{'100 times':>11}  {'ratios':>12}  exponent  of")
     for case in CASES:
         if args.case and not any(word in case.name for word in args.case):
             continue
-        one, ten, hundred = (_seconds(case, case.least * times, args.runs) for times in (1, 10, 100))
-        times = "".join(f"{1000 * each:8.1f}ms" for each in (one, ten, hundred))
-        ratios = f"{ten / one:5.1f} {hundred / ten:6.1f}"
-        exponent = math.log10(hundred / ten)
-        print(f"{case.name:52}{times} {ratios:>13}  {exponent:8.2f}  {case.unit}, from {case.least:,}", flush=True)
+        least = []
+        for times in (1, 10) if args.twice else (1, 10, 100):
+            seconds = _seconds(case, case.least * times, args.runs)
+            milliseconds = [1000 * each for each in seconds]
+            figures.add(case.name, milliseconds, "ms", amount=case.least * times, of=case.unit)
+            least.append(min(milliseconds))
+        shown = "".join(f"{each:8.1f}ms" for each in least)
+        ratios = " ".join(f"{after / before:6.1f}" for before, after in pairwise(least))
+        exponent = math.log10(least[-1] / least[-2])
+        print(f"{case.name:52}{shown:30} {ratios:>13}  {exponent:8.2f}  {case.unit}, from {case.least:,}", flush=True)
+    figures.write(args.json)
     return 0
 
 

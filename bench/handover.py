@@ -13,7 +13,11 @@ import os
 import statistics
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+
+from support.figures import Figures, figures_option
 from warmboot.images import identify_bytes
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
@@ -65,7 +69,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=64, help="MiB of the initrd whose hand-over is timed (default: 64)")
     parser.add_argument("--runs", type=int, default=5, help="timed runs (default: 5)")
+    figures_option(parser)
     args = parser.parse_args()
+    figures = Figures()
 
     counts = [_count(size) for size in _COUNTED]
     for size, count in zip(_COUNTED, counts, strict=True):
@@ -78,6 +84,8 @@ def main() -> int:
     small, large = counts
     relocation = (large.relocation - small.relocation) / (large.loaded - small.loaded) * _MIB
     purgatory = (large.purgatory - small.purgatory) / (large.digested - small.digested) * _MIB
+    figures.add("relocation, for each further MiB", relocation, "instructions")
+    figures.add("purgatory with XXH64, for each further MiB", purgatory, "instructions")
     print(f"for each further MiB: relocation {relocation:.0f}, purgatory {purgatory:.0f} instructions")
 
     rates = []
@@ -88,7 +96,9 @@ def main() -> int:
             f"{args.size} MiB: relocation {done.relocation_seconds:.2f} s, purgatory {done.purgatory_seconds:.2f} s,"
             f" {rates[-1]:.0f} MiB/s"
         )
+    figures.add("a hand-over executed in this process", rates, "MiB/s", more=True)
     print(f"median {statistics.median(rates):.0f} MiB/s")
+    figures.write(args.json)
     return 0
 
 

@@ -16,6 +16,9 @@ import time
 from pathlib import Path
 from random import Random
 
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+
+from support.figures import Figures, figures_option
 from warmboot.kernel import Told
 from warmboot.memmap import Facts
 from warmboot.oracle.calls.files import read_lines
@@ -47,7 +50,7 @@ def _small_images(calls: int = 20000) -> list[str]:
     return lines
 
 
-def _measure(name: str, lines: list[str], runs: int) -> tuple[int, int]:
+def _measure(name: str, lines: list[str], runs: int, figures: Figures) -> tuple[int, int]:
     """Print the median rate; how many calls were compared in one run, and on how many of them the model disagreed."""
     rates, seconds = [], []
     loaded = 0
@@ -66,6 +69,9 @@ def _measure(name: str, lines: list[str], runs: int) -> tuple[int, int]:
             rates.append(len(results) / seconds[-1])
     disagree = sum(each is not None for each in results)
     rate = statistics.median(rates)
+    wanted = _WANTED if name == _SMALL else None
+    figures.add(f"replay of {name}", rates, "calls a second", more=True, wanted=wanted)
+    figures.add(f"replay of {name}, answers that differ from real Linux's", disagree, "calls", wanted=0)
     target = f", {rate / _WANTED:.2f} x the {_WANTED:,} wanted" if name == _SMALL else ""
     print(
         f"{name}: {len(results):,} calls compared, {disagree} disagree, {rate:,.0f} calls a second"
@@ -80,10 +86,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("traces", nargs="*", type=Path, metavar="TRACE")
     parser.add_argument("--runs", type=int, default=5, help="runs of each (default: 5)")
+    figures_option(parser)
     args = parser.parse_args()
-    done = [] if args.traces else [_measure(_SMALL, _small_images(), args.runs)]
+    figures = Figures()
+    done = [] if args.traces else [_measure(_SMALL, _small_images(), args.runs, figures)]
     for path in args.traces or sorted(_TRACES.glob("*.xz")):
-        done.append(_measure(path.name, list(read_lines(str(path))), args.runs))
+        done.append(_measure(path.name, list(read_lines(str(path))), args.runs, figures))
+    figures.write(args.json)
     compared, disagree = (sum(each) for each in zip(*done, strict=True))
     print(f"{compared:,} calls compared, {disagree} disagree")
     return 0 if compared and not disagree else 1

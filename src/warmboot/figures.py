@@ -12,6 +12,7 @@ from warmboot.images.figures import BzImageFigures, ElfFigures, ImageFigures, Mu
 from warmboot.memmap import Range
 from warmboot.placement import Placement
 from warmboot.placement.reason import reason_text
+from warmboot.risks.risk import Risk
 from warmboot.switch_figures import AnySwitchFigures
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "PhaseFigures",
     "PlaceFigures",
     "RehearsalPlaceFigures",
+    "RisksFigures",
     "SegmentFigures",
     "UkiFigures",
     "digest_figures",
@@ -124,6 +126,13 @@ class PermitFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class RisksFigures:
+    """What may fail after the jump, by this computer's facts, the likely first. Nothing is refused for it."""
+
+    risks: tuple[Risk, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelLoadFigures:
     """An image that the model loaded: `bytes` were copied to `memory` bytes; pages are of 4 KiB."""
 
@@ -205,7 +214,7 @@ LoadStageFigures = (
     | HandOverFigures
     | BootFigures
 )
-Figures = LoadStageFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
+Figures = LoadStageFigures | RisksFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
 
 
 def segment_figures(placement: Placement, crash_kernel: Iterable[Range] = ()) -> tuple[SegmentFigures, ...]:

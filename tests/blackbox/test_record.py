@@ -69,7 +69,7 @@ def test_the_layout_is_the_published_one() -> None:
     assert page[0x88:].startswith(b"6.12.117\0")
     assert page[0x258:].startswith(b"no_console\0")
     assert struct.unpack_from("<IIQQ", page, 0x400) == (1, 0xFFFF_FFFE, 0, 77)
-    assert page[0x800:0x808] == b"\0\0\0\0\0\x60\0\0"
+    assert page[0x800:0x808] == b"\0\x0f\0\0\0\x60\0\0"
     assert len(page) == BOX_SIZE
 
 
@@ -125,3 +125,16 @@ def test_without_the_library_a_box_is_read_unverified(monkeypatch: pytest.Monkey
     unchecked = parse(fresh_box(pack_template(TEMPLATE)))
     assert unchecked is not None
     assert unchecked.template == TEMPLATE
+
+
+def test_an_early_console_is_seen_though_it_is_quiet() -> None:
+    """Linux clears the interrupt enable register as it sets one up, and prints nothing with `quiet`."""
+    page = bytearray(fresh_box(pack_template(Template(load_id=bytes(16))), Stage.ENTERING))
+    found = parse(bytes(page))
+    assert found is not None
+    assert not found.printed
+    page[0x801] = 0
+    quiet = parse(bytes(page))
+    assert quiet is not None
+    assert quiet.printed
+    assert quiet.first_words == 0

@@ -40,6 +40,7 @@ _STAGES = {
     "inspect": "what the file is and what it needs",
     "place": "where its parts go, with a picture of memory",
     "permit": "each check that the running kernel will make, by name, made by the model",
+    "risks": "what may fail after the jump on this computer; nothing is refused for it",
     "load": "the system call",
 }
 _EXAMPLES = (

@@ -161,8 +161,11 @@ def parser_for(given: list[str]) -> Parser:
 
 
 def _needed(arguments: Sequence[str]) -> Sequence[str]:
-    """The command that is asked for, so that the others need not be imported; all of them where none is."""
+    """The command that is asked for, so that the others need not be imported; all of them where none is, and none for
+    the version."""
     first = next((each for each in arguments if not each.startswith("-")), None)
+    if first is None and "--version" in arguments:
+        return ()
     return [first] if first in COMMANDS else COMMANDS
 
 

@@ -14,7 +14,7 @@ from warmboot.blackbox.place import AUTO, chosen_place, page_words
 from warmboot.command_line import parse
 from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import InputError, RefusedError
-from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
+from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, RisksFigures, segment_figures
 from warmboot.files.anonymous import anonymous_file, joined_file
 from warmboot.files.steady import changed_files
 from warmboot.handover.on_machine import judged, refuse_panic
@@ -41,6 +41,7 @@ from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import DIGESTS
+from warmboot.risks.risks import risks_of
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
@@ -71,7 +72,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
     """Go through all stages, stopping at the first that does not pass. Raises InputError for unusable input."""
     result = Result()
     run = _Run(options, observer, Stages(result, observer))
-    steps = [run.inspect, run.place, run.permit]
+    steps = [run.inspect, run.place, run.permit, *(() if options.panic else (run.risks,))]
     if not result.passes(steps if options.dry_run else [*steps, run.load]):
         return result
     if options.dry_run:
@@ -197,6 +198,12 @@ class _Run:
                     not_made=not_made(self._facts, request),
                     handover=handover,
                 )
+
+    def risks(self) -> None:
+        """Of a kernel that starts by itself: before a crash kernel nothing is shut down at all."""
+        with self._stages.stage("risks") as stage:
+            request = self._placement.request if self._placement is not None else None
+            stage.figures = RisksFigures(risks_of(self._facts, self._line, request=request))
 
     def _handover(self) -> Compatibility | None:
         return judged(

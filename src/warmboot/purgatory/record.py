@@ -52,6 +52,9 @@ DIGEST_WANTED, DIGEST_FOUND, DIGEST_KIND = 0x4A0, 0x4C0, 0x4E0
 EXCEPTION = 0x4E8
 WITNESS, WITNESS_SIZE = 0x800, 0x400  # an 8250's registers, for `earlycon=uart8250,mmio,`
 _LINE_STATUS, _EMPTY = 5, 0x60  # its line status register, and what says that it has sent everything
+# Its interrupt enable register, as no kernel leaves it: early_serial8250_setup (8250_early.c) clears these bits before
+# a word is printed, and with `quiet` none is.
+_INTERRUPT_ENABLE, _ALL_INTERRUPTS = 1, 0x0F
 
 _TEMPLATE = struct.Struct("<8sII16sQQIIQQ64s64s16s")
 _SEGMENT, _SEGMENTS, _SEGMENT_COUNT = struct.Struct("<QQ8s"), 0xD8, 16
@@ -156,12 +159,14 @@ class Box:
     wanted: bytes
     found: bytes
     exception: BoxException | None
-    first_words: int  # the last character that an early console wrote here, 0 for none
+    early_console: bool  # whether an early console was set up here
+    first_words: int  # the last character that it wrote, 0 for none
 
     @property
     def printed(self) -> bool:
-        """Whether the new kernel came as far as its early console in this page."""
-        return self.stage is not None and self.stage >= Stage.ENTERING and self.first_words != 0
+        """Whether the new kernel came as far as its early console in this page, which `quiet` keeps silent."""
+        is_entered = self.stage is not None and self.stage >= Stage.ENTERING
+        return is_entered and (self.early_console or self.first_words != 0)
 
 
 def segment_kind(name: str) -> str:
@@ -201,6 +206,7 @@ def fresh_box(template: bytes, stage: Stage = Stage.LOADED, tsc: int = 0) -> byt
     for offset, data in pack_mark(stage, tsc):
         page[offset : offset + len(data)] = data
     page[WITNESS + _LINE_STATUS] = _EMPTY
+    page[WITNESS + _INTERRUPT_ENABLE] = _ALL_INTERRUPTS
     return bytes(page)
 
 
@@ -242,6 +248,7 @@ def parse(page: bytes | memoryview) -> Box | None:
         wanted=_as_told(data[DIGEST_WANTED : DIGEST_WANTED + 32], algorithm),
         found=_as_told(data[DIGEST_FOUND : DIGEST_FOUND + 32], algorithm),
         exception=_exception(data),
+        early_console=not data[WITNESS + _INTERRUPT_ENABLE] & _ALL_INTERRUPTS,
         first_words=data[WITNESS],
     )
 

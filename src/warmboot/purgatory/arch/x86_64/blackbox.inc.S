@@ -15,8 +15,11 @@
 .set KIND_XXH64, 1
 .set KIND_SHA256, 2
 .set UART_LSR_EMPTY, 0x60		# transmitter and its holding register
+.set INTERRUPT_ENABLE, 1
+.set UART_IER_ALL, 0x0f			# which the new kernel's early console clears
 
-# Have the template in the page, and exceptions told. Marks stay if they are of the same load: somebody wrote them on the way here.
+# Have the template in the page, and exceptions told. Marks stay if they are of the same load: somebody wrote them on
+# the way here.
 # Clobbers rax, rcx, rdx, rbp, rsi, rdi.
 open_box:
 	lea	rdi, stage_stamps[rip]
@@ -51,6 +54,7 @@ probe_box:
 	mov	ecx, BOX_STAGE / 8
 	rep movsq
 	mov	byte ptr [rdx + BOX_WITNESS + LINE_STATUS], UART_LSR_EMPTY
+	mov	byte ptr [rdx + BOX_WITNESS + INTERRUPT_ENABLE], UART_IER_ALL
 	mov	eax, region_count[rip]
 	mov	[rdx + BOX_PIECES_IN_ALL], eax
 3:	ret

@@ -1,0 +1,219 @@
+"""A guest whose next kernel is meant to fail: this process sees its memory, resets it, and asks what it remembers.
+
+It has busybox, Python, this checkout's warmboot, whatever is staged, and one writable disk, at /var/lib/warmboot. One
+page of its memory is kept out of Linux's hands by the words of its command line: the box.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.guests import FAST, STAGE, SYSTEM, ext4, shell, stage_disk, system_disk
+from support.journey import disk
+from warmboot.closing import Closing
+from warmboot.debian import cpio
+from warmboot.debian.firmware import efi_firmware
+from warmboot.files.anonymous import new_file
+from warmboot.machines.guest import Guest, GuestError
+from warmboot.machines.qmp import Monitor, connected
+
+__all__ = ["BOOT", "BOX", "BOX_SIZE", "KEPT", "BlackBoxGuest", "Said"]
+
+BOX = 0x0C00_0000  # physical address of the page, far from where firmware, QEMU and Linux's boot put things
+BOX_SIZE = 4096  # bytes
+KEPT = f"memmap=4K${BOX:#x} warmboot.blackbox={BOX:#x}"  # what keeps the page
+BOOT = f"console=ttyS0 quiet panic=-1 {FAST}"  # what a kernel is told that is meant to arrive
+
+_STATE = "state"
+_MEMORY = 768 << 20  # bytes
+_PATIENCE = 240.0  # seconds without a word, on a busy machine
+_POLL = 0.02  # seconds between looks at the guest's memory
+_INIT = f"""\
+#!/bin/busybox sh
+export PATH=/opt/warmboot:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
+export PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=/opt/warmboot/src
+/bin/busybox --install -s /bin
+mount -t proc proc /proc
+mount -t sysfs sysfs /sys
+mount -t devtmpfs devtmpfs /dev
+mount -t tmpfs tmpfs /run
+case $(cat /proc/cmdline) in *fault=hang*) while :; do sleep 1000; done;; esac
+dmesg -n 1
+for label in {SYSTEM} {STAGE}; do
+    until disk=$(findfs LABEL=$label 2>/dev/null); do usleep 5000; done
+    mount -t ext4 -o ro $disk /disks/$label
+done
+mount -t ext4 -o sync $(findfs LABEL={_STATE}) /var/lib/warmboot
+exec 3<>/dev/ttyS1
+stty -F /dev/ttyS1 raw -echo
+echo >&3  # EFI firmware has said something there, without an end of its line
+echo "@@ up $(uname -r)" >&3
+while read -r number command <&3; do
+    eval "$command" >/tmp/said 2>&1 3>&-
+    status=$?
+    sed "s/^/@@ : /" /tmp/said >&3
+    echo "@@ $number $status" >&3
+done
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a command printed, and its exit status."""
+
+    status: int
+    lines: list[str]
+
+    @property
+    def text(self) -> str:
+        """The lines as one."""
+        return "\n".join(self.lines)
+
+
+class BlackBoxGuest(Closing):
+    """One computer that firmware starts with `kernel`, again at each reset; `files` are below /stage, by name.
+
+    `line` goes after `BOOT` and `KEPT`. With `efi` its firmware is OVMF. `less` are features that its processor does
+    not have; `options` are more of QEMU's. A context manager.
+    """
+
+    def __init__(
+        self,
+        kernel: Path,
+        files: Mapping[str, bytes],
+        *,
+        line: str = "",
+        efi: bool = False,
+        less: str = "",
+        options: tuple[str, ...] = (),
+    ) -> None:
+        self._stack = ExitStack()
+        self._number = 0
+        try:
+            self._start(kernel, files, line, efi, less, options)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End the guest."""
+        self._stack.close()
+
+    def up(self) -> str:
+        """Wait until a kernel has come up; its release. Raises GuestError where none does."""
+        for line in self._guest.lines(_PATIENCE):
+            if line.startswith("@@ up "):
+                return line.removeprefix("@@ up ").strip()
+        raise GuestError("the guest has ended", self._guest.last_words())
+
+    def send(self, command: str) -> int:
+        """Have a command begun; its number."""
+        self._number += 1
+        self._guest.send(f"{self._number} {command}")
+        return self._number
+
+    def run(self, command: str) -> Said:
+        """Run a command to its end. Raises GuestError where the guest does not come so far."""
+        number = self.send(command)
+        said: list[str] = []
+        for line in map(str.rstrip, self._guest.lines(_PATIENCE)):
+            if line.startswith("@@ : "):
+                said.append(line.removeprefix("@@ : "))
+            elif line.startswith(f"@@ {number} "):
+                return Said(int(line.rpartition(" ")[2]), said)
+            elif line.startswith("@@ up "):
+                raise GuestError(f"the guest came up anew during: {command}", self._guest.last_words())
+        raise GuestError(f"the guest ended during: {command}", self._guest.last_words())
+
+    def box(self) -> bytes:
+        """The page as it is now."""
+        return self._memory[BOX : BOX + BOX_SIZE]
+
+    def write(self, address: int, data: bytes) -> None:
+        """Write to the guest's physical memory below its PCI hole."""
+        self._memory[address : address + len(data)] = data
+
+    def until(self, holds: Callable[[bytes], bool], what: str) -> bytes:
+        """Wait until the page is as `holds` wants it; the page. Raises GuestError where it never is."""
+        deadline = time.monotonic() + _PATIENCE
+        while not holds(page := self.box()):
+            if self._guest.ended or time.monotonic() > deadline:
+                raise GuestError(f"the box never told: {what}", self._guest.last_words())
+            time.sleep(_POLL)
+        return page
+
+    def until_said(self, words: str) -> None:
+        """Wait until the console has said `words` since the last reset. Raises GuestError where it never does."""
+        deadline = time.monotonic() + _PATIENCE
+        while words not in self.console[self._heard :]:
+            if self._guest.ended or time.monotonic() > deadline:
+                raise GuestError(f"the console never said: {words}", self._guest.last_words())
+            time.sleep(_POLL)
+
+    def reset(self) -> None:
+        """Press the reset button: memory keeps what it has, and firmware starts the first kernel again."""
+        self.forget()
+        self._monitor.ask("system_reset")
+
+    def forget(self) -> None:
+        """What the console has said so far is not looked at again."""
+        self._heard = len(self.console)
+
+    @property
+    def console(self) -> str:
+        """The whole console so far."""
+        return Path(self._console.name).read_text("utf-8", "replace")
+
+    def _start(
+        self, kernel: Path, files: Mapping[str, bytes], line: str, efi: bool, less: str, options: tuple[str, ...]
+    ) -> None:
+        initrd = _initial_ram_disk()
+        stage = self._stack.enter_context(stage_disk({"initrd": initrd, **files}))
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "root").mkdir()
+        state = ext4(folder / "root", _STATE, spare=4 << 20)
+        self._console = (folder / "console").open("wb", buffering=0)
+        self._stack.callback(self._console.close)
+        self._heard = 0
+        with ExitStack() as passed:
+            memory = new_file("memory")
+            passed.callback(os.close, memory)
+            os.ftruncate(memory, _MEMORY)
+            self._memory = self._stack.enter_context(mmap.mmap(memory, _MEMORY))
+            ours, theirs = connected(self._stack, passed)
+            ram = f"memory-backend-file,id=ram,size={_MEMORY}B,share=on,mem-path=/proc/self/fd/{memory}"
+            more = ["-object", ram, "-action", "reboot=reset", "-device", "nvme,id=nvme,serial=1"]
+            more += [*disk(SYSTEM, system_disk(), 1), *disk(STAGE, stage, 2), *disk(_STATE, state, 3, writable=True)]
+            more += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control", *options]
+            more += ["-bios", str(efi_firmware())] if efi else []
+            more += ["-cpu", f"max,-erms,-fsrm,{less}"] if less else []
+            self._guest = self._stack.enter_context(
+                Guest(
+                    *(kernel, [initrd]),
+                    memory=_MEMORY,
+                    append=f"{KEPT} {line}",
+                    command_line=BOOT,
+                    options=more,
+                    fds=[memory, theirs.fileno()],
+                    console=self._console,
+                    accelerator=["tb-size=64"],
+                    machine="pc,usb=off,vmport=off,memory-backend=ram",
+                )
+            )
+        self._monitor = Monitor(ours)
+
+
+def _initial_ram_disk() -> bytes:
+    """A shell that mounts the disks and does what it is told by the second port, or hangs where it is told to."""
+    entries = [cpio.symlink(each, f"/disks/{SYSTEM}/{each}") for each in ("usr", "lib", "lib64", "etc")]
+    entries += [cpio.symlink(each, f"/disks/{STAGE}/{each}") for each in ("opt", "stage")]
+    entries += [cpio.directory(f"disks/{each}") for each in (SYSTEM, STAGE)]
+    entries += [cpio.directory(each) for each in ("run", "var", "var/lib", "var/lib/warmboot")]
+    return shell(_INIT.encode(), entries)
