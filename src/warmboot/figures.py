@@ -85,10 +85,13 @@ class PlaceFigures:
 class LivePlaceFigures(PlaceFigures):
     """On this computer.
 
-    `not_handed_on` describes what the next kernel will not have, such as a screen that a driver owns.
+    `not_handed_on` describes what the next kernel will not have, such as a screen that a driver owns. `blackbox` is the
+    physical address of the black box, `command_line_added` what was added so that the next kernel keeps it.
     """
 
     not_handed_on: tuple[str, ...] = ()
+    blackbox: int | None = None
+    command_line_added: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
