@@ -12,6 +12,7 @@ from warmboot.cli.options import add_rescue
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import InputError, RefusedError
 from warmboot.live import status
+from warmboot.live.kexec_call import note_call
 from warmboot.live.services import kexec_command
 from warmboot.visible import visible
 
@@ -56,6 +57,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     watchdog = _guard(args.rescue)
     if command is not None:
+        note_call("exec")
         sys.stdout.flush()
         os.execv(command[0], command)
     _start(watchdog)
@@ -102,6 +104,7 @@ def _start(watchdog: Started | None) -> None:
     for name, error in interfaces_down():
         print(f"warmboot: {visible(name)} stays up: {error.strerror}", file=sys.stderr)
     mark_calling()
+    note_call("call")
     try:
         reboot_kexec()
     except LiveError as error:

@@ -184,6 +184,8 @@ class Layout:
         size = purgatory.size(len(regions), box=box is not None)
         has_page = box is not None and box.address is None  # behind the code: nobody else is given what is a segment's
         room = page_align(size) + PAGE_SIZE if has_page else size
+        if has_page and self.space.highest(room, align=PAGE_SIZE, least=LOW, below=FOUR_GIB) is None:
+            box, has_page, room = None, False, purgatory.size(len(regions))
         where = self.small("purgatory", room, low=entry.needs_low_purgatory or has_page)
         marks = Marks(stamps=stamps) if box is None else self._marks(box, entry, where, stamps)
         code = purgatory.build(

@@ -14,7 +14,7 @@ from warmboot.placement import Placement
 from warmboot.purgatory import of as purgatory_of
 from warmboot.rehearsal.arch import of
 
-__all__ = ["HandOver", "hand_over", "hand_over_figures", "marked"]
+__all__ = ["HandOver", "hand_over", "hand_over_figures", "jumping", "marked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def hand_over(
     memory, request = machine.memory, placement.request
     began = time.monotonic()
     report = None if progress is None else _relocated(machine, placement, progress)
-    relocation = execute(memory, machine.kernel.reboot(), until=request.entry, count=count, progress=report)
+    relocation = execute(memory, jumping(machine, placement), until=request.entry, count=count, progress=report)
     relocated = time.monotonic()
     purgatory = relocation
     if placement.has_purgatory:
@@ -74,6 +74,20 @@ def hand_over(
         problem="" if purgatory.reached else f"stopped at {purgatory.state.pc:#x}: {far or said or 'no message'}",
         hint="" if purgatory.reached else "the image changed between loading and starting: load it again",
     )
+
+
+def jumping(machine: Machine, placement: Placement) -> CpuState:
+    """The processor as it enters the relocation code of what is loaded, which marks its stages too if there is a box.
+
+    Raises KexecError where nothing is loaded.
+    """
+    state, box = machine.kernel.reboot(), placement.marks.box
+    if not box:
+        return state
+    from warmboot.purgatory.record import fresh_box  # noqa: PLC0415 - for this alone
+
+    machine.memory.write(box, fresh_box(placement.marks.template))  # a segment's page, or nobody's
+    return state.marking(box)
 
 
 def marked(memory: PhysicalMemory, placement: Placement) -> str:
