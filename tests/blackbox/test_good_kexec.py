@@ -34,7 +34,9 @@ def test_every_stage_is_told_by_the_new_kernel() -> None:
         assert (box.differs, box.exception) == (False, None)
         assert box.printed
         assert box.template.running.startswith("6.1.")
-        told = guest.run(f"grep -i reserved /proc/iomem; grep -c 'earlycon=uart8250,mmio,{BOX + 0x800:#x}' /proc/cmdline")
+        told = guest.run(
+            f"grep -i reserved /proc/iomem; grep -c 'earlycon=uart8250,mmio,{BOX + 0x800:#x}' /proc/cmdline"
+        )
         assert f"{BOX:08x}-{BOX + BOX_SIZE - 1:08x} : Reserved" in told.text
         arrived = guest.run("warmboot blackbox")
         assert arrived.status == 0, arrived.text
