@@ -10,6 +10,7 @@ import sys
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import InputError, RefusedError
 from warmboot.live import status
+from warmboot.live.kexec_call import note_call
 from warmboot.live.services import kexec_command
 from warmboot.visible import visible
 
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace) -> int:
         print("nothing was done")
         return 1
     if command is not None:
+        note_call("exec")
         sys.stdout.flush()
         os.execv(command[0], command)
     _start()
@@ -80,6 +82,7 @@ def _start() -> None:
     for name, error in interfaces_down():
         print(f"warmboot: {visible(name)} stays up: {error.strerror}", file=sys.stderr)
     mark_calling()
+    note_call("call")
     try:
         reboot_kexec()
     except LiveError as error:

@@ -97,6 +97,11 @@ class Command:
         return bool(self.flags & KEXEC_ON_CRASH)
 
     @property
+    def wants_stamps(self) -> bool:
+        """Whether the next kernel is told at which times the purgatory ran."""
+        return not self.flags and self.blackbox is not None
+
+    @property
     def wants_file_call_alone(self) -> bool:
         """Whether kexec_load must not be tried."""
         return self.file_call and not self.fallback

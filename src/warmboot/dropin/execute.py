@@ -74,12 +74,15 @@ def _interfaces_down() -> None:
 
 
 def _exec() -> int:
+    from warmboot.live.kexec_call import note_call  # noqa: PLC0415 - only here
+
     sys.stdout.flush()
     sys.stderr.flush()
     if may_have_box():
         from warmboot.blackbox.loaded import mark_calling  # noqa: PLC0415 - few computers have a page for it
 
         mark_calling()
+    note_call("call")
     try:
         reboot_kexec()
     except LiveError as error:

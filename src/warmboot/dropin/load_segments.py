@@ -17,6 +17,7 @@ from warmboot.live.calls import LiveError, kexec_load
 from warmboot.live.computer import read_computer
 from warmboot.placement import Module, PlaceOptions, place
 from warmboot.purgatory.parameters import Console, Marks
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import LoadRequest
 from warmboot.uapi.numbers import KEXEC_PRESERVE_CONTEXT
 
@@ -113,6 +114,7 @@ def _place(
             console=console,
             blackbox=blackbox,
             preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
+            stamps=new_stamps(blackbox.template.load_id if blackbox else b"") if command.wants_stamps else None,
         ),
     )
     if unpacked:

@@ -43,10 +43,12 @@ from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import DIGESTS
 from warmboot.risks.risks import risks_of
 from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
 if TYPE_CHECKING:
     from warmboot.handover.compatible import Compatibility
+    from warmboot.purgatory.stamps import Stamps
 
 __all__ = ["LoadOptions", "load"]
 
@@ -161,6 +163,7 @@ class _Run:
                     crash=crash,
                     digest=self._options.digest,
                     blackbox=self._box,
+                    stamps=self._stamps(),
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
             )
@@ -174,6 +177,12 @@ class _Run:
                 not_handed_on=tuple(not_handed_on),
                 unpacked=told_unpacked(self._unpacked, placement.kaslr),
             )
+
+    def _stamps(self) -> Stamps | None:
+        """What is handed on of this load; nothing with --no-blackbox, and none of a crash kernel's."""
+        if self._options.panic or self._options.blackbox is None:
+            return None
+        return new_stamps(self._box.template.load_id if self._box is not None else b"")
 
     def permit(self) -> None:
         passed: list[str] = []
