@@ -184,10 +184,11 @@ complete -c warmboot -n '__complete_warmboot warmboot risks' -s h -l help -d 'sh
 complete -c warmboot -n '__complete_warmboot warmboot risks' -l command-line -x -d 'the new kernel\'s command line'
 complete -c warmboot -n '__complete_warmboot warmboot risks' -l json -d 'print one JSON object, on errors too'
 
-complete -c warmboot -n '__complete_warmboot warmboot blackbox' -f -a 'show arrived clear'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -f -a 'show arrived install clear'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -s h -l help -d 'show this help message and exit'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l memory -r -F -d 'read a copy of the page, or of memory that holds it'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l address -x -d 'read this physical address'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l write -d 'with install'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l json -d 'print one JSON object, on errors too'
 
 complete -c warmboot -n '__complete_warmboot warmboot load' -F
