@@ -113,10 +113,20 @@ def parse_message(data: bytes) -> Message:
 
     try:
         with warnings.catch_warnings(action="ignore"):
+            _check_type(data)
             check_whole(data, _MESSAGE_LEVELS)
             return _message(ContentInfo.load(data))
     except BROKEN as error:
         raise SignatureError(errno.EBADMSG, f"the PKCS#7 message cannot be read: {first_line(error)}") from None
+
+
+def _check_type(data: bytes) -> None:
+    """The first value of all, which Linux judges before it comes to what follows (pkcs7_check_content_type)."""
+    content = data[2 + (data[1] & 0x7F if data[1] & 0x80 else 0) :]
+    if fits(data[0], _SEQUENCE) and content[0] == _OBJECT and content[1] < _SHORT:
+        kind = content[: 2 + content[1]]
+        if len(kind) == 2 + content[1] and identifier(kind) != _SIGNED_DATA:
+            raise SignatureError(errno.EINVAL, "the PKCS#7 message is no signed data")
 
 
 def _message(asn1: Any) -> Message:  # noqa: ANN401 - asn1crypto has no types
@@ -131,12 +141,12 @@ def _message(asn1: Any) -> Message:  # noqa: ANN401 - asn1crypto has no types
     if kind not in [each.value for each in DataType]:
         raise SignatureError(errno.EINVAL, f"signed data of type {kind}, which Linux does not take")
     data_type = DataType(kind)
-    content, inside = _content(signed["encap_content_info"])
+    content, within = _content(signed["encap_content_info"])
     certificates = tuple(parse_certificate(each.dump()) for each in signed["certificates"])
     signers = tuple(_signed_info(each, version, data_type) for each in signed["signer_infos"])
     if len({each.attributes is None for each in signers}) != 1:
         raise SignatureError(errno.EINVAL, "no signers, or only some of them with attributes")
-    return Message(certificates, signers, data_type, inside, content)
+    return Message(certificates, signers, data_type, within, content)
 
 
 def _content(encapsulated: Any) -> tuple[bytes | None, bytes | None]:  # noqa: ANN401
@@ -151,7 +161,6 @@ def _content(encapsulated: Any) -> tuple[bytes | None, bytes | None]:  # noqa: A
 
 
 def _signed_info(asn1: Any, version: bytes, data_type: DataType) -> SignedInfo:  # noqa: ANN401
-    check_whole(asn1["sid"].dump())
     check_whole(asn1["signed_attrs"].dump(), _ATTRIBUTE_LEVELS)
     own = asn1["version"].contents
     if own not in (b"\1", b"\3"):

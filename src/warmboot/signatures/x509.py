@@ -16,7 +16,6 @@ from warmboot.signatures.der import (
     Value,
     algorithm,
     check_name,
-    check_whole,
     first_line,
     fits,
     identifier,
@@ -56,6 +55,9 @@ _CURVES = {
 }
 _BOOLEAN, _INTEGER, _BIT_STRING, _OCTET_STRING, _OBJECT, _SEQUENCE = 0x01, 0x02, 0x03, 0x04, 0x06, 0x30
 _VERSION, _UNIQUE_IDS, _EXTENSIONS = 0xA0, (0x81, 0x82), 0xA3
+# Of an authority key identifier: it, its issuer's names, of which the directory's counts, and the serial number.
+_KEY_IDENTIFIER, _ISSUER_NAMES, _ISSUER_SERIAL, _DIRECTORY_NAME = 0x80, 0xA1, 0x82, 0xA4
+_CONSTRUCTED, _GENERAL_NAMES = 0x20, range(0x80, 0x89)
 # Serial number, signature, issuer, validity, subject, the subject's public key.
 _TBS = (_INTEGER, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE)
 _COMMON_NAME, _ORGANIZATION, _EMAIL = "2.5.4.3", "2.5.4.10", "1.2.840.113549.1.9.1"
@@ -233,15 +235,23 @@ def _extension(extension: Value) -> tuple[str, bytes]:
 
 
 def _authority(value: bytes) -> tuple[bytes | None, bytes | None]:
-    from asn1crypto.x509 import AuthorityKeyIdentifier  # noqa: PLC0415 - heavy
-
-    check_whole(value)
-    asn1, by_name = AuthorityKeyIdentifier.load(value, strict=True), None
-    serial = asn1["authority_cert_serial_number"]
-    for name in asn1["authority_cert_issuer"]:
-        if name.name == "directory_name" and serial.native is not None:
-            by_name = serial.contents + name.chosen.chosen.contents
-    return by_name, asn1["key_identifier"].native
+    """By x509_akid.asn1: the serial number with the issuer, and the key identifier, of the key that signed."""
+    [whole] = inside(value, _SEQUENCE)
+    members = inside(whole.content)
+    key = members.pop(0).content if members and members[0].tag == _KEY_IDENTIFIER else None
+    issuer = None
+    if members and fits(members[0].tag, _ISSUER_NAMES):
+        for each in inside(members.pop(0).content):
+            if each.tag & ~_CONSTRUCTED not in _GENERAL_NAMES:
+                raise ValueError("a name of the issuer that is none")
+            if fits(each.tag, _DIRECTORY_NAME):
+                [name] = inside(each.content, _SEQUENCE)
+                check_name(name)
+                issuer = name.content
+    serial = members.pop(0).content if members and members[0].tag == _ISSUER_SERIAL else None
+    if members:
+        raise ValueError("something is behind the last member of an authority key identifier")
+    return None if serial is None or issuer is None else serial + issuer, key
 
 
 def _name(name: Value) -> str:
