@@ -62,7 +62,7 @@ _MESSAGE_LEVELS = 6  # down to the fields of signers and to what is signed, whic
 _ATTRIBUTE_LEVELS = 4  # down to the values of each attribute, which are ANY too
 _SHOWN = 8  # bytes of a number that is wrong
 _INTEGER, _OCTET_STRING, _OBJECT, _SEQUENCE = 0x02, 0x04, 0x06, 0x30
-_SHORT = 0x80  # bytes whose length is one byte
+_SHORT, _LONGEST_KIND = 0x80, 32  # bytes whose length is one byte; of the kinds of messages that there are
 _SET = b"\x31"  # what an implicit tag stands for, where the attributes are digested (RFC 2315, 9.3)
 
 
@@ -123,10 +123,11 @@ def parse_message(data: bytes) -> Message:
 def _check_type(data: bytes) -> None:
     """The first value of all, which Linux judges before it comes to what follows (pkcs7_check_content_type)."""
     content = data[2 + (data[1] & 0x7F if data[1] & 0x80 else 0) :]
-    if fits(data[0], _SEQUENCE) and content[0] == _OBJECT and content[1] < _SHORT:
-        kind = content[: 2 + content[1]]
-        if len(kind) == 2 + content[1] and identifier(kind) != _SIGNED_DATA:
-            raise SignatureError(errno.EINVAL, "the PKCS#7 message is no signed data")
+    tag, size, *_ = (*content[:2], 0, 0)
+    kind = content[: 2 + size]
+    whole = len(kind) == 2 + size and 0 < size <= _LONGEST_KIND
+    if fits(data[0], _SEQUENCE) and tag == _OBJECT and whole and identifier(kind) != _SIGNED_DATA:
+        raise SignatureError(errno.EINVAL, "the PKCS#7 message is no signed data")
 
 
 def _message(asn1: Any) -> Message:  # noqa: ANN401 - asn1crypto has no types
