@@ -6,6 +6,7 @@ import argparse
 
 from warmboot.cli.options import (
     add_append,
+    add_blackbox,
     add_call,
     add_digest,
     add_html,
@@ -17,6 +18,7 @@ from warmboot.cli.options import (
     add_panic,
     add_profile,
     add_replace,
+    add_rescue,
     add_unpack,
     command_line_request,
 )
@@ -75,8 +77,16 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it")
     add_call(parser, [each.value for each in Call])
     add_digest(parser)
+    add_blackbox(
+        parser, "auto, as page where there is one", "page, which this kernel keeps free, or a physical address"
+    )
     add_unpack(parser)
     add_profile(parser)
+    add_rescue(
+        parser,
+        "have a panic reset the machine (panic=10 is added), and its watchdog where the new kernel does not report"
+        " within TIME of 'warmboot exec' (default: 5m); refused where no watchdog outlives the jump",
+    )
     add("--dry-run", action="store_true", help="stop before the system call")
     add_html(parser)
     add_junit(parser)
@@ -94,9 +104,11 @@ def run(args: argparse.Namespace) -> int:
         panic=args.panic,
         call=Call(args.call),
         digest=args.digest,
+        blackbox=args.blackbox,
         unpack=args.unpack,
         profile=args.profile,
         dry_run=args.dry_run,
+        rescue=args.rescue,
     )
     return run_staged("load", args, lambda observer: load(options, observer), facts=read_facts)
 

@@ -9,6 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warmboot.blackbox.loaded import new_template, write_loaded
+from warmboot.blackbox.noting import note_loaded
+from warmboot.blackbox.place import AUTO, chosen_place, page_words
+from warmboot.blackbox.rescue import rescue_words
+from warmboot.command_line import parse
 from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import InputError, RefusedError
 from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, RisksFigures, segment_figures
@@ -28,21 +33,26 @@ from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, k
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
 from warmboot.live.file_facts import file_facts
+from warmboot.live.status import keeps_notes
+from warmboot.live.watchdog import check_rescue
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Placement, PlaceOptions, place
+from warmboot.placement import Placement, PlaceOptions, linux_command_line, place
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.crash import CrashDump
 from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
+from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import DIGESTS
 from warmboot.risks.risks import risks_of
 from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
 if TYPE_CHECKING:
     from warmboot.handover.compatible import Compatibility
+    from warmboot.purgatory.stamps import Stamps
 
 __all__ = ["LoadOptions", "load"]
 
@@ -59,8 +69,10 @@ class LoadOptions:
     call: Call = Call.AUTO
     unpack: frozenset[str] = frozenset()  # of UNPACKABLE: what is loaded unpacked
     digest: str = DIGESTS[0]  # what the purgatory checks the image by
+    blackbox: str | None = AUTO  # the page in which it is marked how far it comes, of blackbox.place; None for none
     profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
+    rescue: int = 0  # seconds until a watchdog resets the machine, 0 without
 
 
 def load(options: LoadOptions, observer: Observer) -> Result:
@@ -95,6 +107,8 @@ class _Run:
         self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._unpacked: tuple[str, ...] = ()  # what is told of that
         self._line = ""
+        self._box: BlackBox | None = None
+        self._box_words = ""  # what was added to the command line for it
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
@@ -102,15 +116,36 @@ class _Run:
             stage.figures = image_figures(image)
             self._given = image
             self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
+            if self._options.rescue:
+                check_rescue()
+                self._line = str(parse(self._line).with_parameters(rescue_words(self._line, self._options.rescue)))
             if self._options.unpack:
                 ram = sum(each.size for each in self._facts.system_ram)
                 done = unpack(self._options.unpack, self._image, self._initrds, ram)
                 self._image, self._initrds, self._unpacked = done.kernel, done.initrds, done.told
+            self._keep_box()
+
+    def _keep_box(self) -> None:
+        """Find the black box, and tell the next kernel of it. Raises InputError."""
+        options = self._options
+        at = None if options.blackbox is None else chosen_place(options.blackbox)
+        if at is None:
+            return
+        self._box = BlackBox(at, new_template(self._given.version or options.kernel.name))
+        linux = linux_command_line(self._image, self._facts.host, self._line)
+        words = "" if linux is None else page_words(at, *linux)
+        self._box_words = words
+        self._line = str(parse(self._line).with_parameters(words)) if words else self._line
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
             stage.figures = LivePlaceFigures(
-                call=self._call, why=self._why, command_line=self._line, unpacked=self._unpacked
+                call=self._call,
+                why=self._why,
+                command_line=self._line,
+                unpacked=self._unpacked,
+                blackbox=self._box.address if self._box else None,
+                command_line_added=self._box_words,
             )
             if self._call is Call.FILE:
                 if not isinstance(self._image, BzImage):
@@ -135,6 +170,8 @@ class _Run:
                     firmware=this_machine().read_firmware(tell=not_handed_on.append),
                     crash=crash,
                     digest=self._options.digest,
+                    blackbox=self._box,
+                    stamps=self._stamps(),
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
             )
@@ -148,6 +185,12 @@ class _Run:
                 not_handed_on=tuple(not_handed_on),
                 unpacked=told_unpacked(self._unpacked, placement.kaslr),
             )
+
+    def _stamps(self) -> Stamps | None:
+        """What is handed on of this load; nothing with --no-blackbox, and none of a crash kernel's."""
+        if self._options.panic or self._options.blackbox is None:
+            return None
+        return new_stamps(self._box.template.load_id if self._box is not None else b"")
 
     def permit(self) -> None:
         passed: list[str] = []
@@ -201,6 +244,9 @@ class _Run:
                     size = memory = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
                 self._unload_what_has_changed()
+                self._mark_loaded()
+                if not self._options.panic and (self._options.rescue or keeps_notes()):
+                    self._note()
             except LiveError as error:
                 explanation = explain_load(error, self._request())
                 stage.outcome, stage.problem, stage.hint = (
@@ -208,6 +254,25 @@ class _Run:
                     "; ".join(explanation.reasons),
                     "; more: ".join(filter(None, (explanation.hint, explanation.more))),
                 )
+
+    def _mark_loaded(self) -> None:
+        """Write the page, where user space may: a kernel that is locked down leaves that to the purgatory."""
+        if self._box is None or self._box.address is None:
+            return
+        if self._placement is not None:
+            write_loaded(self._placement.marks)
+        else:
+            write_loaded(self._box.template, self._box.address)
+
+    def _note(self) -> None:
+        note_loaded(
+            str(self._options.kernel),
+            self._image.version,
+            [str(each) for each in self._options.initrds],
+            self._line,
+            call=self._call.value,
+            rescue=self._options.rescue,
+        )
 
     def _unload_what_has_changed(self) -> None:
         """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.
