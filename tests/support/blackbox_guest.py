@@ -24,7 +24,7 @@ from warmboot.files.anonymous import new_file
 from warmboot.machines.guest import Guest, GuestError
 from warmboot.machines.qmp import Monitor, connected
 
-__all__ = ["BOOT", "BOX", "BOX_SIZE", "KEPT", "BlackBoxGuest", "Said"]
+__all__ = ["BOOT", "BOX", "BOX_SIZE", "KEPT", "BlackBoxGuest", "Said", "initial_ram_disk"]
 
 BOX = 0x0C00_0000  # physical address of the page, far from where firmware, QEMU and Linux's boot put things
 BOX_SIZE = 4096  # bytes
@@ -174,7 +174,7 @@ class BlackBoxGuest(Closing):
     def _start(
         self, kernel: Path, files: Mapping[str, bytes], line: str, efi: bool, less: str, options: tuple[str, ...]
     ) -> None:
-        initrd = _initial_ram_disk()
+        initrd = initial_ram_disk()
         stage = self._stack.enter_context(stage_disk({"initrd": initrd, **files}))
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "root").mkdir()
@@ -210,7 +210,7 @@ class BlackBoxGuest(Closing):
         self._monitor = Monitor(ours)
 
 
-def _initial_ram_disk() -> bytes:
+def initial_ram_disk() -> bytes:
     """A shell that mounts the disks and does what it is told by the second port, or hangs where it is told to."""
     entries = [cpio.symlink(each, f"/disks/{SYSTEM}/{each}") for each in ("usr", "lib", "lib64", "etc")]
     entries += [cpio.symlink(each, f"/disks/{STAGE}/{each}") for each in ("opt", "stage")]
