@@ -22,7 +22,9 @@ __all__ = ["BMI2", "EFI", "FAULTS", "SERIES", "Dark", "Fault", "Told", "guest_fo
 
 SERIES = "6.12"  # Debian's kernel, on both sides
 BMI2 = "-bmi2"  # what the guests' processor lacks
-_MAKE_WATCHDOG = ("-device", "i6300esb", "-action", "watchdog=reset")
+_WATCHDOG_DEVICE = ("-device", "i6300esb", "-action", "watchdog=reset")
+
+_MODULES = ("watchdog", "i6300esb")  # whose driver tells that its watchdog has bitten
 
 # Code for the 64-bit entry. The first two instructions there are cld and cli, and before it 186 bytes are free.
 _ENTRY, _CAVE = 0x200, 0x190
@@ -38,7 +40,7 @@ class Dark(Enum):
     STOPPED = "the box tells of a digest or an exception"
     ENTERED = "the kernel was entered"
     PRINTED = "the kernel's early console has written to the box"
-    PANICKED = "the console tells of a panic"
+    SAID = "the console has said what it says then"
     RESET = "the machine is reset without us"
 
 
@@ -48,7 +50,7 @@ class Fault:
 
     `damage` are the words of blackbox_damage, `kernel` and `initrd` what is loaded, `line` the command line after BOOT
     or, with `bare`, instead of it; `before` is a command in the guest just before the jump. `piece` is the kind of the
-    segment that is named, `vector` the exception.
+    segment that is named, `vector` the exception; `says` are the console's words where they show that all is dark.
     """
 
     name: str
@@ -62,6 +64,7 @@ class Fault:
     line: str = ""
     bare: bool = False
     more: str = ""
+    says: str = "Kernel panic"
     before: str = ""
     piece: str | None = None
     vector: int | None = None
@@ -90,7 +93,7 @@ _WATCHDOG = """\
 # Start an i6300esb as firmware does, without a driver: it resets the machine after so many seconds.
 import mmap, os, struct, sys
 folder, seconds = sys.argv[1], int(sys.argv[2])
-with open(f"{folder}/resource0", "r+b", 0) as file, mmap.mmap(file.fileno(), 4096) as registers:
+with open(f"{folder}/resource0", "r+b", 0) as file, mmap.mmap(file.fileno(), 16) as registers:
     for timer in (0, 4):  # each of two stages has half of the time, in 1/1024 s
         for word in (0x80, 0x86):
             registers[12:14] = struct.pack("<H", word)
@@ -156,7 +159,8 @@ FAULTS: tuple[Fault, ...] = (
         about="the first program of the initrd sleeps for ever",
         stage=Stage.ENTERING,
         rule="",
-        dark=Dark.PRINTED,
+        dark=Dark.SAID,
+        says="sleeping",
         line="fault=hang",
     ),
     Fault(
@@ -182,7 +186,7 @@ FAULTS: tuple[Fault, ...] = (
         about="half of the initrd's file is loaded",
         stage=Stage.ENTERING,
         rule="initrd_broken",
-        dark=Dark.PANICKED,
+        dark=Dark.SAID,
         initrd="/tmp/half",
         line="panic=0",
     ),
@@ -199,7 +203,7 @@ FAULTS: tuple[Fault, ...] = (
         about="the command line names the root by UUID, and there is no initrd to find it",
         stage=Stage.ENTERING,
         rule="no_root",
-        dark=Dark.PANICKED,
+        dark=Dark.SAID,
         initrd=None,
         line="panic=0 root=UUID=9a6d6a5e-5d5c-4f3e-8c8e-000000000001",
     ),
@@ -214,10 +218,12 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="EFI not handed on",
-        about="--noefi on a machine with EFI: no firmware tables, no devices",
+        about="neither EFI nor ACPI's root pointer: the bus that has the disks is never found",
         stage=Stage.ENTERING,
         rule="efi_rsdp",
-        dark=Dark.PRINTED,
+        dark=Dark.SAID,
+        says="no disk system yet",
+        damage="firmware",
         more="--noefi",
         efi=True,
     ),
@@ -250,7 +256,7 @@ class Told:
 
 def guest_for(*, efi: bool = False) -> BlackBoxGuest:
     """The guest in which the faults happen, not yet up."""
-    return BlackBoxGuest(kernel_file(SERIES), _files(), efi=efi, less=BMI2, options=() if efi else _MAKE_WATCHDOG)
+    return BlackBoxGuest(kernel_file(SERIES), _files(), efi=efi, less=BMI2, options=() if efi else _WATCHDOG_DEVICE)
 
 
 def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
@@ -263,7 +269,8 @@ def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
     if loaded.status:
         raise AssertionError(f"{fault.name}: the load fails:\n{loaded.text}")
     if fault.before:
-        assert guest.run(fault.before).status == 0, fault.name
+        said = guest.run(fault.before)
+        assert said.status == 0, f"{fault.name}: {said.text}"
     guest.forget()
     guest.send("kexec -e")
     _wait(guest, fault)
@@ -276,7 +283,7 @@ def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
 
 def told_of(guest: BlackBoxGuest) -> dict[str, Any]:
     """`warmboot blackbox --json`, and everything is forgotten then."""
-    guest.run("insmod /stage/i6300esb.ko")
+    guest.run("; ".join(f"insmod /stage/{each}.ko" for each in _MODULES))
     said = guest.run("warmboot blackbox --json")
     guest.run("warmboot blackbox clear; rmmod i6300esb")
     found: dict[str, Any] = json.loads(said.text)
@@ -291,8 +298,8 @@ def _wait(guest: BlackBoxGuest, fault: Fault) -> None:
             guest.until(_entered, fault.dark.value)
         case Dark.PRINTED:
             guest.until(_printed, fault.dark.value)
-        case Dark.PANICKED:
-            guest.until_said("Kernel panic")
+        case Dark.SAID:
+            guest.until_said(fault.says)
         case Dark.RESET:
             guest.until(_entered, fault.dark.value)
 
@@ -323,7 +330,7 @@ def _files() -> dict[str, bytes]:
         "hang": _with(kernel, _HANG),
         "watchdog.py": _WATCHDOG.encode(),
         "damage.py": Path(blackbox_damage.__file__).read_bytes(),
-        "i6300esb.ko": module_file(SERIES, "i6300esb"),
+        **{f"{each}.ko": module_file(SERIES, each) for each in _MODULES},
     }
 
 

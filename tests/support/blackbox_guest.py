@@ -44,10 +44,13 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /run
-case $(cat /proc/cmdline) in *fault=hang*) while :; do sleep 1000; done;; esac
+case $(cat /proc/cmdline) in *fault=hang*) echo sleeping; while :; do sleep 1000; done;; esac
 dmesg -n 1
 for label in {SYSTEM} {STAGE}; do
-    until disk=$(findfs LABEL=$label 2>/dev/null); do usleep 5000; done
+    tries=0
+    until disk=$(findfs LABEL=$label 2>/dev/null); do
+        usleep 5000; tries=$((tries + 1)); [ $tries = 400 ] && echo "no disk $label yet"
+    done
     mount -t ext4 -o ro $disk /disks/$label
 done
 mount -t ext4 -o sync $(findfs LABEL={_STATE}) /var/lib/warmboot
@@ -189,7 +192,10 @@ class BlackBoxGuest(Closing):
             self._memory = self._stack.enter_context(mmap.mmap(memory, _MEMORY))
             ours, theirs = connected(self._stack, passed)
             ram = f"memory-backend-file,id=ram,size={_MEMORY}B,share=on,mem-path=/proc/self/fd/{memory}"
-            more = ["-object", ram, "-action", "reboot=reset", "-device", "nvme,id=nvme,serial=1"]
+            more = ["-object", ram, "-action", "reboot=reset"]
+            # As on large servers: a root bus of which nobody but ACPI tells.
+            more += ["-device", "pxb,id=far,bus_nr=128"] if efi else []
+            more += ["-device", f"nvme,id=nvme,serial=1{',bus=far' if efi else ''}"]
             more += [*disk(SYSTEM, system_disk(), 1), *disk(STAGE, stage, 2), *disk(_STATE, state, 3, writable=True)]
             more += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control", *options]
             more += ["-bios", str(efi_firmware())] if efi else []
