@@ -1,6 +1,6 @@
 """The drop-in `kexec` against kexec-tools, as whole processes, in turns; and the start of a bare Python.
 
-    python bench/kexec.py [--kernel VMLINUZ] [--sizes MiB,MiB] [--theirs MiB] [--runs N] [--guest]
+    python bench/kexec.py [--kernel VMLINUZ] [--sizes MiB,MiB] [--theirs MiB] [--runs N] [--guest MiB]
 
 The load calls are answered "done" by a filter before the kernel sees them (tests/support/answered.py): all of user
 space's work is done, on any kernel, and nothing is loaded. Both leave out sync(), which is the disk's time (-y), and
@@ -9,7 +9,7 @@ computer the second is the steadier. An initrd up to 512 MiB is of random bytes,
 holds all of it in memory, so only initrds up to --theirs MiB are given to it.
 
 Memory is what is anonymous or shared of the process, with its mapped files and without, looked at every millisecond.
-With --guest both load in QEMU, where the call succeeds; under emulation, which has no SHA instructions.
+With --guest an initrd is loaded in QEMU, where the call succeeds; under emulation, which has no SHA instructions.
 """
 
 from __future__ import annotations
@@ -141,26 +141,37 @@ def _initrd(folder: Path, size: int) -> Path:
     return path
 
 
-def _in_a_guest(image: Path, size: int, runs: int) -> None:
-    """The same two loads where they succeed; wall time by the guest's clock."""
-    load = "-c -l /stage/k --initrd=/big --command-line=console=ttyS0"
+def _in_a_guest(image: Path, size: int, runs: int, *, both: bool, figures: Figures) -> None:
+    """The same loads where they succeed; wall time by the guest's clock, and our own memory as the guest tells it."""
+    load = "-c -y -l /stage/k --initrd=/big --command-line=console=ttyS0"
+    theirs = f"run time /sbin/kexec {load}; /sbin/kexec -c -u" if both else ":"
+    fill = f"dd if=/dev/urandom of=/large/f bs=1M count={size} 2>/dev/null" if size <= _RANDOM else ":"
     script = f"""
 mkdir /large; mount -t tmpfs -o size={size + 256}M none /large
-dd if=/dev/urandom of=/large/f bs=1M count={size} 2>/dev/null
-ln -s /large/f /big
+{fill}; truncate -s {size}M /large/f; ln -s /large/f /big
 for i in $(seq {runs + 1}); do
     run time /opt/warmboot/kexec {load}; /sbin/kexec -c -u
-    run time /sbin/kexec {load}; /sbin/kexec -c -u
+    {theirs}
 done
+/opt/warmboot/kexec {load} &
+while grep -E "^Rss(Anon|Shmem):" /proc/$!/status; do usleep 20000; done
+run cat /sys/kernel/kexec_loaded
 """
-    hop = travel(image, [script], {"k": image.read_bytes()}, memory=f"{max(4096, 4 * size)}M", cpus=2).hops[0]
-    seconds = [60 * float(m) + float(s) for m, s in re.findall(r"^real\s+(\d+)m ([\d.]+)s", hop.text, re.MULTILINE)]
-    if len(seconds) != 2 * (runs + 1):
-        sys.exit(f"the guest did not finish:\n{hop.text}")
-    pairs = list(zip(seconds[2::2], seconds[3::2], strict=True))
-    ratio = statistics.median(mine / its for mine, its in pairs)
-    mine, its = (statistics.median(column) for column in zip(*pairs, strict=True))
-    print(f"{size} MiB initrd, loaded in a guest: ours {mine:.2f} s, kexec-tools {its:.2f} s; ratio {ratio:.2f}")
+    journey = travel(image, [script], {"k": image.read_bytes()}, memory=f"{max(4096, 3 * size)}M", cpus=2, timeout=1800)
+    text = journey.hops[0].text
+    seconds = [60 * float(m) + float(s) for m, s in re.findall(r"^real\s+(\d+)m ([\d.]+)s", text, re.MULTILINE)]
+    kib = [sum(map(int, each)) for each in re.findall(r"RssAnon:\s+(\d+) kB\s+RssShmem:\s+(\d+) kB", text)]
+    if len(seconds) != (1 + both) * (runs + 1) or not kib or not re.search(r"^1$", text, re.MULTILINE):
+        sys.exit(f"the guest did not finish:\n{text}")
+    about: dict[str, Any] = {"amount": size, "of": "MiB"}
+    ours = figures.add("kexec -l in a guest, by its initrd", seconds[1 + both :: 1 + both], "s", **about)
+    own = figures.add("kexec -l in a guest, memory of its own", max(kib) / 1024, "MiB", wanted=_MEMORY // _MIB, **about)
+    told = f"{size:,} MiB initrd, loaded in a guest: ours {ours.median:.2f} s, memory of its own {own.median:.1f} MiB"
+    if both:
+        pairs = zip(seconds[2::2], seconds[3::2], strict=True)
+        ratio = figures.add("kexec -l in a guest against kexec-tools", [mine / its for mine, its in pairs], **about)
+        told += f"; kexec-tools {statistics.median(seconds[3::2]):.2f} s; ratio {ratio.median:.2f}"
+    print(told, flush=True)
 
 
 def _starts(ours: str, runs: int, figures: Figures) -> None:
@@ -180,7 +191,7 @@ def main() -> int:
     parser.add_argument("--sizes", default="0,20,100,400,2048,8192", help="MiB of the initrds (default: %(default)s)")
     parser.add_argument("--theirs", type=int, default=512, help="MiB that kexec-tools is given (default: 512)")
     parser.add_argument("--runs", type=int, default=5, help="pairs of runs (default: 5)")
-    parser.add_argument("--guest", action="store_true", help="measure in a guest too")
+    parser.add_argument("--guest", type=int, metavar="MiB", help="load an initrd of that size in a guest too")
     figures_option(parser)
     args = parser.parse_args()
     image = str(args.kernel or kernel("6.12"))
@@ -190,7 +201,7 @@ def main() -> int:
     sizes = [int(each) for each in args.sizes.split(",")]
     figures = Figures()
     if args.guest:  # before the calls are answered
-        _in_a_guest(Path(image), max(each for each in sizes if each <= args.theirs), args.runs)
+        _in_a_guest(Path(image), args.guest, args.runs, both=args.guest <= args.theirs, figures=figures)
     answer_loads()
     load = ["-c", "-y", "-l", image, "--command-line=console=ttyS0"]
     with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ from warmboot.images.figures import BzImageFigures, ElfFigures, ImageFigures, Mu
 from warmboot.memmap import Range
 from warmboot.placement import Placement
 from warmboot.placement.reason import reason_text
+from warmboot.risks.risk import Risk
 from warmboot.switch_figures import AnySwitchFigures
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "PhaseFigures",
     "PlaceFigures",
     "RehearsalPlaceFigures",
+    "RisksFigures",
     "SegmentFigures",
     "UkiFigures",
     "digest_figures",
@@ -82,10 +84,13 @@ class PlaceFigures:
 class LivePlaceFigures(PlaceFigures):
     """On this computer.
 
-    `not_handed_on` describes what the next kernel will not have, such as a screen that a driver owns.
+    `not_handed_on` describes what the next kernel will not have, such as a screen that a driver owns. `blackbox` is the
+    physical address of the black box, `command_line_added` what was added so that the next kernel keeps it.
     """
 
     not_handed_on: tuple[str, ...] = ()
+    blackbox: int | None = None
+    command_line_added: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +123,13 @@ class PermitFigures:
     assumed: tuple[str, ...] = ()
     not_made: tuple[str, ...] = ()
     handover: Compatibility | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RisksFigures:
+    """What may fail after the jump, by this computer's facts, the likely first. Nothing is refused for it."""
+
+    risks: tuple[Risk, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +214,7 @@ LoadStageFigures = (
     | HandOverFigures
     | BootFigures
 )
-Figures = LoadStageFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
+Figures = LoadStageFigures | RisksFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
 
 
 def segment_figures(placement: Placement, crash_kernel: Iterable[Range] = ()) -> tuple[SegmentFigures, ...]:

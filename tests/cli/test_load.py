@@ -46,7 +46,18 @@ def test_a_load_shows_every_stage_and_makes_one_call(computer: Path, initrd: Pat
     assert isinstance(done.load, Load)
     shown = [line for line in done.stdout.splitlines() if "-0x" in line and line.endswith(("iB", "bytes"))]
     assert len(shown) == len(done.load.segments)
-    for word in ("inspect", "place", "permit", "load", "verdict", "kernel", "initrd", "purgatory", "root=/dev/vda1"):
+    for word in (
+        "inspect",
+        "place",
+        "permit",
+        "risks",
+        "load",
+        "verdict",
+        "kernel",
+        "initrd",
+        "purgatory",
+        "root=/dev/vda1",
+    ):
         assert word in done.stdout
     assert any(initrd.read_bytes() in each.data for each in done.load.segments)
 
@@ -54,7 +65,8 @@ def test_a_load_shows_every_stage_and_makes_one_call(computer: Path, initrd: Pat
 def test_json_has_the_same(computer: Path, initrd: Path) -> None:
     done = warmboot(computer, ["load", KERNEL, "--initrd", initrd, "--json"])
     result = json.loads(done.stdout)
-    assert [each["name"] for each in result["stages"]] == ["inspect", "place", "permit", "load"]
+    assert [each["name"] for each in result["stages"]] == ["inspect", "place", "permit", "risks", "load"]
+    assert "no_console" in [each["rule"] for each in result["stages"][3]["figures"]["risks"]]
     told = result["stages"][1]["figures"]["segments"]
     assert isinstance(done.load, Load)
     assert [(each["mem"], each["memsz"]) for each in told] == [(each.mem, each.memsz) for each in done.load.segments]

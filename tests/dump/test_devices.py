@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from support.journey import kernel_file, travel
+from warmboot.risks.drivers import drivers
 
 pytestmark = pytest.mark.needs_qemu
 
@@ -69,4 +70,17 @@ def test_the_risks_are_what_nothing_shuts_down(series: str) -> None:
     assert all(any(name in each["seen"] for each in risks["risks"]) for name in left)
     assert risks["devices"] == len(found["devices"])
     assert len(words) == len(left) + 1
-    assert "no_console" in words[-1]
+    assert words[0].startswith("likely"), "the running kernel writes to ttyS0"
+    assert "no_console" in words[0]
+
+
+@pytest.mark.parametrize("series", ["6.1", "7.2"])
+def test_the_table_says_the_same(series: str) -> None:
+    """What modules' files tell of a driver is what the kernel that loaded it has in memory."""
+    devices = told(series)[1]["devices"]
+    known = {each["driver"]: each for each in devices if each["bus"] == "pci" and each["driver"] in drivers()}
+    assert {"nvme", "i6300ESB timer"} & {*known}
+    for name, each in known.items():
+        of_table = drivers()[name].known(f"{series}.0")
+        assert of_table is not None or each["module"] is None
+        assert of_table is None or of_table.lacks == (each["shut_down_by"] is None), name

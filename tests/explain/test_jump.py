@@ -116,3 +116,31 @@ def test_a_reservation_elsewhere_is_told() -> None:
     facts = replace(CRASH, cmdline="crashkernel=128M@16M")
     found = {each.rule: " ".join(each.told) for each in diagnose(_CRASH, facts).findings}
     assert "asks for 0x1000000" in found["crash_reservation_failed"]
+
+
+_DEVICES = {
+    "displays": "card0 nouveau",
+    "pci": "0000:03:00.0 nouveau\n0000:00:14.3 iwlwifi",
+    "watchdogs": "watchdog0 active 60 iTCO_wdt",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "sure", "told"),
+    [
+        (_LOAD.format("") + "the screen is black, but ssh works\n", "graphics", "likely", "nouveau drives card0"),
+        (_LOAD.format("") + _DARK, "graphics", "possible", "nouveau drives card0"),
+        ("# kexec -e\niTCO_wdt: watchdog did not stop!\n", "watchdog", "likely", "watchdog0 (iTCO_wdt) runs"),
+        (
+            "# kexec -e\niwlwifi 0000:00:14.3: probe of it failed with error -110\n",
+            "device_left_on",
+            "likely",
+            "iwlwifi",
+        ),
+    ],
+)
+def test_risks_of_the_machine_that_fit(text: str, rule: str, sure: str, told: str) -> None:
+    """What a line speaks of, the machine has: its display's driver, its watchdog, a driver without a method."""
+    found = diagnose(text, replace(SMALL, release="6.12.0", devices=_DEVICES)).findings[0]
+    assert (found.rule, found.confidence) == (rule, sure)
+    assert any(told in each for each in found.told)

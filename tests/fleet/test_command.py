@@ -198,3 +198,27 @@ def test_words_from_outside_steer_nothing(initrd: Path, tmp_path: Path, capsys: 
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", text)
         assert "<script" not in text
         assert text.count("</style>") == 1
+
+
+def test_risks_of_a_fleet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Machines alike are counted together; a machine that refuses is not, nor one whose facts say nothing."""
+    path = tmp_path / "fleet.jsonl"
+    devices = {"displays": "card0 nouveau", "pci": "0000:03:00.0 nouveau\n0000:04:00.0 nouveau", "consoles": "ttyS0"}
+    machines: list[dict[str, Any]] = [
+        *({"hostname": f"vm{each}", "devices": devices, "release": "6.12.0"} for each in range(3)),
+        {"hostname": "old", "cmdline": "console=ttyS0"},
+        {"hostname": "off", "devices": devices, "kexec_load_disabled": True},
+    ]
+    path.write_text("".join(f"{json.dumps(Facts.of_pc(1 << 30).members() | each)}\n" for each in machines))
+    words = (KERNEL, path, "--jobs", 1, "--command-line", "console=ttyS0")
+    status, told, _ = run(capsys, *words, "--json")
+    assert status == 1
+    found = {each["rule"]: each for each in checked(told)["risks"]}
+    assert [*found] == ["graphics", "device_left_on"]
+    assert (found["graphics"]["machines"], found["graphics"]["confidence"]) == (3, "likely")
+    assert found["device_left_on"]["subject"] == "the driver nouveau has no shutdown method"
+    assert found["device_left_on"]["names"] == ["vm0", "vm1", "vm2"]
+    text = " ".join(run(capsys, *words)[1].split())
+    assert "likely: nouveau has the display (graphics): on vm0, vm1, and 1 more" in text
+    every = [json.loads(line) for line in run(capsys, *words, "--format", "jsonl")[1].splitlines()[:-1]]
+    assert [len(each["risks"]) for each in every] == [2, 2, 2, 0, 0]

@@ -197,7 +197,7 @@ def test_the_server_lives_through_a_switch(guest: SwitchGuest) -> None:
     report = conforming("switch-report", guest.run("warmboot switch --report --json"))
     assert (report["before"], report["now"], report["problem"]) == (before, release, "")
     assert [each["name"] for each in report["steps"]] == [
-        *("check", "prepare", "inspect", "place", "permit", "load", "keep", "tell"),
+        *("check", "prepare", "inspect", "place", "permit", "risks", "load", "keep", "tell"),
     ]
     [file] = report["files"]
     assert (file["name"], file["size"], file["lost"]) == ("kv", 16 << 20, "")

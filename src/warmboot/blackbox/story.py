@@ -15,7 +15,7 @@ from warmboot.memmap import Facts
 from warmboot.numbers import size_text
 from warmboot.visible import visible
 
-__all__ = ["ExceptionTold", "PieceTold", "Story", "told_of"]
+__all__ = ["ExceptionTold", "PieceTold", "Story", "how_far", "told_of"]
 
 _EXCEPTIONS = {
     0: "division by zero",
@@ -162,6 +162,12 @@ def told_of(
     )
 
 
+def how_far(box: Box) -> str:
+    """How far it came, by the box alone, in words that go on after a name."""
+    boot = ThisBoot(release="", boot_id="", started=0.0, start=Start.UNKNOWN)
+    return _Teller(box, None, boot, 0.0).came()
+
+
 def _notes_of(box: Box | None, loads: list[Loaded]) -> Loaded | None:
     if box is None:
         return loads[0] if loads else None
@@ -219,7 +225,7 @@ class _Teller:
         if self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception):
             return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started()}"
         when = _ago(self._now - (called or self.loaded_at))
-        said = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self._came()}"
+        said = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self.came()}"
         return f"{said}{self._ended()}"
 
     def _to(self, before: str) -> str:
@@ -230,7 +236,8 @@ class _Teller:
             return "and is not started yet"
         return "and nothing shows that it was started"
 
-    def _came(self) -> str:
+    def came(self) -> str:
+        """How far."""
         box = self._box
         if self._arrived():
             return "user space of the new kernel was reached"

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
@@ -44,7 +45,8 @@ Use it before a kernel, an initrd or a command line goes to many machines: on wh
 _ABOUT = """\
 It needs the facts of each machine, as 'warmboot facts' prints them: a file or a line for each, folders of such files,
 or standard input. Every machine is asked what 'load --dry-run' asks there; nothing is loaded. Refusals are grouped by
-rule, each with the smallest change that fixes it, tried on the machine that lacks most."""
+rule, each with the smallest change that fixes it, tried on the machine that lacks most. Where it would load, what may
+fail after the jump is told too, as far as the facts have it ('warmboot risks' on the machine itself sees more)."""
 _EXAMPLES = (
     "warmboot check /boot/vmlinuz-6.12 --initrd /boot/initrd.img-6.12 facts/",
     "warmboot check vmlinuz --initrd initrd.img fleet.jsonl --format jsonl",
@@ -193,7 +195,7 @@ def _sink(args: argparse.Namespace, spool: IO[str] | None, table: Parquet | None
         if spool is not None:
             print(visible(machine_line(answer)), file=spool)
         elif args.format == "jsonl" and not args.json:
-            print(json.dumps({**head, **_members(answer)}), flush=True)
+            print(json.dumps({**head, **_members(answer)}, default=asdict), flush=True)
 
     return each
 

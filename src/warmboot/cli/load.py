@@ -6,6 +6,7 @@ import argparse
 
 from warmboot.cli.options import (
     add_append,
+    add_blackbox,
     add_call,
     add_digest,
     add_html,
@@ -39,6 +40,7 @@ _STAGES = {
     "inspect": "what the file is and what it needs",
     "place": "where its parts go, with a picture of memory",
     "permit": "each check that the running kernel will make, by name, made by the model",
+    "risks": "what may fail after the jump on this computer; nothing is refused for it",
     "load": "the system call",
 }
 _EXAMPLES = (
@@ -74,6 +76,9 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it")
     add_call(parser, [each.value for each in Call])
     add_digest(parser)
+    add_blackbox(
+        parser, "auto, as page where there is one", "page, which this kernel keeps free, or a physical address"
+    )
     add_unpack(parser)
     add_profile(parser)
     add("--dry-run", action="store_true", help="stop before the system call")
@@ -93,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         panic=args.panic,
         call=Call(args.call),
         digest=args.digest,
+        blackbox=args.blackbox,
         unpack=args.unpack,
         profile=args.profile,
         dry_run=args.dry_run,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # loaded by the commands that need them: every other one star
 __all__ = [
     "MOST_CPUS",
     "add_append",
+    "add_blackbox",
     "add_call",
     "add_cpus",
     "add_crashkernel",
@@ -111,6 +112,17 @@ def add_digest(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="what the image is checked by after the jump: xxh64, at the speed of memory (default), sha256, or none",
     )
+
+
+def add_blackbox(parser: argparse.ArgumentParser, auto: str, places: str) -> None:
+    """--blackbox and --no-blackbox; `auto` says what is done where neither is given, `places` what may be given."""
+    parser.add_argument(
+        *("--blackbox",),
+        metavar="PLACE",
+        default="auto",
+        help=f"the page in which is marked how far it comes, see 'warmboot blackbox': {places} (default: {auto})",
+    )
+    parser.add_argument("--no-blackbox", dest="blackbox", action="store_const", const=None, help="nothing is marked")
 
 
 def add_unpack(parser: argparse.ArgumentParser) -> None:

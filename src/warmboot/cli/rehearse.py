@@ -109,6 +109,11 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_panic(parser, "load it as the crash kernel, into the memory that is reserved for it; it is not started")
     add_call(parser, [each.value for each in Call])
     add_digest(parser)
+    add(
+        "--no-blackbox",
+        action="store_true",
+        help="the purgatory marks nothing; else its marks, in a free page, tell what stopped it",
+    )
     add_unpack(parser)
     add_profile(parser)
     add_like(parser)
@@ -163,6 +168,7 @@ def _options(args: argparse.Namespace) -> Options:
         modules=args.module,
         call=Call(args.call),
         digest=args.digest,
+        blackbox=not args.no_blackbox,
         unpack=args.unpack,
         panic=args.panic,
         profile=args.profile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from warmboot.cli.answer import document, print_json
@@ -15,12 +16,15 @@ __all__ = ["add_parser", "run"]
 _WHEN = "Use it, as root, before a kexec of this computer: it tells what may fail after the jump."
 _ABOUT = """\
 Firmware is not run in between, so that devices are as the old kernel leaves them. Which devices it shuts down is read
-from its own memory, /proc/kcore, with the types that it carries (BTF); the rest from /sys. Nothing is changed."""
+from its own memory, /proc/kcore, with the types that it carries (BTF), or where that is closed from a table of Linux's
+drivers; the rest from /proc and /sys. Nothing is changed. 'warmboot load' tells the same by the table, 'warmboot check'
+of many machines, and 'warmboot explain' what of it fits a boot that stayed dark."""
 _RISKS = {
     "device_left_on": "a device may do DMA, and its driver has no shutdown method",
     "graphics": "a native driver has the display: the screen is black until the new kernel's own is up",
     "watchdog": "a watchdog runs, and goes on over the jump",
     "iommu": "the IOMMU translates, and the new kernel must too",
+    "firmware_memory": "the new command line makes a memory map of its own",
     "no_console": "no serial console: nobody sees why a start fails",
 }
 _EXAMPLES = ("warmboot risks", 'warmboot risks --command-line "root=/dev/vda1 console=ttyS0" --json')
@@ -53,19 +57,27 @@ def run(args: argparse.Namespace) -> int:
     from warmboot.dump.kernel import Kernel  # noqa: PLC0415
     from warmboot.dump.opening import open_dump  # noqa: PLC0415
     from warmboot.live.cmdline import running  # noqa: PLC0415
+    from warmboot.live.computer import firmware_memmap_text  # noqa: PLC0415
+    from warmboot.live.devices import read_devices as told_devices  # noqa: PLC0415
+    from warmboot.live.files import text  # noqa: PLC0415
     from warmboot.report.text.risks import risks_lines  # noqa: PLC0415
+    from warmboot.risks.risk import PartlyTold  # noqa: PLC0415
     from warmboot.risks.risks import seen  # noqa: PLC0415
 
     devices, problems = None, list[str]()
     try:
         devices = read_devices(Kernel(open_dump(_KCORE)))
     except WarmbootError as error:
-        problems.append(f"the devices were not looked at: {error}; run it as root, where lockdown allows {_KCORE}")
+        problems.append(
+            f"what shuts devices down was looked up in the table of drivers: {error}; run it as root, where lockdown"
+            f" allows {_KCORE}"
+        )
     try:
-        command_line = running() if args.command_line is None else args.command_line
+        cmdline = running()
     except OSError as error:
-        raise InputError(f"/proc/cmdline: {error.strerror}", hint="mount /proc, or give --command-line") from None
-    answer = seen(devices, problems, command_line)
+        raise InputError(f"/proc/cmdline: {error.strerror}", hint="mount /proc") from None
+    told = PartlyTold(os.uname().release, cmdline, text("/proc/iomem") or "", firmware_memmap_text(), told_devices())
+    answer = seen(told, devices, problems, cmdline if args.command_line is None else args.command_line)
     if args.json:
         print_json(document("risks", answer))
     else:

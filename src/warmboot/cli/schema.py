@@ -66,6 +66,7 @@ _STAGES: dict[str, dict[str, Any]] = {
         "inspect": ImageFigures,
         "place": figures.LivePlaceFigures,
         "permit": figures.PermitFigures,
+        "risks": figures.RisksFigures,
         "load": figures.LoadFigures,
     },
     "switch": {
@@ -74,6 +75,7 @@ _STAGES: dict[str, dict[str, Any]] = {
         "inspect": ImageFigures,
         "place": figures.LivePlaceFigures,
         "permit": figures.PermitFigures,
+        "risks": figures.RisksFigures,
         "load": figures.LoadFigures,
         "keep": switch_figures.KeepFigures,
         "tell": switch_figures.TellFigures,

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from warmboot.errors import InputError
 from warmboot.explain.evidence import Evidence
 from warmboot.explain.foreseen import Foreseen
-from warmboot.explain.jump import after_the_jump
+from warmboot.explain.jump import after_the_jump, fitting
 from warmboot.memmap import Facts
 from warmboot.memmap.crashkernel import parse_crashkernel
 from warmboot.visible import visible
@@ -32,6 +32,8 @@ def foreseen(evidence: Evidence, facts: Facts) -> Iterator[Foreseen]:
         yield from _reservation(facts, likely=not missing)
     if any(each.rule == "silent" for each in evidence.signs):
         yield from after_the_jump(evidence, facts)
+    else:
+        yield from fitting(evidence, facts)
 
 
 def _forbidden(facts: Facts, call: str | None, *, crash: bool) -> Iterator[Foreseen]:

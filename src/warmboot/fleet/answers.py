@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["COLUMNS", "Document", "FleetAnswer", "Group", "MachineAnswer", "Problem", "Refused"]
+from warmboot.risks.risk import Risk
+
+__all__ = ["COLUMNS", "Document", "FleetAnswer", "Group", "MachineAnswer", "Problem", "Refused", "RiskGroup"]
 
 
 class Document(NamedTuple):
@@ -62,6 +64,7 @@ class MachineAnswer:
     crash_reservation: int | None
     notes: tuple[str, ...]
     subject: str  # what it lacks, the same for all that lack the same
+    risks: tuple[Risk, ...] = ()  # what may fail after the jump, as far as its facts tell
 
 
 COLUMNS = tuple(MachineAnswer.__dataclass_fields__)
@@ -87,8 +90,23 @@ class Group:
 
 
 @dataclass(frozen=True)
+class RiskGroup:
+    """The machines that have one risk after the jump: `example` is what one of them tells that speaks for it."""
+
+    rule: str
+    confidence: str
+    subject: str
+    machines: int
+    names: tuple[str, ...]
+    example: str
+
+
+@dataclass(frozen=True)
 class FleetAnswer:
-    """All machines. `problems` are the first of the facts that cannot be used, `unusable` is how many there are."""
+    """All machines. `problems` are the first of the facts that cannot be used, `unusable` is how many there are.
+
+    `risks` are what may fail after the jump where it loads, the likely first.
+    """
 
     kernel: str
     version: str
@@ -101,3 +119,4 @@ class FleetAnswer:
     problems: tuple[str, ...]
     verdict: str
     exit_status: int
+    risks: tuple[RiskGroup, ...] = ()

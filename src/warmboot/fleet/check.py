@@ -60,6 +60,7 @@ def check(
         problems=tuple(f"{one.source}: {one.message}" for one in tally.problems),
         verdict=_verdict(tally.machines, refuses, tally.unusable),
         exit_status=int(_status(tally, refuses)),
+        risks=tally.risks(),
     )
 
 

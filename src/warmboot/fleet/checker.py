@@ -20,6 +20,7 @@ from warmboot.numbers import size_text
 from warmboot.placement import PlaceOptions, place
 from warmboot.placement.space import NoRoomError
 from warmboot.rehearsal.crash import crash_dump
+from warmboot.risks.risks import Risk, risks_of
 from warmboot.uapi import PAGE_SIZE, KexecFileFlags, KexecFileRequest, LoadRequest
 from warmboot.visible import visible
 
@@ -107,7 +108,15 @@ class Checker:
             crash_reservation=sum(each.size for each in facts.crash_kernel),
             notes=notes,
             subject=refused.subject if refused else "",
+            risks=self._risks(facts, request) if refused is None else (),
         )
+
+    def _risks(self, facts: Facts, request: LoadRequest | KexecFileRequest | None) -> tuple[Risk, ...]:
+        """After the jump, with the running command line where none is given; a crash shuts nothing down anyway."""
+        if self.plan.panic or request is None:
+            return ()
+        placed = request if isinstance(request, LoadRequest) else None
+        return risks_of(facts, self._line or facts.cmdline, request=placed)
 
     def _abi(self) -> KernelAbi:
         """What the kernel speaks, read where the first machine hands over."""

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from warmboot.errors import InputError, WarmbootError
-from warmboot.fleet.answers import Document, Group, MachineAnswer, Problem
+from warmboot.fleet.answers import Document, Group, MachineAnswer, Problem, RiskGroup
 from warmboot.fleet.checker import Checker
 from warmboot.fleet.plan import Plan
 from warmboot.kernel.call import Call
@@ -14,6 +14,7 @@ from warmboot.memmap import Facts
 from warmboot.memmap.crashkernel import parse_crashkernel, with_crash_kernel
 from warmboot.memmap.crashkernel import without_reservation as without
 from warmboot.numbers import size_text
+from warmboot.risks.risk import LIKELY, Risk
 
 __all__ = ["Tally"]
 
@@ -33,6 +34,13 @@ class _Kept:
     names: list[str] = field(default_factory=list)
 
 
+@dataclass
+class _KeptRisk:
+    risk: Risk
+    machines: int = 0
+    names: list[str] = field(default_factory=list)
+
+
 class Tally:
     """Counts answers as they come."""
 
@@ -44,6 +52,7 @@ class Tally:
         self.problems: list[Problem] = []
         self.notes: Counter[str] = Counter()
         self._groups: dict[tuple[str, str], _Kept] = {}
+        self._risks: dict[tuple[str, str], _KeptRisk] = {}
 
     def add(self, document: Document | Problem, answer: MachineAnswer | Problem) -> None:
         """Count one."""
@@ -58,6 +67,7 @@ class Tally:
             if each in self.notes or len(self.notes) < _MOST_NOTES:
                 self.notes[each] += 1
         if answer.loads:
+            self._add_risks(answer)
             return
         key = str(answer.rule), answer.subject
         if key not in self._groups and len(self._groups) >= _MOST_GROUPS:
@@ -68,6 +78,35 @@ class Tally:
             kept.names.append(answer.name)
         if answer.short > kept.answer.short:
             kept.answer, kept.document = answer, document
+
+    def _add_risks(self, answer: MachineAnswer) -> None:
+        """Each of a machine's risks once, though several of its devices may have it."""
+        for each in {(one.rule, one.subject): one for one in reversed(answer.risks)}.values():
+            key = each.rule, each.subject
+            if key not in self._risks and len(self._risks) >= _MOST_GROUPS:
+                continue
+            kept = self._risks.setdefault(key, _KeptRisk(each))
+            kept.machines += 1
+            if len(kept.names) < _NAMES:
+                kept.names.append(answer.name)
+
+    def risks(self) -> tuple[RiskGroup, ...]:
+        """What may fail after the jump where it loads: the likely first, then what most machines have."""
+        kept = sorted(
+            self._risks.values(),
+            key=lambda each: (each.risk.confidence != LIKELY, -each.machines, each.risk.rule, each.risk.subject),
+        )
+        return tuple(
+            RiskGroup(
+                each.risk.rule,
+                each.risk.confidence,
+                each.risk.subject,
+                each.machines,
+                tuple(each.names),
+                each.risk.seen,
+            )
+            for each in kept
+        )
 
     def groups(self, plan: Plan) -> tuple[Group, ...]:
         """The groups, the largest first, each with a change that was tried on the machine that lacks most."""

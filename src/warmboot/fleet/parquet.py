@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from warmboot.errors import MissingToolError
 from warmboot.files.replaced import check_replaceable
 from warmboot.fleet.answers import COLUMNS, MachineAnswer
+from warmboot.risks.risk import Risk
 
 __all__ = ["Parquet"]
 
@@ -52,7 +54,9 @@ class Parquet:
         from pyarrow.parquet import ParquetWriter  # noqa: PLC0415
 
         if self._writer is None:
-            kinds = {"loads": pa.bool_(), "notes": pa.list_(pa.string()), **dict.fromkeys(_INTEGERS, pa.int64())}
+            risk = pa.struct([(each.name, pa.string()) for each in fields(Risk)])
+            kinds = {"loads": pa.bool_(), "notes": pa.list_(pa.string()), "risks": pa.list_(risk)}
+            kinds |= dict.fromkeys(_INTEGERS, pa.int64())
             self._schema = pa.schema([(name, kinds.get(name, pa.string())) for name in COLUMNS])
             self._writer = ParquetWriter(self._file, self._schema, compression="zstd")
         columns = [pa.array([_cell(row, n) for row in self._rows], self._schema.field(n).type) for n in COLUMNS]
@@ -64,4 +68,6 @@ def _cell(row: MachineAnswer, name: str) -> object:
     value = getattr(row, name)
     if isinstance(value, int) and not isinstance(value, bool):
         return min(value, (1 << 63) - 1)
-    return list(value) if isinstance(value, tuple) else value
+    if not isinstance(value, tuple):
+        return value
+    return [asdict(each) if isinstance(each, Risk) else each for each in value]

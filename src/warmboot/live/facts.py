@@ -11,6 +11,7 @@ from pathlib import Path
 from warmboot.errors import InputError
 from warmboot.live.arch import of
 from warmboot.live.computer import firmware_memmap_text, hypervisor
+from warmboot.live.devices import read_devices
 from warmboot.live.files import number as file_number
 from warmboot.live.files import under
 from warmboot.live.kernel_config import read_kernel_config
@@ -82,6 +83,7 @@ def read_facts(root: Path = Path("/"), *, machine: str | None = None) -> Facts:
         cma=_cma(str(root)),
         handover=_handover(release, config, cmdline, str(root)),
         trust=read_trust(str(root)),
+        devices=read_devices(str(root)),
     )
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from warmboot.errors import InputError
+from warmboot.live.devices import LISTED_PCI
 from warmboot.live.gathered import CONFIG, LOG, MACHINE, MOST_BYTES, facts_of, is_folder, known_name
 from warmboot.live.kernel_config import DECIDING
 from warmboot.live.tar import is_tar, tar_files
@@ -22,10 +23,13 @@ __all__ = ["facts_from"]
 
 _IOMEM = re.compile(r"^ *[0-9a-f]{1,16}-[0-9a-f]{1,16} : \S[^\r\n]*", re.MULTILINE)
 _UNAME = re.compile(r"^Linux \S{1,255} ([0-9]{1,5}\.[0-9]\S{0,200}) .{0,300}?(\S{1,40}) GNU/Linux", re.MULTILINE)
+_DEVICE = re.compile(r"^((?:[0-9a-f]{4,8}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]) ", re.MULTILINE)
+_DRIVER = re.compile(r"^\s+Kernel driver in use: (\S[^\r\n]{0,62})", re.MULTILINE)
 _MEMTOTAL = re.compile(r"^MemTotal: +[0-9]+ kB", re.MULTILINE)
 _HINT = "give /proc/iomem as root reads it, a kernel log with its e820 lines, or an sosreport"
 _LOGS = ("sos_commands/kernel/dmesg", "sos_commands/kernel/dmesg_-T", "sos_commands/logs/journalctl_--no-pager_--boot")
 _UNAMES = ("uname", "sos_commands/kernel/uname_-a", "sos_commands/host/uname_-a")
+_LSPCI = ("sos_commands/pci/lspci_-nnvv", "lspci")
 _MOST_FILE = 8 << 20  # bytes of one file of a report
 _MOST_FILES = 1 << 16
 
@@ -70,10 +74,24 @@ def _paste(data: bytes, found: dict[str, bytes | None]) -> bool:
     if uname := _UNAME.search(text):
         found["proc/sys/kernel/osrelease"], found[MACHINE] = _bytes(uname[1]), _bytes(uname[2])
         had = True
+    if bound := _bound(text):
+        found[LISTED_PCI] = bound
+        had = True
     if memory := _MEMTOTAL.search(text):
         found["proc/meminfo"] = _bytes(memory[0]) + b"\n"
         had = True
     return had
+
+
+def _bound(text: str) -> bytes:
+    """What `lspci -k` prints of devices and their drivers, as lines of LISTED_PCI."""
+    found = []
+    parts = _DEVICE.split(text)
+    for address, about in zip(parts[1::2], parts[2::2], strict=True):
+        if driver := _DRIVER.search(about):
+            whole = address if address.count(":") > 1 else f"0000:{address}"
+            found.append(f"{whole} {driver[1].strip()}\n")
+    return _bytes("".join(found))
 
 
 def _bytes(text: str) -> bytes:
@@ -148,6 +166,7 @@ def _wanted(name: str) -> bool:
         known_name(name) is not None
         or name in _LOGS
         or name in _UNAMES
+        or name in _LSPCI
         or name == "proc/cpuinfo"
         or (name.startswith("boot/config-") and name.count("/") == 1)
     )
@@ -159,6 +178,9 @@ def _report(kept: dict[str, bytes], found: dict[str, bytes | None], path: str) -
     for name, content in kept.items():
         if (chosen := known_name(name)) is not None and "/" in chosen and not is_folder(chosen):
             found[chosen] = content
+    for each in _LSPCI:
+        if bound := _bound(kept.get(each, b"").decode("ascii", "surrogateescape")):
+            found[LISTED_PCI] = bound
     logs: Iterator[bytes] = (kept[each] for each in _LOGS if each in kept)
     found[LOG] = next(logs, b"")
     for each in _UNAMES:

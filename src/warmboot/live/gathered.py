@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from warmboot.errors import InputError
+from warmboot.live.devices import LISTED_PCI, PCI_DRIVERS
 from warmboot.live.facts import read_facts
 from warmboot.live.kernel_config import DECIDING
 from warmboot.live.kernel_log import read_log
@@ -55,6 +56,8 @@ _TEXT = (
     "proc/cmdline",
     "proc/meminfo",
     "proc/iomem",
+    "proc/fb",
+    "proc/consoles",
     "proc/sys/kernel/osrelease",
     "proc/sys/kernel/kexec_load_disabled",
     "proc/sys/kernel/kexec_load_limit_reboot",
@@ -76,11 +79,14 @@ _TEXT = (
 )
 _FOLDERS = ("sys/firmware", "sys/firmware/efi", "sys/kernel/mm", "sys/kernel/security/ima", "proc/xen")
 _KEYRINGS = tuple(f"keyrings/{each}" for each in KEYRINGS)  # what `keyctl list` prints
-_MADE = ("proc/cpuinfo", "proc/kallsyms", *_KEYRINGS, CONFIG, HOSTNAME, LOG, MACHINE, END)
+_MADE = ("proc/cpuinfo", "proc/kallsyms", "proc/modules", LISTED_PCI, *_KEYRINGS, CONFIG, HOSTNAME, LOG, MACHINE, END)
 _MEMORY = re.compile(r"(sys/devices/system/node/node[0-9]{1,5}/memory)([0-9]{1,9})()")
 _NUMBERED = (
     re.compile(r"(sys/firmware/memmap/)([0-9]{1,6})(/(?:start|end|type))"),
     re.compile(r"(sys/devices/system/node/node)([0-9]{1,5})(/cpulist)"),
+    re.compile(r"(sys/class/drm/card)([0-9]{1,4})(/device/uevent)"),
+    re.compile(r"(sys/class/watchdog/watchdog)([0-9]{1,4})(/(?:state|timeout|identity))"),
+    re.compile(r"(sys/kernel/iommu_groups/)([0-9]{1,6})(/type)"),
     _MEMORY,
 )
 
@@ -98,6 +104,19 @@ for each in {" ".join(_BINARY)}; do b "/$each"; done
 for each in /sys/firmware/memmap/*/*; do t "$each"; done
 for each in /sys/devices/system/node/node*/cpulist; do t "$each"; done
 for each in /sys/devices/system/node/node*/memory*; do if [ -d "$each" ]; then echo "+${{each#/}}"; fi; done
+echo "={LISTED_PCI}"
+for each in /{PCI_DRIVERS}/*/*:*:*; do
+    driver=${{each%/*}}
+    if [ -e "$each" ]; then echo " ${{each##*/}} ${{driver##*/}}"; fi
+done
+for each in /sys/class/drm/card*/device/uevent; do t "$each"; done
+for each in /sys/class/watchdog/watchdog*/*; do
+    case $each in */state|*/timeout|*/identity) t "$each";; esac
+done
+for each in /sys/kernel/iommu_groups/*/type; do
+    if read -r kind < "$each"; then echo "=${{each#/}}"; echo " $kind"; fi
+done
+echo "=proc/modules"; sed 's/ .*//; s/^/ /' /proc/modules
 for each in {" ".join(KEYRINGS)}; do echo "=keyrings/$each"; keyctl list "%keyring:$each" | sed 's/^/ /'; done
 echo "=proc/cpuinfo"
 sed -n '/^flags/{{p;q;}}' /proc/cpuinfo | sed 's/^/ /'

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warmboot.blackbox.loaded import new_template, write_loaded
+from warmboot.blackbox.place import AUTO, chosen_place, page_words
+from warmboot.command_line import parse
 from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import InputError, RefusedError
-from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, segment_figures
+from warmboot.figures import LivePlaceFigures, LoadFigures, PermitFigures, RisksFigures, segment_figures
 from warmboot.files.anonymous import anonymous_file, joined_file
 from warmboot.files.steady import changed_files
 from warmboot.handover.on_machine import judged, refuse_panic
@@ -31,12 +34,14 @@ from warmboot.live.file_facts import file_facts
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
-from warmboot.placement import Placement, PlaceOptions, place
+from warmboot.placement import Placement, PlaceOptions, linux_command_line, place
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.placement.crash import CrashDump
 from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
+from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import DIGESTS
+from warmboot.risks.risks import risks_of
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
@@ -58,6 +63,7 @@ class LoadOptions:
     call: Call = Call.AUTO
     unpack: frozenset[str] = frozenset()  # of UNPACKABLE: what is loaded unpacked
     digest: str = DIGESTS[0]  # what the purgatory checks the image by
+    blackbox: str | None = AUTO  # the page in which it is marked how far it comes, of blackbox.place; None for none
     profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
 
@@ -66,7 +72,7 @@ def load(options: LoadOptions, observer: Observer) -> Result:
     """Go through all stages, stopping at the first that does not pass. Raises InputError for unusable input."""
     result = Result()
     run = _Run(options, observer, Stages(result, observer))
-    steps = [run.inspect, run.place, run.permit]
+    steps = [run.inspect, run.place, run.permit, *(() if options.panic else (run.risks,))]
     if not result.passes(steps if options.dry_run else [*steps, run.load]):
         return result
     if options.dry_run:
@@ -94,6 +100,8 @@ class _Run:
         self._initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
         self._unpacked: tuple[str, ...] = ()  # what is told of that
         self._line = ""
+        self._box: BlackBox | None = None
+        self._box_words = ""  # what was added to the command line for it
 
     def inspect(self) -> None:
         with self._stages.stage("inspect") as stage:
@@ -105,11 +113,29 @@ class _Run:
                 ram = sum(each.size for each in self._facts.system_ram)
                 done = unpack(self._options.unpack, self._image, self._initrds, ram)
                 self._image, self._initrds, self._unpacked = done.kernel, done.initrds, done.told
+            self._keep_box()
+
+    def _keep_box(self) -> None:
+        """Find the black box, and tell the next kernel of it. Raises InputError."""
+        options = self._options
+        at = None if options.blackbox is None else chosen_place(options.blackbox)
+        if at is None:
+            return
+        self._box = BlackBox(at, new_template(self._given.version or options.kernel.name))
+        linux = linux_command_line(self._image, self._facts.host, self._line)
+        words = "" if linux is None else page_words(at, *linux)
+        self._box_words = words
+        self._line = str(parse(self._line).with_parameters(words)) if words else self._line
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
             stage.figures = LivePlaceFigures(
-                call=self._call, why=self._why, command_line=self._line, unpacked=self._unpacked
+                call=self._call,
+                why=self._why,
+                command_line=self._line,
+                unpacked=self._unpacked,
+                blackbox=self._box.address if self._box else None,
+                command_line_added=self._box_words,
             )
             if self._call is Call.FILE:
                 if not isinstance(self._image, BzImage):
@@ -134,6 +160,7 @@ class _Run:
                     firmware=this_machine().read_firmware(tell=not_handed_on.append),
                     crash=crash,
                     digest=self._options.digest,
+                    blackbox=self._box,
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
             )
@@ -172,6 +199,12 @@ class _Run:
                     handover=handover,
                 )
 
+    def risks(self) -> None:
+        """Of a kernel that starts by itself: before a crash kernel nothing is shut down at all."""
+        with self._stages.stage("risks") as stage:
+            request = self._placement.request if self._placement is not None else None
+            stage.figures = RisksFigures(risks_of(self._facts, self._line, request=request))
+
     def _handover(self) -> Compatibility | None:
         return judged(
             self._facts,
@@ -194,6 +227,7 @@ class _Run:
                     size = memory = self._image.file.nbytes + sum(each.nbytes for each in self._initrds)
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
                 self._unload_what_has_changed()
+                self._mark_loaded()
             except LiveError as error:
                 explanation = explain_load(error, self._request())
                 stage.outcome, stage.problem, stage.hint = (
@@ -201,6 +235,15 @@ class _Run:
                     "; ".join(explanation.reasons),
                     "; more: ".join(filter(None, (explanation.hint, explanation.more))),
                 )
+
+    def _mark_loaded(self) -> None:
+        """Write the page, where user space may: a kernel that is locked down leaves that to the purgatory."""
+        if self._box is None or self._box.address is None:
+            return
+        if self._placement is not None:
+            write_loaded(self._placement.marks)
+        else:
+            write_loaded(self._box.template, self._box.address)
 
     def _unload_what_has_changed(self) -> None:
         """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.

@@ -79,6 +79,10 @@ class Facts:
     # "MokListRT" ..., EFI's variables in base64; "certificates" in PEM; "ima_policy", its rules. None: not known.
     trust: Mapping[str, str] | None = field(default=None, hash=False)
 
+    # What may matter after a jump (live/devices.py), a line for each thing: "pci", "displays", "framebuffers",
+    # "watchdogs", "iommu", "modules", "consoles". None, or a name that is missing: not known.
+    devices: Mapping[str, str] | None = field(default=None, hash=False)
+
     def __post_init__(self) -> None:
         arch = of(self.machine)
         if self.page_size not in arch.page_sizes:

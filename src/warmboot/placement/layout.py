@@ -182,7 +182,11 @@ class Layout:
         regions = self._regions()
         purgatory, box = self._arch.purgatory, self.options.blackbox
         size = purgatory.size(len(regions), box=box is not None)
-        where = self.small("purgatory", size, low=entry.needs_low_purgatory)
+        has_page = box is not None and box.address is None  # behind the code: nobody else is given what is a segment's
+        room = page_align(size) + PAGE_SIZE if has_page else size
+        if has_page and self.space.highest(room, align=PAGE_SIZE, least=LOW, below=FOUR_GIB) is None:
+            box, has_page, room = None, False, purgatory.size(len(regions))
+        where = self.small("purgatory", room, low=entry.needs_low_purgatory or has_page)
         marks = Marks(stamps=stamps) if box is None else self._marks(box, entry, where, stamps)
         code = purgatory.build(
             entry,
@@ -192,6 +196,8 @@ class Layout:
             backup=self._plan.backup if self._plan else None,
             marks=marks,
         )
+        if has_page:
+            code = code.ljust(page_align(size), b"\0") + marks.template
         self.add("purgatory", Readable.of(code), where)
         request = self._request(where.start)
         return Placement(
@@ -207,12 +213,7 @@ class Layout:
         )
 
     def _marks(self, box: BlackBox, entry: Entry, purgatory: Range, stamps: int) -> Marks:
-        from warmboot.purgatory.record import (  # noqa: PLC0415 - for this alone
-            BOX_SIZE,
-            BoxSegment,
-            pack_template,
-            segment_kind,
-        )
+        from warmboot.purgatory.record import BoxSegment, pack_template, segment_kind  # noqa: PLC0415 - for this alone
 
         segments = [BoxSegment(each.mem, each.memsz, segment_kind(each.name)) for each in self._segments]
         segments.append(BoxSegment(purgatory.start, purgatory.size, segment_kind("purgatory")))
@@ -223,8 +224,8 @@ class Layout:
             purgatory=purgatory.start,
             segments=tuple(sorted(segments, key=lambda each: each.start)),
         )
-        at = self._kept[0] if self._kept else self.small("black box", BOX_SIZE, low=True)
-        return Marks(at.start, pack_template(template), stamps, box.reset)
+        at = purgatory.end - PAGE_SIZE if box.address is None else box.address
+        return Marks(at, pack_template(template), stamps, box.reset)
 
     def _regions(self) -> list[Region]:
         if self.options.digest == "none":

@@ -34,9 +34,9 @@ class BlackBox:
     """The page, at a physical address, in which the purgatory marks how far it is, and what is known of this load.
 
     The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets; an
-    address of None is a free page of RAM, which the new kernel may use: for who reads it before that. The template's
-    entry, purgatory, segments and kind of image are filled in by placement. `reset` resets the machine where the
-    purgatory would stop.
+    address of None is a page of the purgatory's own, where there is room below 4 GiB, which the new kernel may use: for
+    who reads it before that. The template's entry, purgatory, segments and kind of image are filled in by placement.
+    `reset` resets the machine where the purgatory would stop.
     """
 
     address: int | None

@@ -30,6 +30,9 @@ _LAST_LINES = 60  # of the console, kept for the figures of a boot that failed
 _LONGEST = 400  # characters of each that are kept
 _SHOWN = 120  # characters of a line in a message
 
+_BEFORE_ITS_OWN_TABLE = (
+    "it came before the kernel had a table of its own: the kernel may need another processor, or be entered wrongly"
+)
 _LOOK = "look at the whole console by --console FILE"
 _ENDED = {"guest-reset": "reset itself", "guest-shutdown": "powered off"}
 
@@ -151,6 +154,8 @@ class BootWatch:
             self._fails(words.panic, self._panic_hint(words.panic), when)
         elif words.purgatory is not None:
             self._fails(words.purgatory, "the image changed between loading and starting: load it again", when)
+        elif words.exception is not None:
+            self._fails(words.exception, _BEFORE_ITS_OWN_TABLE, when)
         elif words.init is not None:
             self._timestamps = words.timed
             self._started_at, self._spoke_at = when, None  # one that was started before has failed

@@ -15,6 +15,8 @@ from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts, Firmware
 from warmboot.memmap.ranges import intersect
+from warmboot.placement import Placement
+from warmboot.rehearsal.handover import jumping
 from warmboot.rehearsal.options import Options
 
 __all__ = ["Machines"]
@@ -115,13 +117,13 @@ class Machines:
         self._board = self.qemu = self.firmware = None
         self.machine = self._stack.enter_context(self.new())
 
-    def release(self) -> None:
+    def release(self, placement: Placement) -> None:
         """Start the loaded image in QEMU; where QEMU has ended, or its firmware never does, it will not boot."""
         assert self.qemu is not None
         try:
             # EFI tells the new kernel where the RSDP is; only legacy firmware's may have to be found somewhere else.
             copy = 0 if self.firmware else self.machine.facts.rsdp
-            self.qemu.release(self.machine.kernel.reboot(), rsdp_copy=copy, timeout=_FIRMWARE_PATIENCE)
+            self.qemu.release(jumping(self.machine, placement), rsdp_copy=copy, timeout=_FIRMWARE_PATIENCE)
             self.released = time.monotonic()
         except RefusedError as error:
             self.qemu.close()

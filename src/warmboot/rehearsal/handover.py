@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from warmboot.figures import HandOverFigures
-from warmboot.kernel import CpuState
+from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement
 from warmboot.purgatory import of as purgatory_of
 from warmboot.rehearsal.arch import of
 
-__all__ = ["HandOver", "hand_over", "hand_over_figures"]
+__all__ = ["HandOver", "hand_over", "hand_over_figures", "jumping", "marked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def hand_over(
     memory, request = machine.memory, placement.request
     began = time.monotonic()
     report = None if progress is None else _relocated(machine, placement, progress)
-    relocation = execute(memory, machine.kernel.reboot(), until=request.entry, count=count, progress=report)
+    relocation = execute(memory, jumping(machine, placement), until=request.entry, count=count, progress=report)
     relocated = time.monotonic()
     purgatory = relocation
     if placement.has_purgatory:
@@ -62,6 +62,7 @@ def hand_over(
     ended = time.monotonic()
     instructions = (relocation.instructions or 0) + (purgatory.instructions or 0)
     said = purgatory.serial.decode("ascii", "replace").strip()
+    far = "" if purgatory.reached else marked(memory, placement)
     return HandOver(
         state=purgatory.state,
         reached=purgatory.reached,
@@ -70,9 +71,36 @@ def hand_over(
         purgatory_seconds=ended - relocated,
         instructions=instructions if count else None,
         serial=said,
-        problem="" if purgatory.reached else f"stopped at {purgatory.state.pc:#x}: {said or 'no message'}",
+        problem="" if purgatory.reached else f"stopped at {purgatory.state.pc:#x}: {far or said or 'no message'}",
         hint="" if purgatory.reached else "the image changed between loading and starting: load it again",
     )
+
+
+def jumping(machine: Machine, placement: Placement) -> CpuState:
+    """The processor as it enters the relocation code of what is loaded, which marks its stages too if there is a box.
+
+    Raises KexecError where nothing is loaded.
+    """
+    state, box = machine.kernel.reboot(), placement.marks.box
+    if not box:
+        return state
+    from warmboot.purgatory.record import fresh_box  # noqa: PLC0415 - for this alone
+
+    machine.memory.write(box, fresh_box(placement.marks.template))  # a segment's page, or nobody's
+    return state.marking(box)
+
+
+def marked(memory: PhysicalMemory, placement: Placement) -> str:
+    """How far it came by the black box, where that is still there and says that the kernel did not take over."""
+    if not placement.marks.box:
+        return ""
+    from warmboot.blackbox.story import how_far  # noqa: PLC0415 - for what failed alone
+    from warmboot.purgatory.record import BOX_SIZE, Stage, parse  # noqa: PLC0415
+
+    box = parse(memory.read(placement.marks.box, BOX_SIZE))
+    if box is None or (box.stage is not None and box.stage >= Stage.ENTERING and box.exception is None):
+        return ""
+    return how_far(box)
 
 
 def hand_over_figures(done: HandOver, placement: Placement) -> HandOverFigures:

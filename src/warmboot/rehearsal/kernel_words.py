@@ -18,6 +18,7 @@ _RDINIT = re.compile(r"Kernel command line: (?:.* )?rdinit=(\S+)")
 _RUN = re.compile(r"Run (?P<program>/\S+) as init process")
 _PANIC = re.compile(r"Kernel panic - not syncing: .*")
 _PURGATORY = re.compile(r"warmboot purgatory: .*")
+_EXCEPTION = re.compile(r"warmboot: the processor's exception .*")
 # kernel/reboot.c, each before the machine is told to; the second may go on with a command.
 _RESTART = re.compile(r"(?:\[ *\d+\.\d+\] )?reboot: Restarting system")
 _OFF = re.compile(r"(?:\[ *\d+\.\d+\] )?reboot: (?:Power down|System halted)")
@@ -49,8 +50,9 @@ class KernelWords:
     """What one line says; what it does not say is None or False.
 
     `timed` is whether it begins with the kernel's time, as the kernel's own lines do unless that is switched off.
-    `init` is the program that is started as the first one, `rdinit` the one that the command line asks for in the
-    initrd; `restart` and `off` say that the kernel goes down.
+    `exception` is one that our purgatory's table caught, before the kernel had its own. `init` is the program that is
+    started as the first one, `rdinit` the one that the command line asks for in the initrd; `restart` and `off` say
+    that the kernel goes down.
     """
 
     text: str
@@ -60,6 +62,7 @@ class KernelWords:
     acpi: bool = False
     panic: str | None = None
     purgatory: str | None = None
+    exception: str | None = None
     complaint: str | None = None
     rdinit: str | None = None
     init: str | None = None
@@ -78,6 +81,7 @@ class KernelWords:
             acpi=_ACPI.search(text) is not None,
             panic=_found(_PANIC, text),
             purgatory=_found(_PURGATORY, text),
+            exception=_found(_EXCEPTION, text),
             complaint=_found(_COMPLAINT, text),
             rdinit=_found(_RDINIT, text, 1),
             init=_found(_RUN, text, "program"),

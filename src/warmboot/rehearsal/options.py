@@ -20,7 +20,8 @@ class Options:
 
     `unpack` are those parts of UNPACKABLE that are loaded unpacked. `modules` are a multiboot kernel's: each a path,
     and what its words are. `cpus` are those that boot, None for as many as show that a second one starts. `profile`
-    names the release family whose rules count, None for the one that fits `facts`. With `panic` the image is loaded
+    names the release family whose rules count, None for the one that fits `facts`. With a `blackbox` the purgatory
+    marks how far it comes in a page of its own, and what stopped it is told by that. With `panic` the image is loaded
     for a crash, and not started.
     """
 
@@ -32,6 +33,7 @@ class Options:
     call: Call = Call.AUTO
     digest: str = DIGESTS[0]
     unpack: frozenset[str] = frozenset()
+    blackbox: bool = True
     panic: bool = False
     profile: str | None = None
     cpus: int | None = None

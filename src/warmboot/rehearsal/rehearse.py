@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from warmboot.blackbox.loaded import new_template
 from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import ExitStatus, RefusedError, WarmbootError
 from warmboot.figures import (
@@ -32,12 +33,13 @@ from warmboot.memmap.firmware import Firmware
 from warmboot.placement import Placement, PlaceOptions, linux_command_line, place
 from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
+from warmboot.placement.options import BlackBox
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.rehearsal.computer import Machines
 from warmboot.rehearsal.crash import crash_dump
 from warmboot.rehearsal.file_call import OWN_PURGATORY, load_file, restore_purgatory, try_place
-from warmboot.rehearsal.handover import hand_over, hand_over_figures
+from warmboot.rehearsal.handover import hand_over, hand_over_figures, marked
 from warmboot.rehearsal.options import Options
 from warmboot.rehearsal.progress import Sum
 from warmboot.stages import Observer, Outcome, Result, Silent, Stages
@@ -212,7 +214,7 @@ class _Run:
                 machine, placement = machines.machine, self._placement
                 if machines.qemu is not None and memsz <= _TWIN_LIMIT:
                     # QEMU goes on with the machine itself, and does the whole hand-over once more.
-                    machines.release()
+                    machines.release(self._placement)
                     machine = stack.enter_context(machines.new())
                     placement = self._load_on(machine.kernel)
                 done = hand_over(
@@ -226,7 +228,7 @@ class _Run:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, done.problem.splitlines()[0], done.hint
             elif machines.qemu is not None and not machines.released:
                 self._restore_purgatory()
-                machines.release()
+                machines.release(self._placement)
 
     def boot(self) -> None:
         with self._stages.stage("boot") as stage:
@@ -241,6 +243,8 @@ class _Run:
             stage.figures = watch.figures(machines.qemu.description, watch.ended - machines.released)
             if not watch.passed:
                 stage.outcome, stage.problem, stage.hint = Outcome.FAILED, watch.problem, watch.hint
+                far = marked(machines.machine.memory, self._placement)
+                stage.problem += f"; {far}" if far else ""
                 stage.exit_status = ExitStatus.TIMEOUT if watch.out_of_time else ExitStatus.REFUSED
 
     def _place_by_file(self) -> tuple[str, str, Placement] | None:
@@ -309,6 +313,7 @@ class _Run:
                 firmware=self._machines.firmware or Firmware(),
                 crash=crash_dump(host) if self._options.panic else None,
                 digest=self._options.digest,
+                blackbox=BlackBox(None, new_template(self._image.version)) if self._options.blackbox else None,
                 progress=lambda done, total: self._observer.progress("place", done, total),
             ),
         )

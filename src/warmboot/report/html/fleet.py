@@ -18,6 +18,7 @@ __all__ = ["Survey", "fleet_page"]
 _REFUSING, _LOADING = 300, 100  # machines that have a row of their own
 _RELEASES = 20
 _MOST_RELEASES = 4096  # that are counted
+_RISKS = 40
 _NAME, _REASON = 60, 300  # characters
 
 
@@ -75,6 +76,16 @@ def fleet_page(answer: FleetAnswer, survey: Survey, document: Mapping[str, Any],
                 "tried_on": visible(each.tried_on, most=_NAME),
             }
             for each in answer.groups
+        ],
+        risks=[
+            {
+                "subject": visible(each.subject, most=_REASON),
+                "confidence": each.confidence,
+                "machines": each.machines,
+                "names": ", ".join(visible(name, most=_NAME) for name in each.names),
+                "rule": each.rule,
+            }
+            for each in answer.risks[:_RISKS]
         ],
         notes=sorted(answer.notes.items(), key=lambda each: (-each[1], each[0])),
         rooms=[(title, rows, max(each.loads + each.refuses for each in rows)) for title, rows in rooms if rows],

@@ -13,6 +13,7 @@ from warmboot.figures import (
     ModelLoadFigures,
     PermitFigures,
     RehearsalPlaceFigures,
+    RisksFigures,
 )
 from warmboot.handed_figures import AnyHandedFigures
 from warmboot.report.text.crash import crash_stage_lines
@@ -21,6 +22,7 @@ from warmboot.report.text.image import image_lines
 from warmboot.report.text.loading import live_place_lines, load_lines
 from warmboot.report.text.permit import permit_lines
 from warmboot.report.text.rehearsal import boot_lines, hand_over_lines, model_load_lines, rehearsal_place_lines
+from warmboot.report.text.risks import risks_stage_lines
 from warmboot.report.text.switch import switch_stage_lines
 from warmboot.switch_figures import AnySwitchFigures
 
@@ -33,6 +35,8 @@ def figures_lines(figures: Figures, width: int = 0) -> list[str]:
         return handed_stage_lines(figures)
     if isinstance(figures, AnySwitchFigures):
         return switch_stage_lines(figures)
+    if isinstance(figures, RisksFigures):
+        return risks_stage_lines(figures)
     return crash_stage_lines(figures) if isinstance(figures, AnyCrashFigures) else _load_lines(figures, width)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from warmboot.fleet.answers import FleetAnswer, MachineAnswer
+from warmboot.fleet.answers import FleetAnswer, MachineAnswer, RiskGroup
 from warmboot.numbers import size_text
 from warmboot.visible import visible
 
 __all__ = ["fleet_lines", "machine_line"]
 
+_MOST_RISKS = 8
+
 
 def fleet_lines(answer: FleetAnswer) -> Iterator[str]:
-    """The summary first, then the groups, the largest first, what was assumed, and what could not be used."""
+    """The summary first, the groups, the largest first, risks, what was assumed, and what could not be used."""
     yield f"{answer.kernel} (Linux {answer.version.partition(' ')[0]}): {answer.verdict}"
     for each in answer.groups:
         yield ""
@@ -28,6 +30,8 @@ def fleet_lines(answer: FleetAnswer) -> Iterator[str]:
             yield f"    would fix it: {each.change}"
         else:
             yield from _folded(f"try: {each.hint}")
+    if answer.risks:
+        yield from _risk_lines(answer.risks)
     if answer.notes:
         yield ""
         for note, count in sorted(answer.notes.items(), key=lambda each: (-each[1], each[0])):
@@ -38,6 +42,18 @@ def fleet_lines(answer: FleetAnswer) -> Iterator[str]:
             yield from _folded(f"cannot be used: {visible(problem)}", "  ")
         if answer.unusable > len(answer.problems):
             yield f"  and {answer.unusable - len(answer.problems):,} more"
+
+
+def _risk_lines(risks: Sequence[RiskGroup]) -> Iterator[str]:
+    yield ""
+    yield "  after the jump, where it would load:"
+    for each in risks[:_MOST_RISKS]:
+        names = ", ".join(visible(name, most=60) for name in each.names[:2])
+        more = f", and {each.machines - 2:,} more" if each.machines > 2 else ""
+        yield from _folded(f"{each.confidence}: {visible(each.subject)} ({each.rule}): on {names}{more}")
+    if len(risks) > _MOST_RISKS:
+        yield f"    and {len(risks) - _MOST_RISKS} more: --json"
+    yield f"    why, and what helps: warmboot explain {risks[0].rule}"
 
 
 def _folded(text: str, indent: str = "    ") -> list[str]:

@@ -22,8 +22,14 @@ def live_place_lines(figures: LivePlaceFigures, width: int = 0) -> list[str]:
         *memory_lines(figures, width),
         *figures.unpacked,
         f"command line: {figures.command_line or '(empty)'}",
+        *([] if figures.blackbox is None else [f"black box at {figures.blackbox:#x}{_added(figures)}"]),
         *figures.not_handed_on,
     ]
+
+
+def _added(figures: LivePlaceFigures) -> str:
+    added = figures.command_line_added
+    return f"; added to the command line: {added}" if added else ""
 
 
 def memory_lines(figures: PlaceFigures, width: int = 0) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 __all__ = ["CpuState"]
+
+_FLAG_BOX = 8  # of r8, see relocate_kernel.S
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,11 @@ class CpuState:
     def pc(self) -> int:
         """The address of the next instruction, physical, whatever the architecture calls that register."""
         return self.rip
+
+    def marking(self, box: int) -> CpuState:
+        """The same at the relocation code's start, which is to mark its stages in the black box at this physical
+        address."""
+        return replace(self, r8=self.r8 | _FLAG_BOX, r9=box)
 
     def as_dict(self) -> dict[str, int]:
         """Register names and values, in the order in which they are declared."""

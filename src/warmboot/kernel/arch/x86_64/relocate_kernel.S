@@ -7,7 +7,8 @@
 # At entry: interrupts off, rdi = the list's head (a kimage_entry_t), rsi = physical address of the identity page
 # tables, rdx = the image's start, rcx = physical address of the swap page, r8 bit 0 = preserve_context, bit 1 = the
 # image finds the segments' descriptor table loaded (else only what was loaded from it), bit 2 = its stack is empty (else
-# it has a word of zeros).
+# it has a word of zeros), bit 3 = r9 is the physical address of the black box. The two stages of this code are marked
+# in that, and exceptions; then both descriptor tables stay loaded.
 # All addresses are physical and identity mapped before and after cr3 is loaded.
 # With preserve_context pages are exchanged, the image is called, and what it returns in rax is returned
 # here, after the pages have been exchanged back.
@@ -23,7 +24,11 @@
 .set FLAG_PRESERVE_CONTEXT, 1
 .set FLAG_LEAVE_GDT, 2
 .set FLAG_EMPTY_STACK, 4
+.set FLAG_BOX, 8
 .set KERNEL_CS, 0x10
+.set BOOT_CS, KERNEL_CS
+.set STAGE_RELOCATING, 3
+.set STAGE_RELOCATED, 4
 .set KERNEL_DS, 0x18
 .set CR0_PE_PG, 0x80000001
 .set CR0_CLEAR, 0x5000c			# AM, WP, TS, EM
@@ -74,6 +79,7 @@ returned:				# at byte 16: where a preserve_context image's return to the old ke
 	mov	saved_head[rip], rdi
 	mov	saved_swap[rip], rcx
 	mov	saved_flags[rip], r8
+	mov	blackbox[rip], r9
 	sgdt	saved_gdtr[rip]
 	sidt	saved_idtr[rip]
 
@@ -108,16 +114,30 @@ returned:				# at byte 16: where a preserve_context image's return to the old ke
 	or	eax, CR0_PE_PG
 	mov	cr0, rax
 
+	test	byte ptr saved_flags[rip], FLAG_BOX
+	jz	1f
+	call	load_idt
+	mov	eax, STAGE_RELOCATING
+	call	mark
+1:	mov	rdi, saved_head[rip]
 	call	walk_page_list
 	mov	rax, cr3			# forget what was cached of the old contents
 	mov	cr3, rax
 
+	test	byte ptr saved_flags[rip], FLAG_BOX
+	jz	1f
+	mov	eax, STAGE_RELOCATED
+	call	mark
+	test	byte ptr saved_flags[rip], FLAG_PRESERVE_CONTEXT
+	jz	2f
+1:
 	test	byte ptr saved_flags[rip], FLAG_PRESERVE_CONTEXT
 	jnz	call_and_return
 	test	byte ptr saved_flags[rip], FLAG_LEAVE_GDT
 	jnz	1f
 	lgdt	no_table[rip]
-1:	xor	eax, eax
+1:
+2:	xor	eax, eax
 	xor	ebx, ebx
 	xor	ecx, ecx
 	xor	edx, edx
@@ -204,6 +224,42 @@ copy_page:
 	COPY_PAGE
 	ret
 
+# eax: the stage that begins. Clobbers rax, rcx, rdx.
+mark:
+	mov	stage_now[rip], eax
+	mov	ecx, eax
+	rdtsc
+	shl	rdx, 32
+	or	rax, rdx
+	mov	rdx, blackbox[rip]
+	mov	[rdx + rcx * 8 + BOX_TSC], rax
+	mov	eax, ecx
+	call	put_stage
+	jmp	flush_box
+
+# rbx: the frame. Clobbers rax, rcx, rsi, r8.
+tell_exception:
+	lea	rsi, text_exception[rip]
+	call	put_text
+	mov	rax, [rbx + FRAME_VECTOR]
+	mov	ecx, 2
+	call	put_hex
+	lea	rsi, text_relocation[rip]
+	jmp	put_text
+
+stop:	cli
+	hlt
+	jmp	stop
+
+fixups:	.long	peek - fixups, peeked - fixups
+	.long	0
+
+text_exception:	.asciz	"\r\nwarmboot: the processor's exception 0x"
+text_relocation: .asciz	", while pages were brought to their places\r\n"
+
+.include "serial.inc.S"
+.include "exceptions.inc.S"
+
 	.balign	8
 saved_rsp:	.quad	0
 saved_cr3:	.quad	0
@@ -212,6 +268,13 @@ saved_cr4:	.quad	0
 saved_head:	.quad	0
 saved_swap:	.quad	0
 saved_flags:	.quad	0
+blackbox:	.quad	0
+stage_now:	.long	0
+in_exception:	.byte	0
+		.balign	8
+idt:		.zero	16 * VECTORS
+idt_limit:	.word	16 * VECTORS - 1
+idt_address:	.quad	0
 saved_gdtr:	.zero	10
 saved_idtr:	.zero	10
 gdtr:	.word	gdt_end - gdt - 1

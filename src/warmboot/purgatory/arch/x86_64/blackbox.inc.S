@@ -1,14 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The marks of the black box (record.py of the room describes the page), and the time stamps of the stages. 64-bit code.
 # Needs `blackbox` and `stamps`, physical addresses or 0; `region_count`, `regions` and behind them the template; and in
-# memory that may be written `stage_stamps`, 16 quads.
-#
-# Every mark is flushed from the cache: a reset does not write caches back.
+# memory that may be written `stage_stamps`, 16 quads; and exceptions.inc.S.
 
-.set BOX_SIZE, 4096
 .set BOX_LOAD_ID, 0x10
-.set BOX_STAGE, 0x400			# where the template ends
-.set BOX_TSC, 0x408
 .set BOX_PIECES, 0x488
 .set BOX_PIECES_IN_ALL, 0x48c
 .set BOX_PIECE, 0x490
@@ -22,9 +17,9 @@
 .set UART_LSR_EMPTY, 0x60		# transmitter and its holding register
 .set INTERRUPT_ENABLE, 1
 .set UART_IER_ALL, 0x0f			# which the new kernel's early console clears
-.set CACHE_LINE, 64
 
-# Have the template in the page, and exceptions told. Marks stay if they are of the same load: somebody wrote them on the way here.
+# Have the template in the page, and exceptions told. Marks stay if they are of the same load: somebody wrote them on
+# the way here.
 # Clobbers rax, rcx, rdx, rbp, rsi, rdi.
 open_box:
 	lea	rdi, stage_stamps[rip]
@@ -82,22 +77,11 @@ mark:
 	test	rdx, rdx
 	jz	1f
 	mov	[rdx + rcx * 8 + BOX_TSC], rax
+	mov	stage_now[rip], ecx
 	mov	eax, ecx
-	not	eax
-	shl	rax, 32
-	or	rax, rcx
-	mov	[rdx + BOX_STAGE], rax		# one store: the mark is there whole, or not
+	call	put_stage
 	jmp	flush_box
 1:	ret
-
-# rdx: the page. Clobbers rcx, rdx.
-flush_box:
-	mov	ecx, BOX_SIZE / CACHE_LINE
-1:	clflush	[rdx]
-	add	rdx, CACHE_LINE
-	dec	ecx
-	jnz	1b
-	ret
 
 # rbp: the region that is checked next, of which regions_left tells the number. Clobbers rax, rdx.
 mark_piece:

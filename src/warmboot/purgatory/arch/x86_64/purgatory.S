@@ -343,8 +343,9 @@ text_way_back:	.ascii	" kexec_jump_back_entry=0x"
 text_way_back_end:
 
 .include "console.inc.S"
-.include "blackbox.inc.S"
 .include "exceptions.inc.S"
+.include "blackbox.inc.S"
+.include "faults.inc.S"
 .include "vga.inc.S"
 .include "sha256.inc.S"
 .include "xxh64.inc.S"
@@ -363,6 +364,8 @@ idt:		.zero	16 * VECTORS
 idt_limit:	.word	16 * VECTORS - 1
 idt_address:	.quad	0
 in_exception:	.byte	0
+	.balign	4
+stage_now:	.long	0
 regions_left:	.quad	0
 saved_rsp:	.quad	0
 saved_cr0:	.quad	0

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Exceptions of the processor, while nobody else has an interrupt table: they are written into the black box, told, and
-# the machine stops, or is reset. 64-bit code.
-# Needs BOOT_CS in the GDT that is loaded; and in memory that may be written `idt`, 512 bytes, `idt_limit` with
-# `idt_address` behind it, and `in_exception`, 0.
+# Exceptions of the processor, while nobody else has an interrupt table: they are written into the black box (record.py
+# of the purgatory describes the page), and the includer's `tell_exception` and `stop` follow. 64-bit code.
+# Needs BOOT_CS in the GDT that is loaded; `blackbox`, the page's physical address or 0; `fixups`, pairs of 32-bit offsets
+# from there, ended by 0: code that may fault, and where it goes on; and in memory that may be written `idt`, 512 bytes,
+# `idt_limit` with `idt_address` behind it, `in_exception`, a byte, and `stage_now`, 32 bits.
 #
 # The table stays loaded when the new kernel is entered, up to the one that the kernel loads: its code selector is one
 # that the kernel's first descriptor table has too.
@@ -12,8 +13,13 @@
 .set NMI, 2
 .set WITH_ERROR_CODE, 0x60227d00	# a bit for each vector (Intel SDM, volume 3, 6.3.1 and 6.15)
 .set INTERRUPT_GATE, 0x8e00
+.set EXTENDED_FEATURES, 0xc0000080	# EFER
 
+.set BOX_SIZE, 4096
+.set BOX_STAGE, 0x400
+.set BOX_TSC, 0x408
 .set BOX_EXCEPTION, 0x4e8		# vector + 1, the stage; then 26 quads and the 16 bytes at rip
+.set CACHE_LINE, 64
 .set GENERAL_REGISTERS, 15
 .set FRAME_VECTOR, 8 * GENERAL_REGISTERS
 .set FRAME_ERROR_CODE, FRAME_VECTOR + 8
@@ -67,15 +73,19 @@ exception:
 	cld
 	mov	rbx, rsp
 	mov	rax, [rbx + FRAME_RIP]
-	lea	rcx, probe_box[rip]		# two instructions may fault
-	lea	rdx, no_box[rip]
-	cmp	rax, rcx
-	je	2f
-	lea	rcx, peek[rip]
-	lea	rdx, peeked[rip]
-	cmp	rax, rcx
-	je	2f
-	cmp	byte ptr in_exception[rip], 0
+	lea	rcx, fixups[rip]
+	mov	rsi, rcx
+1:	movsxd	rdx, dword ptr [rsi]
+	test	rdx, rdx
+	jz	1f
+	add	rdx, rcx
+	add	rsi, 8
+	cmp	rax, rdx
+	jne	1b
+	movsxd	rdx, dword ptr [rsi - 4]
+	add	rdx, rcx
+	jmp	2f
+1:	cmp	byte ptr in_exception[rip], 0
 	jne	stop
 	mov	byte ptr in_exception[rip], 1
 	call	mark_exception
@@ -93,11 +103,13 @@ mark_exception:
 	mov	rdx, blackbox[rip]
 	test	rdx, rdx
 	jz	1f
+	mov	eax, stage_now[rip]		# what was copied over the page may have taken the mark with it
+	call	put_stage
 	lea	rdi, [rdx + BOX_EXCEPTION]
 	mov	eax, [rbx + FRAME_VECTOR]
 	inc	eax
 	stosd
-	mov	eax, [rdx + BOX_STAGE]
+	mov	eax, stage_now[rip]
 	stosd
 	lea	rsi, [rbx + FRAME_ERROR_CODE]
 	mov	ecx, 6				# and rip, cs, rflags, rsp, ss
@@ -111,7 +123,7 @@ mark_exception:
 	mov	rax, cr4
 	stosq
 	mov	r8, rdx
-	mov	ecx, EFER
+	mov	ecx, EXTENDED_FEATURES
 	rdmsr
 	shl	rdx, 32
 	or	rax, rdx
@@ -126,66 +138,20 @@ peek:	rep movsb
 peeked:	jmp	flush_box
 1:	ret
 
-# rbx: the frame. Clobbers rax, rcx, rsi, r8.
-tell_exception:
-	or	dword ptr flags[rip], CONSOLE_SERIAL
-	mov	byte ptr serial_is_set_up[rip], 0	# another kernel may have used it
-	lea	rsi, text_exception[rip]
-	mov	rax, [rbx + FRAME_VECTOR]
-	mov	r9d, 2
-	call	put_named
-	mov	rax, [rbx + FRAME_ERROR_CODE]
-	mov	r9d, 16
-	call	put_named
-	mov	rax, [rbx + FRAME_RIP]
-	call	put_named
-	mov	rax, cr2
-	call	put_named
-	jmp	put_end
+# eax: a stage. rdx: the page. Clobbers rax, rcx.
+put_stage:
+	mov	ecx, eax
+	not	eax
+	shl	rax, 32
+	or	rax, rcx
+	mov	[rdx + BOX_STAGE], rax		# one store: the mark is there whole, or not
+	ret
 
-# rsi: a text, behind which it is on return. rax: a number, told after it in r9d digits. Clobbers rax, rcx, r8.
-put_named:
-	push	rax
-	call	put_text
-	pop	rax
-	mov	ecx, r9d
-	jmp	put_hex
-
-# What the user is to know when nothing more comes. Clobbers rax, rsi.
-put_end:
-	lea	rsi, text_resets[rip]
-	test	dword ptr flags[rip], RESET_ON_FAULT
-	jnz	put_text
-	lea	rsi, text_stopped[rip]
-	jmp	put_text
-
-stop:
-	cli
-	test	dword ptr flags[rip], RESET_ON_FAULT
-	jz	1f
-	call	reset
-1:	hlt
-	jmp	1b
-
-# A warm reset, as memory shall keep what it has: the chipset's register, else the keyboard controller's line, else a
-# fault with no table to find its handler in. Clobbers rax, rdx.
-reset:
-	mov	edx, RESET_CONTROL
-	in	al, dx
-	and	al, ~RESET_BITS
-	or	al, RESET_SYSTEM
-	out	dx, al
-	out	0x80, al			# some time, as Linux gives it
-	or	al, RESET_BITS
-	out	dx, al
-	mov	al, PULSE_RESET
-	out	KEYBOARD_COMMAND, al
-	lidt	no_table[rip]
-	int3
-
-no_table:	.zero	10
-text_exception:	.asciz	"\r\nwarmboot: the processor's exception 0x"
-		.asciz	", error code "
-		.asciz	"\r\n  at "
-		.asciz	", address "
-text_resets:	.asciz	"\r\n  resetting the machine\r\n"
+# rdx: the page. Every mark is flushed from the cache: a reset does not write caches back. Clobbers rcx, rdx.
+flush_box:
+	mov	ecx, BOX_SIZE / CACHE_LINE
+1:	clflush	[rdx]
+	add	rdx, CACHE_LINE
+	dec	ecx
+	jnz	1b
+	ret
