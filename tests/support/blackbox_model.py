@@ -28,16 +28,18 @@ from warmboot.machines.arch import of
 from warmboot.machines.machine import Machine
 from warmboot.machines.qemu import QemuMachine
 from warmboot.machines.qmp import Monitor, connected
-from warmboot.memmap import Facts
+from warmboot.memmap import Facts, Range
 from warmboot.placement import PlaceOptions, place
 from warmboot.placement.options import BlackBox
+from warmboot.rehearsal.handover import jumping
 from warmboot.uapi import PAGE_SIZE
 
 __all__ = ["MODEL_FAULTS", "ModelFault", "model_told"]
 
 _SERIES = "6.12"
 _MEMORY = 512 << 20  # bytes
-_BOX, _UNMAPPED = 0x0C00_0000, 0xC000_0000  # physical: the page; and what is no RAM, and in no identity mapping
+_PAGE = Range(0x0C00_0000, 0x0C00_1000)  # physical: the box
+_UNMAPPED = 0xC000_0000  # physical, but no RAM, and in no identity mapping
 _PATIENCE = 240.0  # seconds, on a busy machine
 _POLL = 0.02
 
@@ -58,7 +60,7 @@ def model_told(fault: ModelFault) -> tuple[Box | None, dict[str, Any]]:
     board = of("x86_64").board(Facts.of_pc(_MEMORY, cpus=1), 1, _MEMORY)
     computer = board.computer
     with ExitStack() as stack:
-        machine = stack.enter_context(Machine(board.facts, banks=computer.banks))
+        machine = stack.enter_context(Machine(board.facts.reserve(_PAGE), banks=computer.banks))
         with ExitStack() as passed:
             ours, theirs = connected(stack, passed)
             monitor = ["-chardev", f"socket,id=button,fd={theirs.fileno()}", "-mon", "chardev=button,mode=control"]
@@ -73,21 +75,22 @@ def model_told(fault: ModelFault) -> tuple[Box | None, dict[str, Any]]:
             )
             qemu.start()
         button = Monitor(ours)
-        box = BlackBox(_BOX, Template(load_id=os.urandom(16), loaded_at=time.time_ns(), loaded=_SERIES))
+        box = BlackBox(_PAGE.start, Template(load_id=os.urandom(16), loaded_at=time.time_ns(), loaded=_SERIES))
         options = PlaceOptions(initrds=[memoryview(shell(b""))], command_line="console=ttyS0", blackbox=box)
-        machine.kernel.kexec_load(place(identify(kernel_file(_SERIES)), board.host, options).request)
-        qemu.release(fault.change(machine, machine.kernel.reboot()), timeout=_PATIENCE)
+        placement = place(identify(kernel_file(_SERIES)), board.host.reserve(_PAGE), options)
+        machine.kernel.kexec_load(placement.request)
+        qemu.release(fault.change(machine, jumping(machine, placement)), timeout=_PATIENCE)
         _until(lambda: _is_dark(machine), qemu)
         # A new mailbox is empty: the firmware's stub fills it again after the reset.
         with closing(computer.mailbox(machine.memory.fd)) as mailbox:
             button.ask("system_reset")
             _until(mailbox.ready, qemu)
-        page = machine.memory.read(_BOX, BOX_SIZE)
+        page = machine.memory.read(_PAGE.start, BOX_SIZE)
     return parse(page), _story(page)
 
 
 def _is_dark(machine: Machine) -> bool:
-    box = parse(machine.memory.read(_BOX, BOX_SIZE))
+    box = parse(machine.memory.read(_PAGE.start, BOX_SIZE))
     return box is not None and (box.differs or box.exception is not None)
 
 
