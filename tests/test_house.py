@@ -25,7 +25,7 @@ FLOORS = [
     "placement risks",
     "kernel",
     "debian explain machines live",
-    "handover",
+    "handover timing",
     "blackbox",
     "crash_figures handed_figures switch_figures",
     "figures",
@@ -173,6 +173,7 @@ _NAMED = {
         live/handover.py: boot_params
         live/gathered.py: boot_params e820
         live/kernel_log.py: e820
+        timing/this_boot.py: boot_params
         machines/arch/interface.py: rsdp
         machines/qemu.py: rsdp
         memmap/__init__.py: e820

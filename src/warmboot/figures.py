@@ -14,6 +14,7 @@ from warmboot.placement import Placement
 from warmboot.placement.reason import reason_text
 from warmboot.risks.risk import Risk
 from warmboot.switch_figures import AnySwitchFigures
+from warmboot.timing.figures import TimeFigures
 
 __all__ = [
     "BootFigures",
@@ -175,8 +176,10 @@ class HandOverFigures:
 class PhaseFigures:
     """A part of a boot and how many seconds it took, by the console's lines.
 
-    "dark" is from the hand-over to the kernel's first line, "kernel" from there until it unpacks the initrd, "initrd"
-    the unpacking and what is done beside it, "devices" the rest until the first program is started, "init" from there.
+    "dark" is from the hand-over to the kernel's first line. Where the purgatory was asked to speak it is three parts:
+    "relocation" until it speaks, "purgatory" its checks, "unpacking" from its last line to the kernel's first. "kernel"
+    is from there until it unpacks the initrd, "initrd" the unpacking and what is done beside it, "devices" the rest
+    until the first program is started, "init" from there.
     """
 
     name: str
@@ -214,7 +217,7 @@ LoadStageFigures = (
     | HandOverFigures
     | BootFigures
 )
-Figures = LoadStageFigures | RisksFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
+Figures = LoadStageFigures | RisksFigures | TimeFigures | AnyCrashFigures | AnyHandedFigures | AnySwitchFigures
 
 
 def segment_figures(placement: Placement, crash_kernel: Iterable[Range] = ()) -> tuple[SegmentFigures, ...]:

@@ -121,10 +121,14 @@ def test_without_a_box_all_is_as_it_was(computer: Computer, tmp_path: Path) -> N
     plain.mkdir()
     without = Computer(plain, {**FILES, **iomem([(0x100000, 0x3FFF_FFFF, "System RAM")]), "proc/cmdline": "quiet\n"})
     words = ("-c", "-l", computer.image, "--append", "quiet", "-i")
-    loads = [load_of(computer.kexec(*words, "--no-blackbox")), load_of(without.kexec(*words))]
+    loads = [load_of(each.kexec(*words, "--no-blackbox")) for each in (computer, without)]
     assert layout(loads[0]) == layout(loads[1])
     assert parameters_of(loads[0]) == parameters_of(loads[1])
     assert purgatory_of(loads[0]) == purgatory_of(loads[1])
+    stamped = load_of(without.kexec(*words))  # with time stamps: a node of setup_data more, and nothing else
+    assert parameters_of(stamped) == parameters_of(loads[0])
+    assert [each[:2] for each in layout(stamped)] == [each[:2] for each in layout(loads[0])]
+    assert [any(b"WBSTAMP1" in each.data for each in load.segments) for load in (stamped, loads[0])] == [True, False]
     assert not any(computer.page())
     assert not any(without.page())
 

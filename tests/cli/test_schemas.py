@@ -144,6 +144,11 @@ def test_demo_and_facts(capsys: pytest.CaptureFixture[str]) -> None:
     assert Facts.from_json(json.dumps(found)).release == found["release"]
 
 
+def test_time_of_this_boot(capsys: pytest.CaptureFixture[str]) -> None:
+    [stage] = checked(run(capsys, "time", "--no-keep", "--json"), "time")["stages"]
+    assert stage["figures"]["this"]["boot_id"]
+
+
 def test_risks(capsys: pytest.CaptureFixture[str]) -> None:
     """Whether or not this computer lets its memory be read."""
     found = checked(run(capsys, "risks", "--command-line", "quiet", "--json"), "risks")
@@ -180,7 +185,7 @@ def test_blackbox(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 # What is run by a test of this file or of another one, or needs a guest or a network and is checked by its dataclass.
 CHECKED = {
-    **dict.fromkeys(("rehearse", "inspect", "signature", "facts", "demo", "risks", "blackbox"), "here"),
+    **dict.fromkeys(("rehearse", "inspect", "signature", "facts", "demo", "risks", "blackbox", "time"), "here"),
     **dict.fromkeys(("load", "unload", "status"), "in a namespace"),
     **dict.fromkeys(("explain", "compare", "replay"), "here, by small files"),
     "check": "tests/fleet/test_command.py",

@@ -1,7 +1,7 @@
 # Completion of warmboot for fish. Made by tools/manual: change what --help says instead.
 
 function __complete_warmboot
-    set -l commands 'warmboot rehearse' 'warmboot crashkernel' 'warmboot check' 'warmboot compare' 'warmboot kdump' 'warmboot kdump install' 'warmboot kdump initrd' 'warmboot kdump test' 'warmboot kdump load' 'warmboot kdump unload' 'warmboot kdump status' 'warmboot kdump save' 'warmboot kdump pack' 'warmboot demo' 'warmboot inspect' 'warmboot signature' 'warmboot facts' 'warmboot risks' 'warmboot blackbox' 'warmboot load' 'warmboot exec' 'warmboot switch' 'warmboot unload' 'warmboot status' 'warmboot handover' 'warmboot handover show' 'warmboot handover check' 'warmboot handover cost' 'warmboot roll' 'warmboot roll start' 'warmboot roll resume' 'warmboot roll status' 'warmboot roll report' 'warmboot explain' 'warmboot record' 'warmboot replay' 'warmboot fuzz' 'warmboot witness' 'warmboot debian' 'warmboot debian kernel' 'warmboot debian initrd' 'warmboot debian fetch' 'warmboot debian build' 'warmboot dump' 'warmboot dump save' 'warmboot dump convert' 'warmboot dump why' 'warmboot dump fits' 'warmboot dump info' 'warmboot dump dmesg' 'warmboot dump read' 'warmboot dump tasks' 'warmboot dump bt' 'warmboot dump modules' 'warmboot dump devices' 'warmboot dump check' 'warmboot dump diff' 'warmboot dump drgn'
+    set -l commands 'warmboot rehearse' 'warmboot crashkernel' 'warmboot check' 'warmboot compare' 'warmboot kdump' 'warmboot kdump install' 'warmboot kdump initrd' 'warmboot kdump test' 'warmboot kdump load' 'warmboot kdump unload' 'warmboot kdump status' 'warmboot kdump save' 'warmboot kdump pack' 'warmboot demo' 'warmboot inspect' 'warmboot signature' 'warmboot facts' 'warmboot risks' 'warmboot blackbox' 'warmboot load' 'warmboot exec' 'warmboot time' 'warmboot switch' 'warmboot unload' 'warmboot status' 'warmboot handover' 'warmboot handover show' 'warmboot handover check' 'warmboot handover cost' 'warmboot roll' 'warmboot roll start' 'warmboot roll resume' 'warmboot roll status' 'warmboot roll report' 'warmboot explain' 'warmboot record' 'warmboot replay' 'warmboot fuzz' 'warmboot witness' 'warmboot debian' 'warmboot debian kernel' 'warmboot debian initrd' 'warmboot debian fetch' 'warmboot debian build' 'warmboot dump' 'warmboot dump save' 'warmboot dump convert' 'warmboot dump why' 'warmboot dump fits' 'warmboot dump info' 'warmboot dump dmesg' 'warmboot dump read' 'warmboot dump tasks' 'warmboot dump bt' 'warmboot dump modules' 'warmboot dump devices' 'warmboot dump check' 'warmboot dump diff' 'warmboot dump drgn'
     set -l command warmboot
     for word in (commandline -opc)[2..-1]
         if contains -- "$command $word" $commands
@@ -26,6 +26,7 @@ complete -c warmboot -n '__complete_warmboot warmboot' -a risks -d 'what may fai
 complete -c warmboot -n '__complete_warmboot warmboot' -a blackbox -d 'how far the last kexec came, and what stopped it'
 complete -c warmboot -n '__complete_warmboot warmboot' -a load -d 'load a kernel on this computer'
 complete -c warmboot -n '__complete_warmboot warmboot' -a exec -d 'start the loaded kernel on this computer'
+complete -c warmboot -n '__complete_warmboot warmboot' -a time -d 'where the seconds of a kexec go'
 complete -c warmboot -n '__complete_warmboot warmboot' -a switch -d 'to another kernel, while services live on'
 complete -c warmboot -n '__complete_warmboot warmboot' -a unload -d 'forget the kernel that is loaded'
 complete -c warmboot -n '__complete_warmboot warmboot' -a status -d 'what is loaded on this computer'
@@ -183,10 +184,11 @@ complete -c warmboot -n '__complete_warmboot warmboot risks' -s h -l help -d 'sh
 complete -c warmboot -n '__complete_warmboot warmboot risks' -l command-line -x -d 'the new kernel\'s command line'
 complete -c warmboot -n '__complete_warmboot warmboot risks' -l json -d 'print one JSON object, on errors too'
 
-complete -c warmboot -n '__complete_warmboot warmboot blackbox' -f -a 'show arrived clear'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -f -a 'show arrived install clear'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -s h -l help -d 'show this help message and exit'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l memory -r -F -d 'read a copy of the page, or of memory that holds it'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l address -x -d 'read this physical address'
+complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l write -d 'with install'
 complete -c warmboot -n '__complete_warmboot warmboot blackbox' -l json -d 'print one JSON object, on errors too'
 
 complete -c warmboot -n '__complete_warmboot warmboot load' -F
@@ -203,6 +205,7 @@ complete -c warmboot -n '__complete_warmboot warmboot load' -l blackbox -x -d 't
 complete -c warmboot -n '__complete_warmboot warmboot load' -l no-blackbox -d 'nothing is marked'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l unpack -x -d 'unpack here what would unpack itself after the jump'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l profile -r -f -a 'linux-7.2 linux-6.18 linux-6.17 linux-6.16 linux-6.15 linux-6.14 linux-6.12 linux-6.11 linux-6.10 linux-6.8 linux-6.6 linux-6.5 linux-6.3 linux-6.1 linux-6.0 linux-5.15 linux-5.10 list' -d 'the release whose rules the model follows'
+complete -c warmboot -n '__complete_warmboot warmboot load' -l rescue -x -d 'have a panic reset the machine'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l dry-run -d 'stop before the system call'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l html -r -F -d 'write a page to FILE too'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l junit -r -F -d 'write the stages to FILE as JUnit\'s XML too, which systems for continuous integration show'
@@ -211,6 +214,23 @@ complete -c warmboot -n '__complete_warmboot warmboot load' -l json -d 'print on
 complete -c warmboot -n '__complete_warmboot warmboot exec' -s h -l help -d 'show this help message and exit'
 complete -c warmboot -n '__complete_warmboot warmboot exec' -l yes -d 'do not ask'
 complete -c warmboot -n '__complete_warmboot warmboot exec' -l now -d 'at once'
+complete -c warmboot -n '__complete_warmboot warmboot exec' -l rescue -x -d 'have the machine\'s watchdog reset it where the new kernel does not report within TIME from now'
+
+complete -c warmboot -n '__complete_warmboot warmboot time' -F
+complete -c warmboot -n '__complete_warmboot warmboot time' -s h -l help -d 'show this help message and exit'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l initrd -r -F -d 'an initial RAM disk'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l command-line -x -d 'the new kernel\'s command line, which also replaces an image\'s own'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l append -x -d 'add to the new kernel\'s command line'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l digest -r -f -a 'xxh64 sha256 none' -d 'what the image is checked by after the jump'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l unpack -x -d 'unpack here what would unpack itself after the jump'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l like -r -F -d 'use the machine described by a file that \'warmboot facts\' wrote'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l memory -x -d 'the machine\'s RAM, as 512M or 4G'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l cpus -x -d 'its processors'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l until -x -d 'boot until TEXT is on the console, instead of until user space'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l timeout -x -d 'seconds that the boot may take'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l console -r -F -d 'write the new kernel\'s console to FILE'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l no-keep -d 'keep nothing in /var/lib/warmboot'
+complete -c warmboot -n '__complete_warmboot warmboot time' -l json -d 'print one JSON object at the end, on errors too'
 
 complete -c warmboot -n '__complete_warmboot warmboot switch' -F
 complete -c warmboot -n '__complete_warmboot warmboot switch' -s h -l help -d 'show this help message and exit'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ load and this machine's facts the likely causes are told."""
 _WHAT = {
     "show": "the last kexec's story, and what may have stopped it (default)",
     "arrived": "say that the new kernel's user space is up, and stop the watchdog of --rescue; for a service at boot",
+    "install": "the words that keep a page on this computer; with --write, for GRUB in /etc/default/grub.d",
     "clear": "empty the page and remove the notes",
 }
 _EXAMPLES = ("warmboot blackbox", "warmboot blackbox --memory page.bin --json")
@@ -50,6 +52,7 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add("what", nargs="?", choices=tuple(_WHAT), default="show", metavar="WHAT", help=", ".join(_WHAT))
     add("--memory", metavar="FILE", type=Path, help="read a copy of the page, or of memory that holds it")
     add("--address", metavar="ADDRESS", help="read this physical address; with --memory: this offset")
+    add("--write", action="store_true", help="with install: write GRUB's settings; 'update-grub' and a boot follow")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -58,6 +61,10 @@ def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
     if args.what != "show" and (args.memory is not None or args.address is not None):
         raise InputError(f"--memory and --address are for reading, not for {args.what}", hint="leave them out")
+    if args.write and args.what != "install":
+        raise InputError(f"--write is for install, not for {args.what}", hint="leave it out")
+    if args.what == "install":
+        return _install(args)
     if args.what == "clear":
         from warmboot.blackbox.arrive import clear  # noqa: PLC0415 - only when it runs, as below
 
@@ -68,6 +75,25 @@ def run(args: argparse.Namespace) -> int:
     if args.what == "arrived":
         _arrive(quiet=args.json)
     return _show(args)
+
+
+def _install(args: argparse.Namespace) -> int:
+    """The words for a page, where there is none yet. Raises InputError, RefusedError."""
+    from warmboot.blackbox.install import good_page, kept_words, write_grub  # noqa: PLC0415
+    from warmboot.blackbox.place import find_place  # noqa: PLC0415
+
+    if args.json:
+        raise InputError("--json is for reading, not for install", hint="leave it out")
+    has = find_place()
+    if has is not None:
+        print(f"this computer has a page for a black box at {has:#x}")
+        return ExitStatus.DONE
+    page = good_page()
+    print(kept_words(page))
+    if args.write:
+        path = write_grub(page)
+        print(f"{visible(str(path))} is written; run update-grub, and boot", file=sys.stderr)
+    return ExitStatus.DONE
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -96,7 +122,19 @@ def _story(args: argparse.Namespace) -> Story:
     if args.what == "show" and os.geteuid() == 0:
         _mark()
     looked = look(address=address)
-    return told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems)
+    return told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems, words=_words)
+
+
+def _words(release: str, near: int) -> Sequence[str]:
+    """The log of the kernel that was started, where memory still has it."""
+    from warmboot.blackbox.last_words import last_words  # noqa: PLC0415
+    from warmboot.live.cmdline import running  # noqa: PLC0415
+
+    try:
+        found = last_words(release, running(), near)
+    except OSError:
+        return ()
+    return found.lines if found is not None else ()
 
 
 def _address(text: str | None) -> int | None:

@@ -39,6 +39,7 @@ COMMANDS = (
         "blackbox",
         "load",
         "exec",
+        "time",
         "switch",
         "unload",
         "status",

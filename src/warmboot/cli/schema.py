@@ -43,6 +43,7 @@ from warmboot.report.json.documents import ReadAnswer
 from warmboot.risks.risks import Risks
 from warmboot.roll.answers import RollAnswer
 from warmboot.stages import Outcome, Refusal
+from warmboot.timing.figures import TimeFigures
 
 __all__ = ["SCHEMAS", "schema"]
 
@@ -60,6 +61,15 @@ _STAGES: dict[str, dict[str, Any]] = {
         "crash": crash_figures.CrashFigures,
         "capture": crash_figures.CaptureFigures,
         "dump": crash_figures.DumpFigures,
+    },
+    "time": {
+        "inspect": ImageFigures,
+        "place": figures.RehearsalPlaceFigures,
+        "permit": figures.PermitFigures,
+        "load": figures.ModelLoadFigures,
+        "hand over": figures.HandOverFigures,
+        "boot": figures.BootFigures,
+        "time": TimeFigures,
     },
     "crashkernel": {"search": crash_figures.SearchFigures},
     "load": {

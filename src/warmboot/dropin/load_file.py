@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from warmboot.dropin.command import Command
     from warmboot.dropin.files import File, Inputs
     from warmboot.images import Image
+    from warmboot.placement.options import BlackBox
 
 __all__ = ["load_file"]
 
@@ -48,15 +49,8 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
         return _cannot_load(kernel)
     inner, initrds, line = unwrapped(image, (), options.command_line)
-    box = None
-    if wants_box(command):
-        from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
-
-        try:
-            box = black_box(command, inner)
-        except InputError as error:
-            raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
-        line = with_page_words(command, inner, line, box)
+    box, line = _with_words(command, kernel, inner, line)
+    command.loaded.kernel, command.loaded.line, command.loaded.call = inner, line, "kexec_file_load"
     opened: list[int] = []
     try:
         kernel_fd = kernel.fd
@@ -88,6 +82,24 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
 
         write_loaded(box.template, box.address or 0)  # Linux's purgatory marks nothing; the kernel's first words count
     return result
+
+
+def _with_words(command: Command, kernel: File, inner: Image, line: str) -> tuple[BlackBox | None, str]:
+    """The black box, if there is one, and the command line with what it and --rescue add. Raises Stop."""
+    box = None
+    if wants_box(command):
+        from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
+
+        try:
+            box = black_box(command, inner)
+        except InputError as error:
+            raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
+        line = with_page_words(command, inner, line, box)
+    if command.rescue:
+        from warmboot.dropin.guard import with_rescue_words  # noqa: PLC0415 - only with --rescue
+
+        line = with_rescue_words(command, line)
+    return box, line
 
 
 def _cannot_load(kernel: File) -> int:

@@ -49,7 +49,9 @@ How:
      --blackbox=PLACE mark how far it comes, for `warmboot blackbox', in the page that
                       this kernel keeps free (page; default where there is one), or in
                       the one at this physical address
-     --no-blackbox    do not
+     --no-blackbox    do not, and leave the new kernel no time stamps either
+     --rescue=TIME    have the machine's watchdog reset it where the new kernel does not
+                      report within TIME, such as 5m
      --mem-min=ADDR   nothing is placed below this physical address
      --mem-max=ADDR   nothing is placed above this physical address
      --entry=ADDR     enter here, and not where the image says

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warmboot.blackbox.loaded import new_template, write_loaded
+from warmboot.blackbox.noting import note_loaded
 from warmboot.blackbox.place import AUTO, chosen_place, page_words
+from warmboot.blackbox.rescue import rescue_words
 from warmboot.command_line import parse
 from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import InputError, RefusedError
@@ -31,6 +33,8 @@ from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, k
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
 from warmboot.live.file_facts import file_facts
+from warmboot.live.status import keeps_notes
+from warmboot.live.watchdog import check_rescue
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
@@ -43,10 +47,12 @@ from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import DIGESTS
 from warmboot.risks.risks import risks_of
 from warmboot.stages import Observer, Outcome, Result, Stages
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import FileFacts, Joined, KexecFileFlags, KexecFileRequest, KexecFlags, LoadRequest
 
 if TYPE_CHECKING:
     from warmboot.handover.compatible import Compatibility
+    from warmboot.purgatory.stamps import Stamps
 
 __all__ = ["LoadOptions", "load"]
 
@@ -66,6 +72,7 @@ class LoadOptions:
     blackbox: str | None = AUTO  # the page in which it is marked how far it comes, of blackbox.place; None for none
     profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
+    rescue: int = 0  # seconds until a watchdog resets the machine, 0 without
 
 
 def load(options: LoadOptions, observer: Observer) -> Result:
@@ -109,6 +116,9 @@ class _Run:
             stage.figures = image_figures(image)
             self._given = image
             self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
+            if self._options.rescue:
+                check_rescue()
+                self._line = str(parse(self._line).with_parameters(rescue_words(self._line, self._options.rescue)))
             if self._options.unpack:
                 ram = sum(each.size for each in self._facts.system_ram)
                 done = unpack(self._options.unpack, self._image, self._initrds, ram)
@@ -161,6 +171,7 @@ class _Run:
                     crash=crash,
                     digest=self._options.digest,
                     blackbox=self._box,
+                    stamps=self._stamps(),
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
             )
@@ -174,6 +185,12 @@ class _Run:
                 not_handed_on=tuple(not_handed_on),
                 unpacked=told_unpacked(self._unpacked, placement.kaslr),
             )
+
+    def _stamps(self) -> Stamps | None:
+        """What is handed on of this load; nothing with --no-blackbox, and none of a crash kernel's."""
+        if self._options.panic or self._options.blackbox is None:
+            return None
+        return new_stamps(self._box.template.load_id if self._box is not None else b"")
 
     def permit(self) -> None:
         passed: list[str] = []
@@ -228,6 +245,8 @@ class _Run:
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
                 self._unload_what_has_changed()
                 self._mark_loaded()
+                if not self._options.panic and (self._options.rescue or keeps_notes()):
+                    self._note()
             except LiveError as error:
                 explanation = explain_load(error, self._request())
                 stage.outcome, stage.problem, stage.hint = (
@@ -244,6 +263,16 @@ class _Run:
             write_loaded(self._placement.marks)
         else:
             write_loaded(self._box.template, self._box.address)
+
+    def _note(self) -> None:
+        note_loaded(
+            str(self._options.kernel),
+            self._image.version,
+            [str(each) for each in self._options.initrds],
+            self._line,
+            call=self._call.value,
+            rescue=self._options.rescue,
+        )
 
     def _unload_what_has_changed(self) -> None:
         """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.

@@ -14,6 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.placement.crash import CrashDump
     from warmboot.purgatory.record import Template
+    from warmboot.purgatory.stamps import Stamps
 
 __all__ = ["ELF_STYLES", "RNG_SEED_SIZE", "BlackBox", "Module", "PlaceOptions", "random_slot"]
 
@@ -64,7 +65,7 @@ class PlaceOptions:
     is entered; what is said then goes to `console`. `entry_32bit` enters a bzImage in protected mode, `elf_style` (of
     ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
     `slot` chooses one of so many places, 0 being the first, for a kernel that cannot choose itself (KASLR).
-    With a `blackbox` the purgatory marks how far it is.
+    `stamps` are handed on, with the times at which the purgatory runs. With a `blackbox` it marks how far it is.
     With `hashed` False the digests' places are kept and nothing is read: for the sizes alone.
     `progress` is called with the bytes hashed so far and the total.
     """
@@ -87,4 +88,5 @@ class PlaceOptions:
     preserve_context: bool = False
     slot: Callable[[int], int] = random_slot
     blackbox: BlackBox | None = None
+    stamps: Stamps | None = None
     progress: Callable[[int, int], None] | None = None

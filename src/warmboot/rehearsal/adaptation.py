@@ -8,9 +8,10 @@ from warmboot.errors import InputError
 __all__ = ["seen_on_serial"]
 
 
-def seen_on_serial(command_line: str, limit: int) -> tuple[str, str]:
+def seen_on_serial(command_line: str, limit: int, *, early: bool = False) -> tuple[str, str]:
     """The command line with what a boot needs to be followed on the serial port, and what was added.
 
+    `early` is for following it from the kernel's first code on.
     Raises InputError where the kernel would take the first, of `limit` bytes at most, but not the second.
     """
     given = parse(command_line)
@@ -19,6 +20,8 @@ def seen_on_serial(command_line: str, limit: int) -> tuple[str, str]:
         added.append("console=ttyS0")
     if given.get("quiet") is not None or given.get("loglevel") is not None:
         added.append("loglevel=7")
+    if early and given.get("earlyprintk") is None and given.get("earlycon") is None:
+        added.append("earlyprintk=ttyS0,115200")
     if not added:
         return command_line, ""
     text = " ".join(added)

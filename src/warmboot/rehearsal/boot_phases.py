@@ -5,18 +5,19 @@ from __future__ import annotations
 import re
 
 from warmboot.figures import PhaseFigures
+from warmboot.timing.phases import BEGINS
 
 __all__ = ["BootPhases"]
 
-# In the order in which they come: the phase that a line begins. init/initramfs.c unpacks beside the rest of the start
-# (since 5.13), and says when it is done.
-_BEGINS = (
-    ("kernel", re.compile(r"Linux version ")),
-    ("initrd", re.compile(r"Trying to unpack rootfs image as initramfs|Unpacking initramfs")),
-    ("devices", re.compile(r"Freeing initrd memory: ")),
-    ("init", re.compile(r"Run /\S+ as init process")),
+# What the purgatory says on the serial port where it is asked to, and what follows it.
+_PURGATORY = (
+    ("purgatory", re.compile(r"warmboot: checking what was loaded")),
+    ("unpacking", re.compile(r"warmboot: entering the new kernel")),
 )
-_FIRST = "dark"  # relocation, purgatory, and the kernel's decompression: nothing is on the console
+_BEGINS = (*_PURGATORY, *BEGINS)
+# Relocation, purgatory, and the kernel's decompression: nothing is on the console; of that only the relocation
+# where the purgatory speaks.
+_FIRST, _RELOCATION = "dark", "relocation"
 
 
 class BootPhases:
@@ -36,6 +37,7 @@ class BootPhases:
 
     def figures(self, began: float, ended: float) -> tuple[PhaseFigures, ...]:
         """The phases from `began`, the hand-over, to `ended`."""
-        starts = [(_FIRST, began), *self._began]
+        spoke = any(name == each for name, _ in self._began for each, _ in _PURGATORY)
+        starts = [(_RELOCATION if spoke else _FIRST, began), *self._began]
         ends = [*(when for _, when in self._began), ended]
         return tuple(PhaseFigures(name, max(0.0, end - start)) for (name, start), end in zip(starts, ends, strict=True))

@@ -22,7 +22,8 @@ class Options:
     and what its words are. `cpus` are those that boot, None for as many as show that a second one starts. `profile`
     names the release family whose rules count, None for the one that fits `facts`. With a `blackbox` the purgatory
     marks how far it comes in a page of its own, and what stopped it is told by that. With `panic` the image is loaded
-    for a crash, and not started.
+    for a crash, and not started. With `timed` the purgatory and the kernel's first code speak on the serial port, so
+    that the time before the kernel's console can be told apart.
     """
 
     kernel: Path
@@ -41,3 +42,4 @@ class Options:
     until: str | None = None
     timeout: float = 120.0
     console: Path | None = None
+    timed: bool = False

@@ -34,6 +34,7 @@ from warmboot.placement import Placement, PlaceOptions, linux_command_line, plac
 from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.placement.options import BlackBox
+from warmboot.purgatory.parameters import Console
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.rehearsal.computer import Machines
@@ -43,6 +44,7 @@ from warmboot.rehearsal.handover import hand_over, hand_over_figures, marked
 from warmboot.rehearsal.options import Options
 from warmboot.rehearsal.progress import Sum
 from warmboot.stages import Observer, Outcome, Result, Silent, Stages
+from warmboot.timing.new import new_stamps
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
 
 __all__ = ["rehearse"]
@@ -314,6 +316,8 @@ class _Run:
                 crash=crash_dump(host) if self._options.panic else None,
                 digest=self._options.digest,
                 blackbox=BlackBox(None, new_template(self._image.version)) if self._options.blackbox else None,
+                stamps=new_stamps() if self._options.blackbox and not self._options.panic else None,
+                console=Console(serial=self._options.timed),
                 progress=lambda done, total: self._observer.progress("place", done, total),
             ),
         )
@@ -323,7 +327,7 @@ class _Run:
         """The command line, and what of it was added to see the boot. Raises InputError."""
         linux = linux_command_line(self._image, host, self._line)
         if self._machines.to_boot and linux is not None:
-            return seen_on_serial(*linux)
+            return seen_on_serial(*linux, early=self._options.timed)
         return self._line, ""
 
     def _file_request(self, line: str) -> KexecFileRequest:

@@ -24,7 +24,9 @@ from warmboot.report.text.permit import permit_lines
 from warmboot.report.text.rehearsal import boot_lines, hand_over_lines, model_load_lines, rehearsal_place_lines
 from warmboot.report.text.risks import risks_stage_lines
 from warmboot.report.text.switch import switch_stage_lines
+from warmboot.report.text.timing import time_lines
 from warmboot.switch_figures import AnySwitchFigures
+from warmboot.timing.figures import TimeFigures
 
 __all__ = ["figures_lines"]
 
@@ -35,6 +37,8 @@ def figures_lines(figures: Figures, width: int = 0) -> list[str]:
         return handed_stage_lines(figures)
     if isinstance(figures, AnySwitchFigures):
         return switch_stage_lines(figures)
+    if isinstance(figures, TimeFigures):
+        return time_lines(figures, width)
     if isinstance(figures, RisksFigures):
         return risks_stage_lines(figures)
     return crash_stage_lines(figures) if isinstance(figures, AnyCrashFigures) else _load_lines(figures, width)

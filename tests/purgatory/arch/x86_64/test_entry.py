@@ -172,3 +172,17 @@ def test_the_way_back_is_told_behind_the_command_line() -> None:
     assert text == b"quiet kexec_jump_back_entry=0x000000123456789a"
     assert rest == b"\xff" * len(rest)
     assert len(text) + 1 <= 5 + JUMP_BACK_TEXT_SIZE
+
+
+@pytest.mark.parametrize("off", [0x4000_0000, 0x6000_0000, 0])
+def test_caches_are_on(off: int) -> None:
+    """CD and NW, which firmware or a driver may have left set, slow everything that follows a hundredfold."""
+    kernel = looking_kernel()
+    asked = request(purgatory(Entry(KERNEL), regions_of(kernel, KERNEL)), kernel)
+    with Machine(Facts.of_pc(128 * MIB)) as machine:
+        machine.kernel.kexec_load(asked)
+        relocation = execute(machine.memory, machine.kernel.reboot(), until=asked.entry)
+        before = replace(relocation.state, cr0=relocation.state.cr0 | off)
+        run = execute(machine.memory, before, until=KERNEL)
+        assert run.reached
+        assert run.state.cr0 == relocation.state.cr0

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from warmboot.memmap.entries import E820Entry, E820Type
 from warmboot.memmap.firmware import EDD_ENTRY_SIZE, Efi, Firmware
-from warmboot.placement.arch.x86_64.setup_data import SetupType, efi_setup_data, pack_setup_data, setup_data_size
+from warmboot.placement.arch.x86_64.setup_data import (
+    SETUP_DATA_HEADER,
+    SetupType,
+    efi_setup_data,
+    pack_setup_data,
+    setup_data_size,
+)
+from warmboot.purgatory.stamps import STAMPS_OFFSET
 from warmboot.records import dataclass, field
 from warmboot.uapi import PAGE_SIZE
 
@@ -54,6 +61,7 @@ class BootParams:
     firmware: Firmware = field(default_factory=Firmware)
     efi: Efi | None = None
     spare: int = 0
+    stamps: bytes = b""  # a node of purgatory.stamps
 
     @property
     def size(self) -> int:
@@ -74,6 +82,13 @@ class BootParams:
             (page, self.command_line.ljust(first_data - command_line, b"\0"), chain, self._efi_memmap),
         )
 
+    def stamps_at(self, address: int) -> int:
+        """The physical address of the stages' time stamps where all is loaded at `address`; 0 without them."""
+        if not self.stamps:
+            return 0
+        end = self._first_data(address) + setup_data_size(self._setup_data())
+        return end - setup_data_size([(SetupType.STAMPS, self.stamps)]) + SETUP_DATA_HEADER + STAMPS_OFFSET
+
     def _first_data(self, address: int) -> int:
         end = address + PAGE_SIZE + len(self.command_line) + 1 + self.spare
         return -(-end // _ALIGN) * _ALIGN
@@ -89,6 +104,8 @@ class BootParams:
             items.append((SetupType.DTB, self.dtb))
         if self.rng_seed:
             items.append((SetupType.RNG_SEED, self.rng_seed))
+        if self.stamps:
+            items.append((SetupType.STAMPS, self.stamps))  # the last: see stamps_at
         return items
 
     @property

@@ -76,6 +76,7 @@ def finish_linux(
         firmware=options.firmware,
         efi=efi,
         spare=spare,
+        stamps=b"" if options.stamps is None else options.stamps.pack(),
     )
     where = layout.small("boot parameters", parameters.size, low=not above_4g)
     layout.add("boot parameters", Readable.of(parameters.pack(where.start)), where)
@@ -86,6 +87,7 @@ def finish_linux(
         Entry(entry.address, entry.bits, rsi=where.start, leave_5_level=entry.leave_5_level),
         command_line.decode("utf-8", "surrogateescape"),
         boot_params=where.start,
+        stamps=parameters.stamps_at(where.start),
         jump_back_text=where.start + PAGE_SIZE + len(command_line) if spare else 0,
     )
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 from warmboot.memmap.firmware import Efi
+from warmboot.purgatory.stamps import STAMPS_TYPE
 
-__all__ = ["SetupType", "efi_setup_data", "pack_setup_data", "setup_data_size"]
+__all__ = ["SETUP_DATA_HEADER", "SetupType", "efi_setup_data", "pack_setup_data", "setup_data_size"]
 
 _HEADER = struct.Struct("<QII")  # next, type, len
 _EFI_SETUP_DATA = struct.Struct("<4Q64x")  # struct efi_setup_data: fw_vendor, runtime, tables, smbios, reserved
+SETUP_DATA_HEADER = _HEADER.size
 _ALIGN = 16
 
 
@@ -22,6 +24,7 @@ class SetupType(IntEnum):
     DTB = 2
     EFI = 4  # Linux 3.14
     RNG_SEED = 9  # Linux 6.0
+    STAMPS = STAMPS_TYPE  # ours: Linux keeps it for user space
 
 
 def efi_setup_data(efi: Efi) -> bytes:

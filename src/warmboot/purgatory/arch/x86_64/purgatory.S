@@ -19,6 +19,7 @@
 .set RESET_ON_FAULT, 64			# where it would stop
 
 .set CR0_CLEAR, 0xc			# TS, EM
+.set CR0_CACHES_OFF, 0x60000000		# CD, NW: all that is read here would come from memory, and so for the kernel
 .set CR0_PG, 0x80000000
 .set CR4_MCE, 0x40
 .set CR4_OSFXSR, 0x200
@@ -79,7 +80,12 @@ begin:
 	cld
 	mov	saved_rsp[rip], rsp
 	lea	rsp, stack_top[rip]
-	mov	dword ptr serial_is_set_up[rip], 0
+	mov	rax, cr0
+	test	eax, CR0_CACHES_OFF
+	jz	1f
+	and	eax, ~CR0_CACHES_OFF
+	mov	cr0, rax
+1:	mov	dword ptr serial_is_set_up[rip], 0
 	mov	dword ptr vga_column[rip], 0
 	call	open_box
 	MARK	STAGE_PURGATORY
