@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -18,7 +17,7 @@ from support.kernel_modules import module_file
 from warmboot.blackbox.record import Box, Stage, parse
 from warmboot.debian import cpio
 
-__all__ = ["BMI2", "EFI", "FAULTS", "SERIES", "Dark", "Fault", "Told", "guest_for", "told_by", "told_of"]
+__all__ = ["BMI2", "EFI", "FAULTS", "SERIES", "Dark", "Fault", "Told", "guest_for", "is_right", "told_by", "told_of"]
 
 SERIES = "6.12"  # Debian's kernel, on both sides
 BMI2 = "-bmi2"  # what the guests' processor lacks
@@ -236,7 +235,7 @@ class Told:
     """What the black box told of a fault: the page as `record` reads it, and `warmboot blackbox --json`."""
 
     box: Box | None
-    document: Mapping[str, Any]
+    document: dict[str, Any]
 
     @property
     def stage(self) -> str:
@@ -281,12 +280,23 @@ def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
     return Told(box, told_of(guest))
 
 
+def is_right(fault: Fault, told: Told) -> bool:
+    """Whether the stage is the right one, and the piece and the exception where the fault has one."""
+    piece, exception = told.document["piece"], told.document["exception"]
+    return (
+        told.stage == fault.stage.name.lower()
+        and (fault.piece is None or (piece["kind"], piece["differs"]) == (fault.piece, True))
+        and fault.vector == (exception["vector"] if exception else None)
+    )
+
+
 def told_of(guest: BlackBoxGuest) -> dict[str, Any]:
     """`warmboot blackbox --json`, and everything is forgotten then."""
     guest.run("; ".join(f"insmod /stage/{each}.ko" for each in _MODULES))
     said = guest.run("warmboot blackbox --json")
     guest.run("warmboot blackbox clear; rmmod i6300esb")
     found: dict[str, Any] = json.loads(said.text)
+    assert "causes" in found, said.text
     return found
 
 
