@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from warmboot.dropin.command import Command
     from warmboot.dropin.files import File, Inputs
     from warmboot.images import Image
+    from warmboot.placement.options import BlackBox
 
 __all__ = ["load_file"]
 
@@ -48,15 +49,7 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
         return _cannot_load(kernel)
     inner, initrds, line = unwrapped(image, (), options.command_line)
-    box = None
-    if wants_box(command):
-        from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
-
-        try:
-            box = black_box(command, inner)
-        except InputError as error:
-            raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
-        line = with_page_words(command, inner, line, box)
+    box, line = _with_box(command, inner, line) if wants_box(command) else (None, line)
     opened: list[int] = []
     try:
         kernel_fd = kernel.fd
@@ -83,11 +76,24 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
     finally:
         for fd in opened:
             os.close(fd)
-    if result == 0 and box is not None:
+    if result == 0 and box is not None and box.address is not None:
         from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
 
-        write_loaded(box.template, box.address or 0)  # Linux's purgatory marks nothing; the kernel's first words count
+        write_loaded(box.template, box.address)  # Linux's purgatory marks nothing; the kernel's first words count
     return result
+
+
+def _with_box(command: Command, kernel: Image, line: str) -> tuple[BlackBox | None, str]:
+    """The black box, and the command line that keeps its page. Raises Stop."""
+    from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
+
+    try:
+        box = black_box(command, kernel)
+    except InputError as error:
+        raise Stop(EFAILED, f"Cannot load {shown(command.operands[0])}\n{told(error)}") from None
+    if box is not None and box.address is None:
+        raise Stop(EFAILED, "kexec: --blackbox=cmos: Linux's purgatory does not write it\nkexec: try: -c\n")
+    return box, with_page_words(command, kernel, line, box)
 
 
 def _cannot_load(kernel: File) -> int:
