@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warmboot.blackbox.last_words import last_words
 from warmboot.blackbox.memory import Found, address_in, in_file, look
 from warmboot.blackbox.record import (
     BOX_SIZE,
@@ -29,6 +30,7 @@ from warmboot.blackbox.this_boot import Start, ThisBoot, this_boot
 from warmboot.cli.main import main
 from warmboot.errors import InputError
 from warmboot.explain.catalog import CATALOG
+from warmboot.formats import elf
 from warmboot.memmap import Facts
 from warmboot.purgatory.record import DIGEST_FOUND, DIGEST_KIND, DIGEST_WANTED, EXCEPTION, PIECES, WITNESS
 
@@ -314,3 +316,66 @@ def test_who_started_this_kernel(tmp_path: Path) -> None:
         (kernel / "bootloader_type").write_text(f"{number}\n")
         boot = this_boot(str(tmp_path))
         assert (boot.start, boot.bitten) == (start, "i6300ESB timer")
+
+
+def log_ring(lines: list[str], first: int) -> bytes:
+    """Blocks as printk's ring buffer has them: a number, and a text that ends at a multiple of 8; after the text is
+    what printk() leaves: the end of the line as it was before the level was taken away in front."""
+    ring = b""
+    for number, text in enumerate(lines, first):
+        data = text.encode() + text.encode()[-2:] + b"\n\0"
+        ring += struct.pack("<Q", number & (1 << 62) - 1) + data.ljust(len(data) + -len(data) % 8, b"\0")
+    return ring
+
+
+def kcore(root: Path, memory: bytes) -> None:
+    """A /proc/kcore whose RAM begins at 1 MiB."""
+    (root / "proc").mkdir(exist_ok=True)
+    load = elf.ProgramHeader(elf.PT_LOAD, 6, 0x1000, 0xFFFF_8880_0010_0000, 0x100000, len(memory), len(memory), 0)
+    head = elf.pack_headers(elf.ET_CORE, [load])
+    (root / "proc/kcore").write_bytes(head.ljust(0x1000, b"\0") + memory)
+
+
+DEAD = [
+    "Linux version 6.12.117 (debian-kernel@lists.debian.org) (gcc-12) #1 SMP Debian (2026-11-16)",
+    "Command line: root=/dev/vda1 console=ttyS0",
+    "BIOS-provided physical RAM map:",
+    "VFS: Unable to mount root fs on unknown-block(0,0)",
+    "Kernel panic - not syncing: VFS: Unable to mount root fs on unknown-block(0,0)",
+    "CPU: 0 PID: 1 Comm: swapper/0 Not tainted 6.12.117 #1  Debian 6.12.117-1",
+]
+
+
+def test_the_log_of_a_dead_kernel_is_found_and_not_that_of_the_running_one(tmp_path: Path) -> None:
+    ours = [DEAD[0], "Command line: quiet", *(f"line {number}" for number in range(9))]
+    memory = bytes(4096) + log_ring(ours, -9).ljust(8192, b"\0") + DEAD[0].encode().ljust(4096, b"\0")
+    at = 0x100000 + len(memory)
+    memory += log_ring(DEAD, (1 << 62) - 3) + bytes(9000)  # the numbers come round
+    kcore(tmp_path, memory)
+    found = last_words("6.12.117", "quiet", at + 100, str(tmp_path))
+    assert found is not None
+    assert (found.at, list(found.lines)) == (at + 8, DEAD)
+    assert last_words("6.12.11", "quiet", 0, str(tmp_path)) is None
+    box = parse(box_page(Stage.ENTERING))
+    assert box is not None
+    told = told_of(Found(box, "here"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found.lines, now=NOW)
+    assert "it panicked: VFS: Unable to mount root fs" in told.told
+    assert (told.causes[0].rule, told.causes[0].confidence) == ("no_root", "likely")
+
+
+def test_the_end_of_a_log_is_found_where_its_beginning_is_gone(tmp_path: Path) -> None:
+    whole = log_ring(DEAD, 7)
+    second = len(log_ring(DEAD[:1], 7))
+    kcore(tmp_path, bytes(4096) + whole[second:])
+    found = last_words("6.12.117", "quiet", 0, str(tmp_path))
+    assert found is not None
+    assert list(found.lines) == DEAD[1:]
+    assert last_words("6.1.0", "quiet", 0, str(tmp_path)) is None
+
+
+@given(st.binary(max_size=200), st.lists(st.text(st.characters(codec="utf-8"), max_size=30), max_size=4))
+def test_any_memory_is_searched(tmp_path_factory: pytest.TempPathFactory, noise: bytes, lines: list[str]) -> None:
+    root = tmp_path_factory.getbasetemp()
+    kcore(root, log_ring([DEAD[0], *lines], 5) + noise)
+    found = last_words("6.12.117", "quiet", 0, str(root))
+    assert found is None or found.lines[0] == DEAD[0]

@@ -72,6 +72,11 @@ _VERDICTS = {
         " nothing",
     ),
     "no-blackbox": ("new", "does not"),
+    "rescue": (
+        "new",
+        "has the machine's watchdog reset it where the new kernel does not report in that time; refused, with the"
+        " reason, where no watchdog outlives the jump",
+    ),
     "no-cma": ("new", "a flag of the file call since Linux 6.17; no option of 2.0.32"),
     "force-dtb": ("new", "a flag of the file call since Linux 6.18; no option of 2.0.32"),
 }

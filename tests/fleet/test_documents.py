@@ -123,3 +123,12 @@ def test_folders_in_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         subprocess.run(["rm", "-rf", str(tmp_path / "a")], check=True, timeout=120)
     assert isinstance(problem, Problem)
     assert "more than 64 folders" in problem.message
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    """Before one machine or the first of many, as some editors write it."""
+    one, many = tmp_path / "one.json", tmp_path / "many.jsonl"
+    one.write_bytes(b'\xef\xbb\xbf{\n  "cpus": 1\n}\n')
+    many.write_bytes(b'\xef\xbb\xbf{"cpus": 1}\n{"cpus": 2}\n')
+    texts = [each.text for each in documents([str(one), str(many)]) if isinstance(each, Document)]
+    assert texts == [b'{\n  "cpus": 1\n}\n', b'{"cpus": 1}', b'{"cpus": 2}']

@@ -83,3 +83,16 @@ def test_what_would_steer_a_terminal_is_shown() -> None:
     with pytest.raises(InputError) as caught:
         Facts.from_json(changed(kexec_load="\x1b[2J"))
     assert str(caught.value).isprintable()
+
+
+def test_a_byte_order_mark_is_no_mistake() -> None:
+    """Editors of other systems write one."""
+    text = f"\ufeff{KNOWN.to_json()}"
+    assert Facts.from_json(text) == Facts.from_json(text.encode()) == KNOWN
+
+
+def test_a_member_that_is_there_twice_is_named() -> None:
+    """Readers of JSON take the first or the last: which of two machines it is nobody can tell."""
+    for text in ('{"cpus": 1, "cpus": 2, "release": "6.12"}', '{"facts": {"cpus": 1, "cpus": 1}}'):
+        with pytest.raises(InputError, match="host: not JSON: the member cpus is there twice"):
+            Facts.from_json(text, "host")

@@ -23,7 +23,7 @@ from warmboot.debian.firmware import efi_firmware
 from warmboot.machines.accel import Accel, accel_option, choose, cpu_model
 from warmboot.machines.qemu import find_qemu
 
-__all__ = ["BOOT", "INIT", "Hop", "Journey", "disk", "initial_ram_disk", "kernel_file", "travel"]
+__all__ = ["BOOT", "INIT", "Hop", "Journey", "console", "disk", "initial_ram_disk", "kernel_file", "qemu", "travel"]
 
 BOOT = f"console=ttyS0 quiet panic=-1 {FAST}"  # what every kernel of a journey is told
 
@@ -114,7 +114,7 @@ def travel(
     """
     initrd = initial_ram_disk()
     files = {**stage, "initrd": initrd} | {f"hops/{number}": each.encode() for number, each in enumerate(scripts)}
-    command = _command(first, memory, f"{BOOT} {append} hop=0", cpus)
+    command = qemu(first, memory, f"{BOOT} {append} hop=0", cpus)
     if efi:
         command += ["-bios", str(efi_firmware())]
     with stage_disk(files) as own, tempfile.NamedTemporaryFile() as file:
@@ -122,7 +122,7 @@ def travel(
         file.flush()
         command += ["-initrd", file.name, *disk(SYSTEM, system_disk(), 1), *disk(STAGE, own, 2), *more]
         journey = Journey()
-        for line in _console(command, timeout):
+        for line in console(command, timeout):
             _note(journey, line)
         return journey
 
@@ -141,11 +141,12 @@ def kernel_file(series: str) -> Path:
     return kernel(series)
 
 
-def _command(first: Path, memory: str, line: str, cpus: int) -> list[str]:
-    qemu = find_qemu()
-    accel = choose(qemu)
+def qemu(first: Path, memory: str, line: str, cpus: int) -> list[str]:
+    """QEMU's command: the kernel file `first`, its command line, a serial port, and a controller for disks."""
+    program = find_qemu()
+    accel = choose(program)
     model = cpu_model(accel) + (",-erms,-fsrm" if accel is Accel.TCG else "")
-    command = [str(qemu), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]
+    command = [str(program), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"]
     # A small buffer is soon full, and emptied. What is still translated of a kernel that is gone makes the next one
     # slow, which writes over it: up to 18 s to its first line instead of 2.
     accelerator = accel_option(accel, *(["tb-size=64"] if accel is Accel.TCG else []))
@@ -162,7 +163,7 @@ def disk(name: str, path: Path, number: int, *, writable: bool = False) -> list[
     ]
 
 
-def _console(command: list[str], timeout: float) -> Iterator[str]:
+def console(command: list[str], timeout: float) -> Iterator[str]:
     """The lines of the serial port; QEMU is ended when its words run dry."""
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -205,6 +205,7 @@ complete -c warmboot -n '__complete_warmboot warmboot load' -l blackbox -x -d 't
 complete -c warmboot -n '__complete_warmboot warmboot load' -l no-blackbox -d 'nothing is marked'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l unpack -x -d 'unpack here what would unpack itself after the jump'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l profile -r -f -a 'linux-7.2 linux-6.18 linux-6.17 linux-6.16 linux-6.15 linux-6.14 linux-6.12 linux-6.11 linux-6.10 linux-6.8 linux-6.6 linux-6.5 linux-6.3 linux-6.1 linux-6.0 linux-5.15 linux-5.10 list' -d 'the release whose rules the model follows'
+complete -c warmboot -n '__complete_warmboot warmboot load' -l rescue -x -d 'have a panic reset the machine'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l dry-run -d 'stop before the system call'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l html -r -F -d 'write a page to FILE too'
 complete -c warmboot -n '__complete_warmboot warmboot load' -l junit -r -F -d 'write the stages to FILE as JUnit\'s XML too, which systems for continuous integration show'
@@ -213,6 +214,7 @@ complete -c warmboot -n '__complete_warmboot warmboot load' -l json -d 'print on
 complete -c warmboot -n '__complete_warmboot warmboot exec' -s h -l help -d 'show this help message and exit'
 complete -c warmboot -n '__complete_warmboot warmboot exec' -l yes -d 'do not ask'
 complete -c warmboot -n '__complete_warmboot warmboot exec' -l now -d 'at once'
+complete -c warmboot -n '__complete_warmboot warmboot exec' -l rescue -x -d 'have the machine\'s watchdog reset it where the new kernel does not report within TIME from now'
 
 complete -c warmboot -n '__complete_warmboot warmboot time' -F
 complete -c warmboot -n '__complete_warmboot warmboot time' -s h -l help -d 'show this help message and exit'

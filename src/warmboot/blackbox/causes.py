@@ -3,7 +3,7 @@ its load, the machine's facts and the marks themselves what speaks for each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from warmboot.blackbox.record import Box, BoxException, Stage
@@ -11,11 +11,13 @@ from warmboot.blackbox.state import Loaded
 from warmboot.blackbox.this_boot import ThisBoot
 from warmboot.errors import WarmbootError
 from warmboot.explain.catalog import CATALOG
+from warmboot.explain.clean import Line
 from warmboot.explain.evidence import Command, Evidence
 from warmboot.explain.findings import CONFIDENCES
 from warmboot.explain.foreseen import Foreseen
 from warmboot.explain.jump import after_the_jump
 from warmboot.explain.pages import page
+from warmboot.explain.seen import seen_in
 from warmboot.memmap import Facts
 from warmboot.numbers import size_text
 from warmboot.visible import visible
@@ -53,19 +55,27 @@ class Cause:
     command: str
 
 
-def causes(box: Box | None, loaded: Loaded | None, boot: ThisBoot, facts: Facts | None) -> tuple[Cause, ...]:
-    """The likely ones first; none where nothing failed. `facts` are those of this computer, if they can be had."""
+def causes(
+    box: Box | None,
+    loaded: Loaded | None,
+    boot: ThisBoot,
+    facts: Facts | None,
+    words: Sequence[str] = (),
+) -> tuple[Cause, ...]:
+    """The likely ones first; none where nothing failed. `facts` are those of this computer, if they can be had; `words`
+    the lines of the dead kernel's own log."""
     stage = box.stage if box is not None else None
     if stage is None and (loaded is None or loaded.called is None):
         return ()
     if stage is Stage.ARRIVED:
         return ()
-    printed = box is not None and box.printed
+    printed = bool(words) or (box is not None and box.printed)
     fitting = _LATE if printed else _EARLY
     found = list(_of_marks(box, stage)) if box is not None else []
+    found += _of_words(words)
     if stage is None or stage >= Stage.ENTERING:
         found += [each for each in _known(box, loaded, facts) if each.rule in fitting]
-    if printed:
+    if printed and not words:
         found.append(Foreseen("panic", "possible", "the kernel came as far as its early console, and no further", 8))
     found += _of_watchdog(box, loaded, boot)
     return _ranked(found)
@@ -97,6 +107,13 @@ def _of_marks(box: Box, stage: Stage | None) -> Iterator[Foreseen]:
             yield Foreseen("wrong_entry", "likely", told, 1)
         case _:
             pass
+
+
+def _of_words(words: Sequence[str]) -> Iterator[Foreseen]:
+    """What the dead kernel said, read as any log is."""
+    for each in seen_in([Line(number, text) for number, text in enumerate(words, 1)]):
+        if CATALOG[each.rule].group == "after the jump" and each.rule != "silent":
+            yield Foreseen(each.rule, each.confidence, f"its log: {visible(each.line.text, most=160)}", each.weight)
 
 
 def _of_exception(box: Box, exception: BoxException) -> Iterator[Foreseen]:
@@ -162,11 +179,11 @@ def _known(box: Box | None, loaded: Loaded | None, facts: Facts | None) -> Itera
 
 def _of_watchdog(box: Box | None, loaded: Loaded | None, boot: ThisBoot) -> Iterator[Foreseen]:
     """A watchdog that nobody asked for is a reason; one that --rescue started ended what had stopped already."""
-    asked = loaded is not None and loaded.rescue is not None
-    if boot.bitten is not None and not asked:
+    if boot.bitten is not None and (loaded is None or loaded.rescue is None):
         told = f"{visible(boot.bitten, most=80)} says that it reset the machine"
         early = box is not None and box.stage is not None and box.stage < Stage.ENTERING
-        yield Foreseen("watchdog", "likely", told, 1 if early else 3)
+        sure = "likely" if early or loaded is not None else "possible"
+        yield Foreseen("watchdog", sure, told, 1 if early else 3)
 
 
 def _ranked(found: list[Foreseen]) -> tuple[Cause, ...]:

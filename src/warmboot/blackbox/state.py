@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["FOLDER", "NAME", "Loaded", "is_kept", "note_call", "note_load", "read_loads"]
+__all__ = ["FOLDER", "NAME", "Loaded", "note_call", "note_load", "read_loads"]
 
 FOLDER = "var/lib/warmboot"
 NAME = "last-kexec.json"
@@ -88,11 +88,6 @@ class Loaded:
     def members(self) -> dict[str, Any]:
         """As a JSON object's members."""
         return {name: getattr(self, name) for name in self.__slots__}
-
-
-def is_kept(root: str = "/") -> bool:
-    """Whether this computer has the folder, so that loads without a black box are noted too."""
-    return os.path.isdir(under(root, FOLDER))  # noqa: PTH112 - pathlib costs more than all of this
 
 
 def note_load(loaded: Loaded, root: str = "/") -> None:

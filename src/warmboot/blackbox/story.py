@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from warmboot.blackbox.causes import Cause, causes, facts_of_this_computer
@@ -46,6 +46,9 @@ _PARTS = {
     "initrd": "the initrd",
 }
 _WITNESS = "earlycon=uart8250,mmio,"  # the early console in the box itself, of which the next word is its address
+_QUIET = {"quiet", "loglevel"}  # what keeps a kernel that starts well from printing
+_LAST_WORDS = 12  # lines
+_PANIC = "Kernel panic - not syncing: "
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400  # seconds
 
 
@@ -86,7 +89,8 @@ class Story:
     `where` the black box was read; `stage` is the last one that was marked, by the names of the stages; `seconds` are
     those from the first mark to each. Times are Unix time in seconds. `boot` says who started the running kernel
     ("kexec", "firmware", "unknown"), `failed` whether that load came to nothing. `printed` says whether the kernel came
-    as far as its early console. `reset_by` is a watchdog that says it reset the machine.
+    as far as its early console. `reset_by` is a watchdog that says it reset the machine. `last_words` are the last
+    lines of the dead kernel's log, where memory still has it.
     """
 
     told: str
@@ -110,6 +114,7 @@ class Story:
     boot: str = ""
     rescue: int | None = None
     reset_by: str | None = None
+    last_words: tuple[str, ...] = ()
     causes: tuple[Cause, ...] = ()
     problems: tuple[str, ...] = ()
 
@@ -121,10 +126,12 @@ def told_of(
     problems: tuple[str, ...] = (),
     *,
     facts: Callable[[], Facts | None] = facts_of_this_computer,
+    words: Callable[[str, int], Sequence[str]] = lambda release, near: (),
     now: float | None = None,
 ) -> Story:
     """The story of the newest load that is known: of the box that was `found`, with the notes of the same load, or of
-    notes alone. `now` is Unix time, that of the clock unless it is given."""
+    notes alone. `words` gives the log of a dead kernel of that release, which was loaded at that address; `now`
+    is Unix time, that of the clock unless it is given."""
     box = found.box if found is not None else None
     loaded = _notes_of(box, loads)
     if box is not None and loads and loaded is not loads[0] and loads[0].time > box.template.loaded_at / 1e9 + 1:
@@ -134,9 +141,10 @@ def told_of(
         return Story(told=nothing, failed=False, where=None, seconds={}, boot=boot.start.value, problems=problems)
     teller = _Teller(box, loaded, boot, time.time() if now is None else now)
     failed = teller.failed
+    said = words(teller.target, teller.kernel_at) if failed and teller.may_have_spoken else ()
     template = box.template if box is not None else None
     return Story(
-        told=teller.sentence(),
+        told=teller.sentence(said),
         failed=failed,
         where=found.where if found is not None else None,
         address=found.address if found is not None else None,
@@ -157,7 +165,8 @@ def told_of(
         boot=boot.start.value,
         rescue=loaded.rescue if loaded else None,
         reset_by=visible(boot.bitten, most=80) if boot.bitten is not None else None,
-        causes=causes(box, loaded, boot, facts()) if failed else (),
+        last_words=tuple(visible(each, most=400) for each in said[-_LAST_WORDS:]),
+        causes=causes(box, loaded, boot, facts(), said) if failed else (),
         problems=problems,
     )
 
@@ -197,6 +206,8 @@ class _Teller:
         self.stage: Stage | None = box.stage if box is not None else None
         self.loaded_at: float = box.template.loaded_at / 1e9 if box is not None else loaded.time if loaded else 0.0
         told = (box.template.loaded if box is not None else "") or (loaded.release or loaded.kernel if loaded else "")
+        if told[:1].isdigit():  # a bzImage's version is a release, and then who built it
+            told = told.split()[0]
         self.target: str = visible(told, most=80)
 
     @property
@@ -216,17 +227,29 @@ class _Teller:
             return None
         if self._box.printed:
             return True
-        asked = self._loaded is not None and _WITNESS in self._loaded.command_line
+        line = self._loaded.command_line.split() if self._loaded is not None else []
+        asked = any(each.startswith(_WITNESS) for each in line) and not _QUIET & {each.split("=")[0] for each in line}
         return False if asked else None
 
-    def sentence(self) -> str:
-        """When, to what, and how far."""
+    @property
+    def may_have_spoken(self) -> bool:
+        """Whether the new kernel may have come as far as its log; its release must be known."""
+        return self.target[:1].isdigit() and (self.stage is None or self.stage >= Stage.ENTERING)
+
+    @property
+    def kernel_at(self) -> int:
+        """The physical address that the kernel was loaded to, 0 where that is not known."""
+        segments = self._box.template.segments if self._box is not None else ()
+        return next((each.start for each in segments if each.kind == "kernel"), 0)
+
+    def sentence(self, said: Sequence[str] = ()) -> str:
+        """When, to what, and how far; `said` is the dead kernel's log."""
         called = self._loaded.called if self._loaded is not None else None
         if self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception):
             return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started()}"
         when = _ago(self._now - (called or self.loaded_at))
-        said = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self.came()}"
-        return f"{said}{self._ended()}"
+        told = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self.came(said)}"
+        return f"{told}{_panic(said)}{self._ended()}"
 
     def _to(self, before: str) -> str:
         return f"{before}{self.target}{')' if '(' in before else ''}" if self.target else ""
@@ -236,8 +259,8 @@ class _Teller:
             return "and is not started yet"
         return "and nothing shows that it was started"
 
-    def came(self) -> str:
-        """How far."""
+    def came(self, said: Sequence[str] = ()) -> str:
+        """How far; `said` is the dead kernel's log."""
         box = self._box
         if self._arrived():
             return "user space of the new kernel was reached"
@@ -258,10 +281,12 @@ class _Teller:
             case Stage.CHECKED:
                 told = f"the purgatory found all {box.pieces} pieces right, and did not come to the kernel"
             case _:
-                told = f"entered the kernel at {box.template.entry:#x}, {self._words_of_kernel()}"
+                told = f"entered the kernel at {box.template.entry:#x}, {self._words_of_kernel(said)}"
         return f"{told}{caught}"
 
-    def _words_of_kernel(self) -> str:
+    def _words_of_kernel(self, said: Sequence[str]) -> str:
+        if said:
+            return f"which wrote {len(said)} lines to its log"
         if self.printed:
             return "which came as far as its early console; user space did not report"
         if self.printed is False:
@@ -327,6 +352,14 @@ class _Teller:
             and not self._is_this_boots()
             and (self.target == self._boot.release or not self.target[:1].isdigit())  # a file's name tells no release
         )
+
+
+def _panic(said: Sequence[str]) -> str:
+    """The last panic in a log."""
+    panic = next((each for each in reversed(said) if each.startswith(_PANIC)), None)
+    if panic is None:
+        return ""
+    return f"; it panicked: {visible(panic.removeprefix(_PANIC), most=120)}"
 
 
 def _ago(seconds: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -122,7 +123,7 @@ def _story(args: argparse.Namespace) -> Story:
     if args.what == "show" and os.geteuid() == 0:
         _mark()
     looked = look(address=address)
-    story = told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems)
+    story = told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems, words=_words)
     return story if looked.found or address is not None else _by_cmos(story)
 
 
@@ -137,6 +138,18 @@ def _by_cmos(story: Story) -> Story:
     marks, path = read
     failed = marks.stage < Stage.ENTERING or marks.vector is not None
     return replace(story, told=cmos_words(marks), where=path, stage=marks.stage.name.lower(), failed=failed)
+
+
+def _words(release: str, near: int) -> Sequence[str]:
+    """The log of the kernel that was started, where memory still has it."""
+    from warmboot.blackbox.last_words import last_words  # noqa: PLC0415
+    from warmboot.live.cmdline import running  # noqa: PLC0415
+
+    try:
+        found = last_words(release, running(), near)
+    except OSError:
+        return ()
+    return found.lines if found is not None else ()
 
 
 def _address(text: str | None) -> int | None:

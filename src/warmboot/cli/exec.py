@@ -6,13 +6,18 @@ import argparse
 import os
 import socket
 import sys
+from typing import TYPE_CHECKING
 
+from warmboot.cli.options import add_rescue
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import InputError, RefusedError
 from warmboot.live import status
 from warmboot.live.kexec_call import note_call
 from warmboot.live.services import kexec_command
 from warmboot.visible import visible
+
+if TYPE_CHECKING:
+    from warmboot.live.watchdog import Started
 
 __all__ = ["add_parser", "run"]
 
@@ -35,6 +40,11 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--now", action="store_true", help="at once: services are not stopped")
+    add_rescue(
+        parser,
+        "have the machine's watchdog reset it where the new kernel does not report within TIME from now"
+        " (default: 5m); refused where no watchdog outlives the jump",
+    )
     parser.set_defaults(run=run)
 
 
@@ -45,12 +55,23 @@ def run(args: argparse.Namespace) -> int:
     if not args.yes and not _confirmed(command):
         print("nothing was done")
         return 1
+    watchdog = _guard(args.rescue)
     if command is not None:
         note_call("exec")
         sys.stdout.flush()
         os.execv(command[0], command)
-    _start()
+    _start(watchdog)
     return 1
+
+
+def _guard(rescue: int) -> Started | None:
+    """Start the watchdog that was asked for, now or at the load. Raises RefusedError where there is none that helps."""
+    from warmboot.blackbox.rescue import asked_for, begin  # noqa: PLC0415 - only when it runs
+
+    started = begin(rescue or asked_for())
+    if started is not None:
+        print(f"--rescue: {visible(started.told)}, unless the new system's user space is up by then", flush=True)
+    return started
 
 
 def _check_loaded() -> None:
@@ -73,8 +94,9 @@ def _confirmed(command: tuple[str, ...] | None) -> bool:
     return input("Type yes to go on: ").strip().lower() == "yes"
 
 
-def _start() -> None:
+def _start(watchdog: Started | None) -> None:
     from warmboot.blackbox.loaded import mark_calling  # noqa: PLC0415 - only when it runs
+    from warmboot.blackbox.rescue import call_off  # noqa: PLC0415
     from warmboot.live.calls import LiveError, reboot_kexec, sync  # noqa: PLC0415 - loads the C library
     from warmboot.live.network import interfaces_down  # noqa: PLC0415
 
@@ -86,6 +108,8 @@ def _start() -> None:
     try:
         reboot_kexec()
     except LiveError as error:
+        if watchdog is not None:
+            call_off(watchdog)
         raise RefusedError(
             f"the kernel refuses: {error}; the network interfaces have been taken down",
             hint="see the kernel's log (dmesg), and bring the network up again",

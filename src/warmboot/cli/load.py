@@ -18,6 +18,7 @@ from warmboot.cli.options import (
     add_panic,
     add_profile,
     add_replace,
+    add_rescue,
     add_unpack,
     command_line_request,
 )
@@ -81,6 +82,11 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     )
     add_unpack(parser)
     add_profile(parser)
+    add_rescue(
+        parser,
+        "have a panic reset the machine (panic=10 is added), and its watchdog where the new kernel does not report"
+        " within TIME of 'warmboot exec' (default: 5m); refused where no watchdog outlives the jump",
+    )
     add("--dry-run", action="store_true", help="stop before the system call")
     add_html(parser)
     add_junit(parser)
@@ -102,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         unpack=args.unpack,
         profile=args.profile,
         dry_run=args.dry_run,
+        rescue=args.rescue,
     )
     return run_staged("load", args, lambda observer: load(options, observer), facts=read_facts)
 

@@ -32,6 +32,7 @@ __all__ = [
     "add_panic",
     "add_profile",
     "add_replace",
+    "add_rescue",
     "add_unpack",
     "command_line_request",
     "facts_asked_for",
@@ -42,6 +43,7 @@ __all__ = [
 
 _OLD_KERNEL = ("record", "fuzz", "witness")  # commands that took --kernel FILE before
 MOST_CPUS = 255
+_RESCUE = 300  # seconds
 _MOST = (1 << 63) - 1
 
 
@@ -169,6 +171,20 @@ def add_profile(parser: argparse.ArgumentParser) -> None:
         help="the release whose rules the model follows (default: that of the running kernel), or a file that"
         " fuzz --draft-profile wrote; list prints the names",
     )
+
+
+def add_rescue(parser: argparse.ArgumentParser, help_text: str) -> None:
+    """--rescue, with or without a time; in seconds, 0 without the option."""
+    parser.add_argument("--rescue", metavar="TIME", nargs="?", type=_time, const=_RESCUE, default=0, help=help_text)
+
+
+def _time(text: str) -> int:
+    from warmboot.live.watchdog import time_of  # noqa: PLC0415 - only with --rescue
+
+    try:
+        return time_of(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def add_memory(parser: argparse.ArgumentParser, default: str, whose: str = "the machine's") -> None:

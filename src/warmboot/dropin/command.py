@@ -33,10 +33,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from warmboot.images import Image
+
 __all__ = ["AUTO", "Command", "parse", "parse_architecture"]
 
 KEXEC_LIVE_UPDATE = 0x4  # Xen's
 AUTO = "auto"
+
+
+class LoadedNote:
+    """What is noted of a load: the kernel, its command line, the call, whether it was told of EFI."""
+
+    kernel: Image | None = None
+    line: str = ""
+    call: str = ""
+    efi: bool | None = None
 
 
 class Command:
@@ -81,6 +92,7 @@ class Command:
         self.digest = "xxh64"  # of DIGESTS
         self.blackbox: str | None = AUTO  # of blackbox.place.chosen_place; None: nowhere
         self.unpack: frozenset[str] = frozenset()  # of UNPACKABLE
+        self.rescue = 0  # seconds of the watchdog, 0 without
         self.hotplug = False
         self.pass_memmap = False
         self.noefi = False
@@ -90,6 +102,7 @@ class Command:
         self.console_serial = False
         self.console_vga = False
         self.reset_vga = False
+        self.loaded: LoadedNote = LoadedNote()
 
     @property
     def on_crash(self) -> bool:
@@ -283,6 +296,18 @@ def _unpack(command: Command, text: str) -> None:
         raise Stop(1, f"Bad option value in --unpack={shown(text)}; {error.hint}\n", usage=True) from None
 
 
+def _rescue(command: Command, text: str) -> None:
+    from warmboot.errors import InputError  # noqa: PLC0415 - only with --rescue
+    from warmboot.live.watchdog import time_of  # noqa: PLC0415
+
+    try:
+        command.rescue = time_of(text)
+    except InputError:
+        raise Stop(
+            1, f"Bad option value in --rescue={shown(text)}; it is a time from 10s to 24h\n", usage=True
+        ) from None
+
+
 def _dtb(command: Command, text: str) -> None:
     command.dtb = text
 
@@ -297,6 +322,7 @@ _WITH_ARGUMENT: dict[str, Callable[[Command, str], None]] = {
     "dtb": _dtb,
     "digest": _digest,
     "blackbox": _blackbox,
+    "rescue": _rescue,
     "unpack": _unpack,
     "initrd": lambda command, text: command.initrds.append(text),
     "module": lambda command, text: command.modules.append(text),

@@ -8,11 +8,12 @@ import sys
 from warmboot.dropin.failure import explain
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.live.calls import LiveError, reboot_kexec, sync
-from warmboot.live.status import loaded, may_have_box
+from warmboot.live.status import keeps_notes, loaded, may_have_box
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.dropin.command import Command
+    from warmboot.live.watchdog import Started
 
 __all__ = ["finish"]
 
@@ -23,13 +24,18 @@ def finish(command: Command) -> int:
         _check_loaded()
     if command.shutdown:
         return _shut_down()
+    watchdog = None
+    if command.exec and (command.rescue or keeps_notes()):
+        from warmboot.dropin.guard import start_guard  # noqa: PLC0415 - few computers keep notes
+
+        watchdog = start_guard(command)
     if command.sync and not command.no_sync:
         sync()
     if command.exec:
         # kexec-tools does this after -e -l as well, where nothing is started and the network would only be lost.
         if not command.no_ifdown:
             _interfaces_down()
-        return _exec()
+        return _exec(watchdog)
     if command.jump_back_helper:
         return _load_jump_back_helper(command)
     return 0
@@ -73,7 +79,7 @@ def _interfaces_down() -> None:
         sys.stderr.write(f"ifdown: if_nameindex: {error.strerror}\n")
 
 
-def _exec() -> int:
+def _exec(watchdog: Started | None) -> int:
     from warmboot.live.kexec_call import note_call  # noqa: PLC0415 - only here
 
     sys.stdout.flush()
@@ -88,6 +94,10 @@ def _exec() -> int:
     except LiveError as error:
         sys.stderr.write(f"kexec failed: {error.strerror}\n")
         explain(error)
+    if watchdog is not None:
+        from warmboot.blackbox.rescue import call_off  # noqa: PLC0415
+
+        call_off(watchdog)
     return EFAILED
 
 

@@ -13,6 +13,7 @@ from warmboot.dropin.stop import EFAILED, EFALLBACK, Stop
 from warmboot.errors import RefusedError, WarmbootError
 from warmboot.images.detect import WrongKindError, identify_bytes, profile_named, with_its_addons
 from warmboot.images.kinds import matching_kinds
+from warmboot.live.status import keeps_notes, may_have_box
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,10 +47,18 @@ def load(command: Command) -> int:
             inputs.changed("what was loaded is unloaded" if gone else "what was loaded must not be started")
         )
         return EFAILED
+    if not command.on_crash and (command.rescue or may_have_box() or keeps_notes()):
+        from warmboot.dropin.guard import note  # noqa: PLC0415 - as above
+
+        note(command)
     return 0
 
 
 def _load(command: Command, inputs: Inputs) -> int:
+    if command.rescue:
+        from warmboot.dropin.guard import check_guard  # noqa: PLC0415 - only with --rescue
+
+        check_guard()
     path, profile = profile_named(command.operands[0])
     kernel = inputs.file(path)
     _tell_which_initrd_counts(command)

@@ -49,7 +49,8 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
         sys.stderr.write("Kexec2 syscall does not support 16bit or 32bit entry yet\n")
         return _cannot_load(kernel)
     inner, initrds, line = unwrapped(image, (), options.command_line)
-    box, line = _with_box(command, inner, line) if wants_box(command) else (None, line)
+    box, line = _with_words(command, kernel, inner, line)
+    command.loaded.kernel, command.loaded.line, command.loaded.call = inner, line, "kexec_file_load"
     opened: list[int] = []
     try:
         kernel_fd = kernel.fd
@@ -83,17 +84,24 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
     return result
 
 
-def _with_box(command: Command, kernel: Image, line: str) -> tuple[BlackBox | None, str]:
-    """The black box, and the command line that keeps its page. Raises Stop."""
-    from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
+def _with_words(command: Command, kernel: File, inner: Image, line: str) -> tuple[BlackBox | None, str]:
+    """The black box, if there is one, and the command line with what it and --rescue add. Raises Stop."""
+    box = None
+    if wants_box(command):
+        from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
 
-    try:
-        box = black_box(command, kernel)
-    except InputError as error:
-        raise Stop(EFAILED, f"Cannot load {shown(command.operands[0])}\n{told(error)}") from None
-    if box is not None and box.address is None:
-        raise Stop(EFAILED, "kexec: --blackbox=cmos: Linux's purgatory does not write it\nkexec: try: -c\n")
-    return box, with_page_words(command, kernel, line, box)
+        try:
+            box = black_box(command, inner)
+        except InputError as error:
+            raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
+        if box is not None and box.address is None:
+            raise Stop(EFAILED, "kexec: --blackbox=cmos: Linux's purgatory does not write it\nkexec: try: -c\n")
+        line = with_page_words(command, inner, line, box)
+    if command.rescue:
+        from warmboot.dropin.guard import with_rescue_words  # noqa: PLC0415 - only with --rescue
+
+        line = with_rescue_words(command, line)
+    return box, line
 
 
 def _cannot_load(kernel: File) -> int:

@@ -32,6 +32,7 @@ __all__ = ["load_segments"]
 
 _IOMEM = "/proc/iomem"
 _ENOENT = 2
+_EFI_KEXEC = 0x10  # XLF_EFI_KEXEC: whether the kernel takes EFI's tables from a kexec
 
 
 def load_segments(command: Command, inputs: Inputs, path: str, image: Image) -> int:
@@ -71,6 +72,10 @@ def _place(
 
         blackbox = black_box(command, kernel)
         line = with_page_words(command, kernel, line, blackbox)
+    if command.rescue:
+        from warmboot.dropin.guard import with_rescue_words  # noqa: PLC0415 - only with --rescue
+
+        line = with_rescue_words(command, line)
     unpacked: tuple[str, ...] = ()
     if command.unpack:
         from warmboot.images.unpack import unpack  # noqa: PLC0415 - only where it is asked for
@@ -92,6 +97,13 @@ def _place(
         from warmboot.placement.crash import CrashDump  # noqa: PLC0415
 
         crash = CrashDump(read_dump_facts(), hotplug=command.hotplug, pass_memmap=command.pass_memmap)
+    firmware = this_machine().read_firmware(
+        noefi=command.noefi,
+        reuse_video_type=command.reuse_video_type,
+        tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
+    )
+    command.loaded.kernel, command.loaded.line, command.loaded.call = kernel, line, "kexec_load"
+    command.loaded.efi = firmware.efi is not None and bool(getattr(kernel, "xloadflags", 0) & _EFI_KEXEC)
     placement = place(
         kernel,
         computer,
@@ -99,11 +111,7 @@ def _place(
             initrds=initrds,
             command_line=line,
             modules=[_module(inputs, each) for each in options.modules],
-            firmware=this_machine().read_firmware(
-                noefi=command.noefi,
-                reuse_video_type=command.reuse_video_type,
-                tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
-            ),
+            firmware=firmware,
             mem_min=command.mem_min,
             mem_max=command.mem_max,
             digest=command.digest,

@@ -81,7 +81,7 @@ LOADER = (
 )
 
 # What kexec-tools 2.0.32 has no option for: flags of the file call, named as its developers' patches name them, the
-# digest, the black box, and what is unpacked before.
+# digest, the black box, what is unpacked before, and the watchdog.
 EXTRA = (
     ("no-cma", False, "no-cma"),
     ("force-dtb", False, "force-dtb"),
@@ -89,6 +89,7 @@ EXTRA = (
     ("blackbox", True, "blackbox"),
     ("no-blackbox", False, "no-blackbox"),
     ("unpack", True, "unpack"),
+    ("rescue", True, "rescue"),
 )
 
 # Wrong usage where no kernel is to be loaded.

@@ -50,6 +50,8 @@ How:
                       this kernel keeps free (page; default where there is one), in the
                       one at this physical address, or in bytes 0x70 to 0x77 of CMOS (cmos)
      --no-blackbox    do not, and leave the new kernel no time stamps either
+     --rescue=TIME    have the machine's watchdog reset it where the new kernel does not
+                      report within TIME, such as 5m
      --mem-min=ADDR   nothing is placed below this physical address
      --mem-max=ADDR   nothing is placed above this physical address
      --entry=ADDR     enter here, and not where the image says

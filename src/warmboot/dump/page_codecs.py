@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from warmboot.dump.kdump_header import CODEC_NAMES, Status
 from warmboot.errors import InputError
@@ -73,7 +74,8 @@ def _zstd(size: int) -> Compress:
         segments[::2] = array("Q", _offsets(runs, size))
         done = context.multi_compress_to_buffer(zstandard.BufferWithSegments(view, segments.tobytes()), threads=1)
         # Each is a BufferSegment: a buffer, which its types do not say.
-        return _joined(list(map(done.__getitem__, range(len(done)))), Status.ZSTD, view, runs, size)  # type: ignore[arg-type]
+        pieces = cast("list[bytes | memoryview]", list(map(done.__getitem__, range(len(done)))))
+        return _joined(pieces, Status.ZSTD, view, runs, size)
 
     return compress
 

@@ -18,6 +18,7 @@ from warmboot.visible import visible
 __all__ = ["MOST_BYTES", "chunks", "documents"]
 
 MOST_BYTES = 8 << 20  # of one machine's facts: a thousand processors and nodes take a tenth of that
+_MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8
 _SUFFIXES = (".json", ".jsonl", ".ndjson")
 _DEEPEST = 64  # folders in one another
 _MOST_CHUNKS = 64  # times MOST_BYTES of a line are passed over
@@ -88,7 +89,8 @@ def _machines(file: BinaryIO, source: str, stem: str) -> Iterator[Document | Pro
     """One line that is not indented begins a machine; one that opens an object and no more is its first of many."""
     lines = _lines(file)
     first = True
-    for number, line in lines:
+    for number, whole_line in lines:
+        line = whole_line.removeprefix(_MARK) if number == 1 else whole_line
         text = line.strip()
         if not text:
             continue

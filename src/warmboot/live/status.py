@@ -5,9 +5,17 @@ Of these each answer is None where neither file can be read, as in a kernel with
 
 from __future__ import annotations
 
-from warmboot.live.files import number, text, under
+from warmboot.live.files import exists, number, text, under
 
-__all__ = ["crash_elfcorehdr_size", "crash_loaded", "crash_size", "is_locked_down", "loaded", "may_have_box"]
+__all__ = [
+    "crash_elfcorehdr_size",
+    "crash_loaded",
+    "crash_size",
+    "is_locked_down",
+    "keeps_notes",
+    "loaded",
+    "may_have_box",
+]
 
 
 def loaded(root: str = "/") -> bool | None:
@@ -39,6 +47,11 @@ def is_locked_down(root: str = "/") -> bool:
 def may_have_box(root: str = "/") -> bool:
     """Whether the running kernel's command line names a page for a black box; blackbox.place knows more."""
     return "warmboot.blackbox=" in (text(under(root, "proc/cmdline")) or "")
+
+
+def keeps_notes(root: str = "/") -> bool:
+    """Whether this computer has the folder in which loads are noted (blackbox.state)."""
+    return exists(under(root, "var/lib/warmboot"))
 
 
 def _first(root: str, *names: str) -> int | None:

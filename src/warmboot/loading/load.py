@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from warmboot.blackbox.loaded import new_template, write_loaded
+from warmboot.blackbox.noting import note_loaded
 from warmboot.blackbox.place import AUTO, CMOS, chosen_place, page_words
+from warmboot.blackbox.rescue import rescue_words
 from warmboot.command_line import parse
 from warmboot.dump.kernel_abi import abi_of_image
 from warmboot.errors import InputError, RefusedError
@@ -31,6 +33,8 @@ from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, k
 from warmboot.live.crash import read_dump_facts
 from warmboot.live.facts import read_facts
 from warmboot.live.file_facts import file_facts
+from warmboot.live.status import keeps_notes
+from warmboot.live.watchdog import check_rescue
 from warmboot.loading.explain import explain_load
 from warmboot.machines.machine import Machine
 from warmboot.memmap import Facts
@@ -68,6 +72,7 @@ class LoadOptions:
     blackbox: str | None = AUTO  # the page in which it is marked how far it comes, of blackbox.place; None for none
     profile: str | None = None  # the name of the profile that the model follows, None for the one that fits best
     dry_run: bool = False
+    rescue: int = 0  # seconds until a watchdog resets the machine, 0 without
 
 
 def load(options: LoadOptions, observer: Observer) -> Result:
@@ -111,6 +116,9 @@ class _Run:
             stage.figures = image_figures(image)
             self._given = image
             self._image, self._initrds, self._line = unwrapped(image, self._initrds, self._options.command_line.line)
+            if self._options.rescue:
+                check_rescue()
+                self._line = str(parse(self._line).with_parameters(rescue_words(self._line, self._options.rescue)))
             if self._options.unpack:
                 ram = sum(each.size for each in self._facts.system_ram)
                 done = unpack(self._options.unpack, self._image, self._initrds, ram)
@@ -122,12 +130,12 @@ class _Run:
         options = self._options
         template = new_template(self._given.version or options.kernel.name)
         if options.blackbox == CMOS:
-            self._box = BlackBox(None, template, cmos=True)
+            self._box = BlackBox(None, template, reset=options.rescue > 0, cmos=True)
             return
         at = None if options.blackbox is None else chosen_place(options.blackbox)
         if at is None:
             return
-        self._box = BlackBox(at, template)
+        self._box = BlackBox(at, template, reset=options.rescue > 0)
         linux = linux_command_line(self._image, self._facts.host, self._line)
         words = "" if linux is None else page_words(at, *linux)
         self._box_words = words
@@ -241,6 +249,8 @@ class _Run:
                 stage.figures = LoadFigures(self._call, size, memory, time.monotonic() - began)
                 self._unload_what_has_changed()
                 self._mark_loaded()
+                if not self._options.panic and (self._options.rescue or keeps_notes()):
+                    self._note()
             except LiveError as error:
                 explanation = explain_load(error, self._request())
                 stage.outcome, stage.problem, stage.hint = (
@@ -257,6 +267,16 @@ class _Run:
             write_loaded(self._placement.marks)
         else:
             write_loaded(self._box.template, self._box.address)
+
+    def _note(self) -> None:
+        note_loaded(
+            str(self._options.kernel),
+            self._image.version,
+            [str(each) for each in self._options.initrds],
+            self._line,
+            call=self._call.value,
+            rescue=self._options.rescue,
+        )
 
     def _unload_what_has_changed(self) -> None:
         """Raises RefusedError where a file is not what it was when it was digested: the image would stop at its start.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import asdict, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ __all__ = ["json_members", "json_object", "known_members", "members_of"]
 
 _HINT = "write the facts with 'warmboot facts' on the machine, as root"
 _LEAST, _MOST = -(1 << 63), (1 << 64) - 1  # what 64 bits hold, with a sign or without
+_MARK = "\ufeff"
 _SHOWN = 40  # characters of a member that is wrong
 
 
@@ -30,7 +32,7 @@ def members_of(cls: type[Facts], text: str | bytes, name: str) -> dict[str, Any]
 def json_object(text: str | bytes, name: str) -> dict[str, Any]:
     """The JSON object that holds facts, with whatever else it has. Raises InputError, naming `name`."""
     try:
-        members: Any = json.loads(text)
+        members: Any = json.loads(_without_mark(text), object_pairs_hook=_once)
         if b"\\u" in text if isinstance(text, bytes) else "\\u" in text:
             json.dumps(members, ensure_ascii=False).encode()  # a lone surrogate is no character
         elif isinstance(text, str):
@@ -41,6 +43,20 @@ def json_object(text: str | bytes, name: str) -> dict[str, Any]:
         members = members.get("facts", members)  # a trace's first line holds them one level down
     if not isinstance(members, dict):
         raise InputError(f"{name}: a JSON {type(members).__name__}, not an object", hint=_HINT)
+    return members
+
+
+def _without_mark(text: str | bytes) -> str | bytes:
+    """The text without the byte order mark that some editors put before UTF-8."""
+    return text.removeprefix(_MARK.encode()) if isinstance(text, bytes) else text.removeprefix(_MARK)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's members. Raises ValueError where one is there twice: readers differ in which of the two they take."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the member {visible(twice, most=_SHOWN)} is there twice")
     return members
 
 

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-__all__ = ["BROKEN", "check_algorithms", "check_name", "check_whole", "first_line", "identifier", "values"]
+from typing import NamedTuple
+
+__all__ = [
+    "BROKEN",
+    "Value",
+    "algorithm",
+    "check_algorithms",
+    "check_name",
+    "check_whole",
+    "first_line",
+    "fits",
+    "identifier",
+    "inside",
+    "values",
+]
 
 # Every kind of mistake that asn1crypto finds in what strangers wrote.
 BROKEN = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
@@ -11,6 +25,39 @@ _MOST = 1 << 16  # values
 _LONGEST_OBJECT = 64  # bytes of an object identifier: those in use have up to 20, and asn1crypto's time is the square
 _CONSTRUCTED, _LONG_TAG, _INDEFINITE = 0x20, 0x1F, 0x80
 _OBJECT, _SEQUENCE, _SET = 0x06, 0x30, 0x31
+
+
+class Value(NamedTuple):
+    """A value: its tag, all of it, and what is in it."""
+
+    tag: int
+    whole: bytes
+    content: bytes
+
+
+def fits(tag: int, wanted: int) -> bool:
+    """Whether asn1_ber_decoder takes a tag for the wanted one: of a constructed one it does not compare that bit."""
+    return not (tag ^ wanted) & ~(wanted & _CONSTRUCTED)
+
+
+def inside(content: bytes, *wanted: int) -> list[Value]:
+    """The values in the content of a value, exactly those with the tags `wanted`, or any where none are named.
+
+    Raises one of BROKEN.
+    """
+    found = [Value(whole[0], whole, content) for whole, _, content in _values(content)]
+    if wanted and (len(found) != len(wanted) or not all(map(fits, (each.tag for each in found), wanted))):
+        tags = " ".join(f"{each.tag:#x}" for each in found[: len(wanted) + 1])
+        raise ValueError(f"values with the tags {tags or 'of nothing'} where {' '.join(map(hex, wanted))} belong")
+    return found
+
+
+def algorithm(identifier_of: Value) -> tuple[str, Value | None]:
+    """An AlgorithmIdentifier's object identifier, and its parameters, which may be ANY value. Raises one of BROKEN."""
+    kind, *parameters = inside(identifier_of.content)
+    if not fits(identifier_of.tag, _SEQUENCE) or kind.tag != _OBJECT or len(parameters) > 1:
+        raise ValueError("an algorithm that is none")
+    return identifier(kind.whole), parameters[0] if parameters else None
 
 
 def first_line(error: Exception) -> str:
@@ -49,19 +96,21 @@ def check_whole(data: bytes, levels: int | None = None) -> None:
         raise ValueError("values in values in values")
 
 
-def check_algorithms(data: bytes) -> None:
-    """Raise ValueError where it is no SET or SEQUENCE of AlgorithmIdentifier."""
-    for each in values(data):
-        if each[0] != _SEQUENCE or not 1 <= len(values(each)) <= 2 or values(each)[0][0] != _OBJECT:
-            raise ValueError("an algorithm that is none")
+def check_algorithms(content: bytes) -> None:
+    """Raise ValueError where it holds anything but AlgorithmIdentifier."""
+    for each in inside(content):
+        algorithm(each)
 
 
-def check_name(data: bytes) -> None:
+def check_name(name: Value) -> None:
     """Raise ValueError where it is no Name, a SEQUENCE of SET of pairs of an object identifier and ANY value."""
-    for relative in values(data):
-        for each in values(relative):
-            pair = values(each)
-            if relative[0] != _SET or each[0] != _SEQUENCE or len(pair) != 2 or pair[0][0] != _OBJECT:
+    if not fits(name.tag, _SEQUENCE):
+        raise ValueError("a name that is none")
+    for relative in inside(name.content):
+        for each in inside(relative.content):
+            pair = inside(each.content)
+            constructed = fits(relative.tag, _SET) and fits(each.tag, _SEQUENCE)
+            if not constructed or len(pair) != 2 or pair[0].tag != _OBJECT:
                 raise ValueError("a name that is none")
 
 

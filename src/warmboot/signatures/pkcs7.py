@@ -9,7 +9,18 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-from warmboot.signatures.der import BROKEN, check_algorithms, check_name, check_whole, first_line
+from warmboot.signatures.asn1_time import decode_time
+from warmboot.signatures.der import (
+    BROKEN,
+    Value,
+    check_algorithms,
+    check_name,
+    check_whole,
+    first_line,
+    fits,
+    identifier,
+    inside,
+)
 from warmboot.signatures.public_key import Signature
 from warmboot.signatures.refused import SignatureError
 from warmboot.signatures.x509 import Certificate, parse_certificate
@@ -50,6 +61,8 @@ _ONCE = (_CONTENT_TYPE, _MESSAGE_DIGEST, _SIGNING_TIME, _SMIME, _OPUS, _STATEMEN
 _MESSAGE_LEVELS = 6  # down to the fields of signers and to what is signed, which is ANY value
 _ATTRIBUTE_LEVELS = 4  # down to the values of each attribute, which are ANY too
 _SHOWN = 8  # bytes of a number that is wrong
+_INTEGER, _OCTET_STRING, _OBJECT, _SEQUENCE = 0x02, 0x04, 0x06, 0x30
+_SHORT, _LONGEST_KIND = 0x80, 32  # bytes whose length is one byte; of the kinds of messages that there are
 _SET = b"\x31"  # what an implicit tag stands for, where the attributes are digested (RFC 2315, 9.3)
 
 
@@ -100,10 +113,21 @@ def parse_message(data: bytes) -> Message:
 
     try:
         with warnings.catch_warnings(action="ignore"):
+            _check_type(data)
             check_whole(data, _MESSAGE_LEVELS)
             return _message(ContentInfo.load(data))
     except BROKEN as error:
         raise SignatureError(errno.EBADMSG, f"the PKCS#7 message cannot be read: {first_line(error)}") from None
+
+
+def _check_type(data: bytes) -> None:
+    """The first value of all, which Linux judges before it comes to what follows (pkcs7_check_content_type)."""
+    content = data[2 + (data[1] & 0x7F if data[1] & 0x80 else 0) :]
+    tag, size, *_ = (*content[:2], 0, 0)
+    kind = content[: 2 + size]
+    whole = len(kind) == 2 + size and 0 < size <= _LONGEST_KIND
+    if fits(data[0], _SEQUENCE) and tag == _OBJECT and whole and identifier(kind) != _SIGNED_DATA:
+        raise SignatureError(errno.EINVAL, "the PKCS#7 message is no signed data")
 
 
 def _message(asn1: Any) -> Message:  # noqa: ANN401 - asn1crypto has no types
@@ -113,17 +137,17 @@ def _message(asn1: Any) -> Message:  # noqa: ANN401 - asn1crypto has no types
     version = signed["version"].contents
     if version not in (b"\1", b"\3"):
         raise SignatureError(errno.EINVAL, f"signed data of version {version[:_SHOWN].hex()}: Linux takes 1 and 3")
-    check_algorithms(signed["digest_algorithms"].dump())
+    check_algorithms(signed["digest_algorithms"].contents)
     kind = signed["encap_content_info"]["content_type"].dotted
     if kind not in [each.value for each in DataType]:
         raise SignatureError(errno.EINVAL, f"signed data of type {kind}, which Linux does not take")
     data_type = DataType(kind)
-    content, inside = _content(signed["encap_content_info"])
+    content, within = _content(signed["encap_content_info"])
     certificates = tuple(parse_certificate(each.dump()) for each in signed["certificates"])
     signers = tuple(_signed_info(each, version, data_type) for each in signed["signer_infos"])
     if len({each.attributes is None for each in signers}) != 1:
         raise SignatureError(errno.EINVAL, "no signers, or only some of them with attributes")
-    return Message(certificates, signers, data_type, inside, content)
+    return Message(certificates, signers, data_type, within, content)
 
 
 def _content(encapsulated: Any) -> tuple[bytes | None, bytes | None]:  # noqa: ANN401
@@ -138,7 +162,6 @@ def _content(encapsulated: Any) -> tuple[bytes | None, bytes | None]:  # noqa: A
 
 
 def _signed_info(asn1: Any, version: bytes, data_type: DataType) -> SignedInfo:  # noqa: ANN401
-    check_whole(asn1["sid"].dump())
     check_whole(asn1["signed_attrs"].dump(), _ATTRIBUTE_LEVELS)
     own = asn1["version"].contents
     if own not in (b"\1", b"\3"):
@@ -149,13 +172,14 @@ def _signed_info(asn1: Any, version: bytes, data_type: DataType) -> SignedInfo: 
         key_id = asn1["sid"].chosen.contents
     else:
         named = asn1["sid"].chosen
-        check_name(named["issuer"].dump())
-        key_id = named["serial_number"].contents + named["issuer"].chosen.contents
+        issuer, serial = inside(named.contents, _SEQUENCE, _INTEGER)
+        check_name(issuer)
+        key_id = serial.content + issuer.content
     digest_algo = _DIGESTS.get(asn1["digest_algorithm"]["algorithm"].dotted)
     if digest_algo is None:
         raise SignatureError(errno.ENOPKG, "signed with a digest that Linux does not take")
     attributes = asn1["signed_attrs"].dump() or None
-    digest, time = _attributes(asn1["signed_attrs"], data_type) if attributes else (None, None)
+    digest, time = _attributes(asn1["signed_attrs"].contents, data_type) if attributes else (None, None)
     pkey_algo = _KEYS.get(asn1["signature_algorithm"]["algorithm"].dotted)
     if pkey_algo is None:
         raise SignatureError(errno.ENOPKG, "signed with an algorithm that Linux does not take")
@@ -165,22 +189,35 @@ def _signed_info(asn1: Any, version: bytes, data_type: DataType) -> SignedInfo: 
     return SignedInfo(key_id, digest_algo, pkey_algo, asn1["signature"].contents, attributes, digest, time)
 
 
-def _attributes(asn1: Any, data_type: DataType) -> tuple[bytes | None, datetime | None]:  # noqa: ANN401
-    """The digest of what is signed and the time of signing (pkcs7_sig_note_authenticated_attr)."""
-    found: dict[str, Any] = {}
-    for each in asn1:
-        kind = each["type"].dotted
+def _attributes(content: bytes, data_type: DataType) -> tuple[bytes | None, datetime | None]:
+    """The digest of what is signed and the time of signing (pkcs7_sig_note_authenticated_attr).
+
+    What is in the values of other attributes Linux does not look at: they may be ANY value.
+    """
+    found: dict[str, Value] = {}
+    for each in inside(content):
+        name, values = inside(each.content, _OBJECT, _SET[0])
+        kind = identifier(name.whole) if fits(each.tag, _SEQUENCE) else ""
+        among = inside(values.content)
+        if not kind:
+            raise SignatureError(errno.EBADMSG, "an attribute of the signature that is none")
         if kind not in _ONCE:
             continue
-        values = each["values"]
-        if kind in found or len(values) != 1:
+        if kind in found or len(among) != 1:
             raise SignatureError(errno.EKEYREJECTED, "an attribute of the signature that is there twice")
-        found[kind] = values[0]
-        if kind == _CONTENT_TYPE and values[0].dotted != data_type.value:
+        found[kind] = among[0]
+        if kind == _CONTENT_TYPE and _identifier_in(among[0]) != data_type.value:
             raise SignatureError(errno.EBADMSG, "the signature is of another type of data")
         if kind in (_SMIME, _OPUS, _STATEMENT) and data_type is not DataType.INDIRECT:
             raise SignatureError(errno.EKEYREJECTED, "an attribute that only Authenticode signatures may have")
     if _CONTENT_TYPE not in found or _MESSAGE_DIGEST not in found:
         raise SignatureError(errno.EBADMSG, "the signature lacks a required attribute")
-    time = found.get(_SIGNING_TIME)
-    return found[_MESSAGE_DIGEST].native, time.native if time is not None else None
+    digest, time = found[_MESSAGE_DIGEST], found.get(_SIGNING_TIME)
+    if digest.tag != _OCTET_STRING:
+        raise SignatureError(errno.EBADMSG, "the digest in the signature is no string of bytes")
+    return digest.content, None if time is None else decode_time(time)
+
+
+def _identifier_in(value: Value) -> str:
+    """What its bytes are as an object identifier: Linux looks them up, whatever the tag is."""
+    return identifier(bytes((_OBJECT, len(value.content))) + value.content) if len(value.content) < _SHORT else ""

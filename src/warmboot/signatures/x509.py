@@ -7,12 +7,20 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import warnings
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from warmboot.signatures.der import BROKEN, check_name, check_whole, first_line, identifier, values
+from warmboot.signatures.asn1_time import decode_time
+from warmboot.signatures.der import (
+    BROKEN,
+    Value,
+    algorithm,
+    check_name,
+    first_line,
+    fits,
+    identifier,
+    inside,
+)
 from warmboot.signatures.public_key import PublicKey, Signature, digest_of
 from warmboot.signatures.refused import SignatureError
 
@@ -45,8 +53,13 @@ _CURVES = {
     "1.3.132.0.34": "ecdsa-nist-p384",
     "1.3.132.0.35": "ecdsa-nist-p521",
 }
-_EXPLICIT = (0xA0, 0xA3)  # version, extensions
-_INTEGER, _SEQUENCE = 0x02, 0x30
+_BOOLEAN, _INTEGER, _BIT_STRING, _OCTET_STRING, _OBJECT, _SEQUENCE = 0x01, 0x02, 0x03, 0x04, 0x06, 0x30
+_VERSION, _UNIQUE_IDS, _EXTENSIONS = 0xA0, (0x81, 0x82), 0xA3
+# Of an authority key identifier: it, its issuer's names, of which the directory's counts, and the serial number.
+_KEY_IDENTIFIER, _ISSUER_NAMES, _ISSUER_SERIAL, _DIRECTORY_NAME = 0x80, 0xA1, 0x82, 0xA4
+_CONSTRUCTED, _GENERAL_NAMES = 0x20, range(0x80, 0x89)
+# Serial number, signature, issuer, validity, subject, the subject's public key.
+_TBS = (_INTEGER, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE, _SEQUENCE)
 _COMMON_NAME, _ORGANIZATION, _EMAIL = "2.5.4.3", "2.5.4.10", "1.2.840.113549.1.9.1"
 _ALIKE = 7  # characters that a common name shares with its organization, which is then left out
 
@@ -97,80 +110,88 @@ def parse_certificate(data: bytes) -> Certificate:
     """x509_cert_parse. Raises SignatureError with Linux's errno."""
     if len(data) > MOST_BYTES:
         raise SignatureError(errno.EMSGSIZE, f"a certificate of {len(data)} bytes: at most {MOST_BYTES} are read")
-    from asn1crypto.x509 import Certificate as Asn1Certificate  # noqa: PLC0415 - heavy
-
     try:
-        with warnings.catch_warnings(action="ignore"):
-            check_whole(data)
-            return _certificate(Asn1Certificate.load(data, strict=True), data)
+        return _certificate(data)
     except BROKEN as error:
         raise SignatureError(errno.EBADMSG, f"a certificate that cannot be read: {first_line(error)}") from None
 
 
-def _certificate(asn1: Any, data: bytes) -> Certificate:  # noqa: ANN401 - asn1crypto has no types
-    tbs = asn1["tbs_certificate"]
-    algorithm = tbs["signature"]["algorithm"].dotted
-    if algorithm not in _SIGNATURES:
-        raise SignatureError(errno.ENOPKG, f"a certificate signed by {algorithm}, which Linux does not take")
-    if asn1["signature_algorithm"]["algorithm"].dotted != algorithm:
+def _certificate(data: bytes) -> Certificate:
+    """By the grammar of x509.asn1, in which parameters of algorithms and values of names may be anything."""
+    [whole] = inside(data, _SEQUENCE)
+    tbs, signed_by, bits = inside(whole.content, _SEQUENCE, _SEQUENCE, _BIT_STRING)
+    serial, signature, issuer, validity, subject, info, *more = _tbs(tbs)
+    kind = algorithm(signature)[0]
+    if kind not in _SIGNATURES:
+        raise SignatureError(errno.ENOPKG, f"a certificate signed by {kind}, which Linux does not take")
+    if algorithm(signed_by)[0] != kind:
         raise SignatureError(errno.EINVAL, "a certificate with two different signature algorithms")
-    key_algo, hash_algo = _SIGNATURES[algorithm]
-    bits = asn1["signature_value"].contents
-    check_name(tbs["issuer"].dump())
-    check_name(tbs["subject"].dump())
-    wrapped = [values(each) for each in values(tbs.dump()) if each[0] in _EXPLICIT]
-    if any(len(each) != 1 or each[0][0] not in (_INTEGER, _SEQUENCE) for each in wrapped):
-        raise SignatureError(errno.EBADMSG, "a certificate with something behind its version or its extensions")
-    pub = _public_key(tbs["subject_public_key_info"].dump())
-    if bits[:1] != b"\0":
+    key_algo, hash_algo = _SIGNATURES[kind]
+    check_name(issuer)
+    check_name(subject)
+    not_before, not_after = map(decode_time, inside(validity.content))
+    pub = _public_key(info)
+    if bits.content[:1] != b"\0":
         raise SignatureError(errno.EBADMSG, "a certificate whose signature has a part of a byte")
-    serial, issuer, subject = (
-        tbs["serial_number"].contents,
-        tbs["issuer"].chosen.contents,
-        tbs["subject"].chosen.contents,
-    )
-    skid, akid, usage, basic = _extensions(tbs)
-    whole = tbs.dump()
-    signature = Signature(key_algo, hash_algo, digest_of(hash_algo, whole), bits[1:], (*akid, issuer))
+    skid, akid, usage, basic = _extensions(more)
+    by = Signature(key_algo, hash_algo, digest_of(hash_algo, tbs.whole), bits.content[1:], (*akid, issuer.content))
     found = Certificate(
         raw=data,
-        subject=_name(tbs["subject"]),
-        issuer=_name(tbs["issuer"]),
-        raw_subject=subject,
-        id=serial + issuer,
+        subject=_name(subject),
+        issuer=_name(issuer),
+        raw_subject=subject.content,
+        id=serial.content + issuer.content,
         skid=skid,
-        serial=serial,
-        not_before=tbs["validity"]["not_before"].native,
-        not_after=tbs["validity"]["not_after"].native,
+        serial=serial.content,
+        not_before=not_before,
+        not_after=not_after,
         pub=pub,
-        sig=signature,
-        tbs_sha256=hashlib.sha256(whole).hexdigest(),
+        sig=by,
+        tbs_sha256=hashlib.sha256(tbs.whole).hexdigest(),
         self_signed=False,
         unsupported_sig=False,
         ca=basic,
         key_cert_sign="key_cert_sign" in usage,
         digital_signature="digital_signature" in usage,
     )
-    return _checked(found, issuer == subject)
+    return _checked(found, issuer.content == subject.content)
 
 
-def _public_key(info: bytes) -> PublicKey:
-    """x509_extract_key_data of a SubjectPublicKeyInfo; asn1crypto reads none of a kind that it does not know."""
-    from asn1crypto.core import BitString  # noqa: PLC0415 - heavy
+def _tbs(tbs: Value) -> list[Value]:
+    """The members of a TBSCertificate without its version, each extension on its own. Raises ValueError."""
+    found = inside(tbs.content)
+    if found and fits(found[0].tag, _VERSION):
+        inside(found.pop(0).content, _INTEGER)
+    if len(found) < len(_TBS) or not all(map(fits, (each.tag for each in found), _TBS)):
+        raise ValueError("members of a certificate are missing, or of another kind")
+    more = found[len(_TBS) :]
+    for optional in _UNIQUE_IDS:
+        if more and more[0].tag == optional:
+            more.pop(0)
+    if more and fits(more[0].tag, _EXTENSIONS):
+        [extensions] = inside(more.pop(0).content, _SEQUENCE)
+        found = [*found[: len(_TBS)], *inside(extensions.content)]
+    if more:
+        raise ValueError("something is behind the last member of a certificate")
+    return found
 
-    algorithm, key = values(info)
-    kind, *parameters = values(algorithm)
-    name = identifier(kind)
-    curve = identifier(parameters[0]) if name == _EC and parameters else ""
+
+def _public_key(info: Value) -> PublicKey:
+    """x509_extract_key_data of a SubjectPublicKeyInfo."""
+    kind, key = inside(info.content, _SEQUENCE, _BIT_STRING)
+    name, parameters = algorithm(kind)
+    curve = identifier(parameters.whole) if name == _EC and parameters is not None else ""
     algo = "rsa" if name == _RSA else _CURVES.get(curve)
     if algo is None:
         raise SignatureError(errno.ENOPKG, f"a certificate of a key of kind {name}, which Linux does not take")
-    if BitString.load(key).contents[:1] != b"\0":
+    if key.content[:1] != b"\0":
         raise SignatureError(errno.EBADMSG, "a certificate whose key has a part of a byte")
-    return PublicKey(algo, info)
+    return PublicKey(algo, info.whole)
 
 
-def _extensions(tbs: Any) -> tuple[bytes | None, tuple[bytes | None, bytes | None], set[str], bool]:  # noqa: ANN401
+def _extensions(
+    extensions: list[Value],
+) -> tuple[bytes | None, tuple[bytes | None, bytes | None], set[str], bool]:
     """Subject key identifier; who signed, by serial number with issuer and by key identifier; usage; whether a CA.
 
     x509_process_extension takes each apart by its bytes, and refuses encodings of a few that others take.
@@ -179,8 +200,8 @@ def _extensions(tbs: Any) -> tuple[bytes | None, tuple[bytes | None, bytes | Non
     akid: tuple[bytes | None, bytes | None] = None, None
     usage: set[str] = set()
     ca = False
-    for each in tbs["extensions"]:
-        kind, value = each["extn_id"].dotted, each["extn_value"].contents
+    for each in extensions:
+        kind, value = _extension(each)
         size = len(value)
         whole = size >= 2 and value[1] == size - 2
         if kind == _SUBJECT_KEY:
@@ -203,25 +224,44 @@ def _extensions(tbs: Any) -> tuple[bytes | None, tuple[bytes | None, bytes | Non
     return skid, akid, usage, ca
 
 
+def _extension(extension: Value) -> tuple[str, bytes]:
+    """Its kind and its value; whether it is critical Linux does not ask."""
+    kind, *critical, value = inside(extension.content)
+    if not fits(extension.tag, _SEQUENCE) or kind.tag != _OBJECT or value.tag != _OCTET_STRING:
+        raise ValueError("an extension that is none")
+    if len(critical) > 1 or any(each.tag != _BOOLEAN for each in critical):
+        raise ValueError("an extension with something in it that does not belong there")
+    return identifier(kind.whole), value.content
+
+
 def _authority(value: bytes) -> tuple[bytes | None, bytes | None]:
-    from asn1crypto.x509 import AuthorityKeyIdentifier  # noqa: PLC0415 - heavy
+    """By x509_akid.asn1: the serial number with the issuer, and the key identifier, of the key that signed."""
+    [whole] = inside(value, _SEQUENCE)
+    members = inside(whole.content)
+    key = members.pop(0).content if members and members[0].tag == _KEY_IDENTIFIER else None
+    issuer = None
+    if members and fits(members[0].tag, _ISSUER_NAMES):
+        for each in inside(members.pop(0).content):
+            if each.tag & ~_CONSTRUCTED not in _GENERAL_NAMES:
+                raise ValueError("a name of the issuer that is none")
+            if fits(each.tag, _DIRECTORY_NAME):
+                [name] = inside(each.content, _SEQUENCE)
+                check_name(name)
+                issuer = name.content
+    serial = members.pop(0).content if members and members[0].tag == _ISSUER_SERIAL else None
+    if members:
+        raise ValueError("something is behind the last member of an authority key identifier")
+    return None if serial is None or issuer is None else serial + issuer, key
 
-    check_whole(value)
-    asn1, by_name = AuthorityKeyIdentifier.load(value, strict=True), None
-    serial = asn1["authority_cert_serial_number"]
-    for name in asn1["authority_cert_issuer"]:
-        if name.name == "directory_name" and serial.native is not None:
-            by_name = serial.contents + name.chosen.chosen.contents
-    return by_name, asn1["key_identifier"].native
 
-
-def _name(name: Any) -> str:  # noqa: ANN401
+def _name(name: Value) -> str:
     """x509_fabricate_name: the common name, with the organization before it unless that begins it; or the address."""
     parts: dict[str, str] = {}
-    for relative in name.chosen:
-        for attribute in relative:
-            if (kind := attribute["type"].dotted) in (_COMMON_NAME, _ORGANIZATION, _EMAIL):
-                parts[kind] = attribute["value"].chosen.contents.decode("utf-8", "replace")
+    for relative in inside(name.content):
+        for attribute in inside(relative.content):
+            kind, value = inside(attribute.content)
+            if (named := identifier(kind.whole)) in (_COMMON_NAME, _ORGANIZATION, _EMAIL):
+                parts[named] = value.content.decode("utf-8", "replace")
     common, organization = parts.get(_COMMON_NAME, ""), parts.get(_ORGANIZATION, "")
     if common and organization:
         alike = len(common) >= _ALIKE and len(organization) >= _ALIKE and common[:_ALIKE] == organization[:_ALIKE]

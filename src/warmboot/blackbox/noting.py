@@ -1,0 +1,75 @@
+"""The notes of a load that succeeded."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+
+from warmboot.blackbox.memory import page_at
+from warmboot.blackbox.place import find_place
+from warmboot.blackbox.record import parse
+from warmboot.blackbox.state import Loaded, note_load
+from warmboot.live.files import text, under
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["note_loaded"]
+
+
+def note_loaded(
+    kernel: str,
+    release: str,
+    initrds: Sequence[str],
+    command_line: str,
+    *,
+    call: str,
+    efi: bool | None = None,
+    foreseen: Sequence[tuple[str, str, str]] = (),
+    rescue: int = 0,
+    root: str = "/",
+) -> None:
+    """Note a load of these files; the load's id is that of the box on this computer, if it was written for it.
+
+    What cannot be written is not noted: the image is loaded all the same.
+    """
+    boot_id = (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", "")
+    box, load_id = _box_of(boot_id, root)
+    files = [os.path.abspath(each) for each in (kernel, *initrds)]  # noqa: PTH100 - as live/files.py
+    loaded = Loaded(
+        load_id=load_id or os.urandom(16).hex(),
+        time=time.time(),
+        boot_id=boot_id,
+        running=os.uname().release,
+        kernel=files[0],
+        release=release,
+        initrds=files[1:],
+        sizes=[_size(each) for each in files],
+        command_line=command_line,
+        call=call,
+        efi=efi,
+        box=box,
+        foreseen=[list(each) for each in foreseen],
+        rescue=rescue or None,
+    )
+    with suppress(OSError):
+        note_load(loaded, root)
+
+
+def _box_of(boot_id: str, root: str) -> tuple[int | None, str | None]:
+    """The address of this computer's box, and the id of the load that the running kernel has written there."""
+    with suppress(OSError):
+        at = find_place(root)
+        box = parse(page_at(at, root)) if at is not None else None
+        if box is not None and box.template.boot_id.hex() == boot_id:
+            return at, box.template.load_id.hex()
+    return None, None
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except OSError:
+        return 0

@@ -1,0 +1,68 @@
+"""What `kexec` does for the boot after it: the notes of a load, and the watchdog of --rescue."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from warmboot.blackbox.rescue import asked_for, begin, rescue_words
+from warmboot.dropin.output import shown, told
+from warmboot.dropin.stop import EFAILED, Stop
+from warmboot.errors import WarmbootError
+from warmboot.live.watchdog import check_rescue
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.dropin.command import Command
+    from warmboot.live.watchdog import Started
+
+__all__ = ["check_guard", "note", "start_guard", "with_rescue_words"]
+
+_EFI = "/sys/firmware/efi"
+
+
+def check_guard() -> None:
+    """Whether this machine has a watchdog for --rescue: asked before anything is loaded. Raises Stop."""
+    try:
+        check_rescue()
+    except WarmbootError as error:
+        raise Stop(EFAILED, told(error)) from None
+
+
+def with_rescue_words(command: Command, line: str) -> str:
+    """The command line with what has the new kernel reset the machine; it is told."""
+    from warmboot.command_line import parse  # noqa: PLC0415
+
+    words = rescue_words(line, command.rescue)
+    if words:
+        sys.stderr.write(f"kexec: --rescue: added to the command line: {shown(words)}\n")
+    return str(parse(line).with_parameters(words)) if words else line
+
+
+def note(command: Command) -> None:
+    """Note what was loaded."""
+    from warmboot.blackbox.noting import note_loaded  # noqa: PLC0415
+
+    loaded = command.loaded
+    note_loaded(
+        command.operands[0],
+        loaded.kernel.version if loaded.kernel is not None else "",
+        command.initrds[-1:],
+        loaded.line,
+        call=loaded.call,
+        efi=loaded.efi if os.access(_EFI, os.F_OK) else None,
+        rescue=command.rescue,
+    )
+
+
+def start_guard(command: Command) -> Started | None:
+    """Before the jump: the watchdog is started where --rescue asked for it, now or at the load. Raises Stop."""
+    seconds = command.rescue or asked_for()
+    try:
+        started = begin(seconds)
+    except WarmbootError as error:
+        raise Stop(EFAILED, told(error)) from None
+    if started is not None:
+        shorter = f" (not in {seconds} s: it takes no longer time)" if started.seconds < seconds else ""
+        sys.stderr.write(f"kexec: --rescue: {shown(started.told)}{shorter}\n")
+    return started
