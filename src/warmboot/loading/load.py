@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warmboot.blackbox.files import loading_of
 from warmboot.blackbox.loaded import new_template, write_loaded
 from warmboot.blackbox.noting import note_loaded
 from warmboot.blackbox.place import AUTO, chosen_place, page_words
@@ -45,6 +46,8 @@ from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import DIGESTS
+from warmboot.risks.of_files import risks_of_files
+from warmboot.risks.risk import Risk
 from warmboot.risks.risks import risks_of
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.timing.new import new_stamps
@@ -131,7 +134,8 @@ class _Run:
         at = None if options.blackbox is None else chosen_place(options.blackbox)
         if at is None:
             return
-        self._box = BlackBox(at, new_template(self._given.version or options.kernel.name))
+        foreseen = dict.fromkeys(each.rule for each in self._file_risks())
+        self._box = BlackBox(at, new_template(self._given.version or options.kernel.name, risks=tuple(foreseen)))
         linux = linux_command_line(self._image, self._facts.host, self._line)
         words = "" if linux is None else page_words(at, *linux)
         self._box_words = words
@@ -220,7 +224,12 @@ class _Run:
         """Of a kernel that starts by itself: before a crash kernel nothing is shut down at all."""
         with self._stages.stage("risks") as stage:
             request = self._placement.request if self._placement is not None else None
-            stage.figures = RisksFigures(risks_of(self._facts, self._line, request=request))
+            of_machine = risks_of(self._facts, self._line, request=request)
+            stage.figures = RisksFigures((*self._file_risks(), *of_machine))
+
+    def _file_risks(self) -> tuple[Risk, ...]:
+        given = str(self._options.kernel)
+        return tuple(risks_of_files(loading_of(given, self._image, list(self._initrds), self._line)))
 
     def _handover(self) -> Compatibility | None:
         return judged(
@@ -271,6 +280,7 @@ class _Run:
             [str(each) for each in self._options.initrds],
             self._line,
             call=self._call.value,
+            foreseen=[(each.rule, each.confidence, each.seen) for each in self._file_risks()],
             rescue=self._options.rescue,
         )
 
