@@ -17,6 +17,7 @@ from warmboot.machines.qemu import QemuMachine
 from warmboot.memmap import Facts
 from warmboot.purgatory import Entry, Marks, Region
 from warmboot.purgatory.arch.x86_64.parameters import purgatory
+from warmboot.purgatory.cmos import CMOS_SIZE, CmosMarks, parse_cmos
 from warmboot.uapi import PAGE_SIZE, LoadRequest, Readable, Segment
 
 pytestmark = pytest.mark.needs_qemu
@@ -143,3 +144,13 @@ def test_a_box_that_is_not_mapped_is_no_reason_to_stop() -> None:
         ending = qemu.outcome(PATIENCE)
         assert ending is not None
         assert ending.reason == "guest-shutdown"
+
+
+def test_cmos_memory_has_the_last_stage() -> None:
+    """QEMU's own: the kernel reads it by the ports, and stores what it finds."""
+    found = 0x310_0000
+    read = bytes.fromhex("31c9 8d4170 e670 e471 8881") + struct.pack("<I", found) + bytes.fromhex("ffc1 83f908 72ec")
+    with started(read + POWER_OFF, marks=Marks(BOX, TEMPLATE, cmos=True)) as (qemu, machine):
+        assert qemu.outcome(PATIENCE) is not None
+        marks = parse_cmos(machine.memory.read(found, CMOS_SIZE))
+    assert marks == CmosMarks(Stage.ENTERING, 0, None, b"th")

@@ -122,7 +122,7 @@ def _system() -> tuple[Path, Path]:
 @cache
 def _ours() -> dict[str, bytes]:
     source = Path(warmboot.__file__).parent
-    found = {path: path.read_bytes() for path in source.rglob("*") if path.suffix in {".py", ".bin", ".md"}}
+    found = {path: path.read_bytes() for path in source.rglob("*") if path.suffix in {".py", ".bin", ".md", ".txt"}}
     found |= byte_code((path, data) for path, data in found.items() if path.suffix == ".py")
     files = {f"{_HOME}/src/warmboot/{path.relative_to(source)}": data for path, data in found.items()}
     return files | {f"{_HOME}/{name}": text.encode() for name, text in _PROGRAMS.items()}

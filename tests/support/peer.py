@@ -278,6 +278,12 @@ def _become(channel: int, root: str, argv: list[str]) -> None:
         source = Path(root, name)
         if source.is_dir():
             check(libc.mount(bytes(source), f"/{name}".encode(), None, _MS_BIND, None), f"mount /{name}")
+    if root:  # what this computer keeps of its own loads is neither read nor written
+        kept = Path(root, "var/lib")
+        if kept.is_dir():
+            check(libc.mount(bytes(kept), b"/var/lib", None, _MS_BIND, None), "mount /var/lib")
+        else:
+            check(libc.mount(b"none", b"/var/lib", b"tmpfs", 0, None), "mount /var/lib")
     check(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
     code = _filter()
     buffer = ctypes.create_string_buffer(code, len(code))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 from pathlib import Path
@@ -10,19 +11,19 @@ from typing import Any
 import pytest
 
 from support.guests import ext4
-from support.journey import Hop, disk, kernel_file, travel
+from support.journey import Hop, disk, initial_ram_disk, kernel_file, travel
 from warmboot.purgatory.stamps import STAMPS_TYPE
 
 pytestmark = pytest.mark.needs_qemu
 
 KEEP = "mkdir -p /var/lib/warmboot\nmount -t ext4 -o rw $(findfs LABEL=kept) /var/lib/warmboot\n"
 LEAVE = "sync\nrun ours -e\n"
-TYPES = "run grep -h . /sys/kernel/boot_params/setup_data/*/type\n"
+TYPES = "run grep -h . /sys/kernel/boot_params/setup_data/*/type\nrun sh -c 'ls /sys/firmware/memmap | wc -l'\n"
 TIME = "run warmboot time --json\n"
 
 
-def load(series: str, *words: str) -> str:
-    return f'try ours -c -l {" ".join(words)} /stage/{series} --initrd=/stage/initrd --command-line="$line"\n'
+def load(series: str, *words: str, initrd: str = "initrd") -> str:
+    return f'try ours -c -l {" ".join(words)} /stage/{series} --initrd=/stage/{initrd} --command-line="$line"\n'
 
 
 def told(hop: Hop) -> dict[str, Any]:
@@ -35,7 +36,10 @@ def told(hop: Hop) -> dict[str, Any]:
 
 @pytest.mark.slow(60)
 def test_stamps_arrive_in_every_kernel_and_make_a_table(tmp_path: Path) -> None:
-    """6.12 to 6.1, to 7.2, to 6.12 without a stamp; a disk keeps what the kernels keep for one another."""
+    """6.12 to 6.1, to 7.2 that is loaded unpacked, to 6.12 without a stamp.
+
+    A disk keeps what the kernels keep for one another.
+    """
     root = tmp_path / "root"
     root.mkdir()
     kept = ext4(root, "kept", spare=16 << 20)
@@ -43,11 +47,12 @@ def test_stamps_arrive_in_every_kernel_and_make_a_table(tmp_path: Path) -> None:
     subprocess.run(["/usr/sbin/tune2fs", "-j", str(kept)], check=True, stdout=subprocess.DEVNULL)
     scripts = [
         KEEP + load("6.1") + LEAVE,
-        KEEP + TYPES + load("7.2") + TIME + LEAVE,
+        KEEP + TYPES + load("7.2", "--unpack=kernel,initrd", initrd="packed") + TIME + LEAVE,
         KEEP + TYPES + load("6.12", "--no-blackbox") + TIME + LEAVE,
         TYPES,
     ]
     stage = {series: kernel_file(series).read_bytes() for series in ("6.1", "6.12", "7.2")}
+    stage["packed"] = gzip.compress(initial_ram_disk(), 1)
     more = disk("kept", kept, 3, writable=True)
     journey = travel(kernel_file("6.12"), scripts, stage, append="printk.time=1", more=more)
     assert sorted(journey.hops) == [0, 1, 2, 3], journey.last_words()
@@ -56,6 +61,10 @@ def test_stamps_arrive_in_every_kernel_and_make_a_table(tmp_path: Path) -> None:
         types = [each for each in journey.hops[number].lines if each.startswith("0x")]
         assert (mark in types) is stamped, journey.hops[number].text
         assert "0x9" in types or journey.hops[number].facts["release"].startswith("6.")  # a seed, which they take
+    unpacked = journey.hops[1].text
+    assert "kexec: the kernel is loaded unpacked (zstd" in unpacked
+    assert "kexec: the initrd is loaded unpacked (gzip" in unpacked
+    assert "kexec: KASLR: chosen here among" in unpacked
     first, second = told(journey.hops[1]), told(journey.hops[2])
     for figures in (first, second):
         this = figures["this"]

@@ -17,9 +17,9 @@ from warmboot.live.iomem import resources
 from warmboot.numbers import number
 from warmboot.purgatory.record import BOX_SIZE, WITNESS
 
-__all__ = ["AUTO", "PAGE", "PARAMETER", "chosen_place", "find_place", "page_words", "why_not"]
+__all__ = ["AUTO", "CMOS", "PAGE", "PARAMETER", "chosen_place", "find_place", "page_words", "why_not"]
 
-AUTO, PAGE = "auto", "page"
+AUTO, PAGE, CMOS = "auto", "page", "cmos"
 PARAMETER = "warmboot.blackbox"
 _FOUR_GIB = 1 << 32  # a purgatory that enters 32-bit code must reach it
 _LEAST = 1 << 20  # firmware writes to what is below on every boot
@@ -55,7 +55,9 @@ def chosen_place(asked: str, root: str = "/") -> int | None:
         return found
     address = number(asked, 0)
     if address is None:
-        raise InputError(f"a black box at {asked[:40]!r}: no address", hint="give one, such as 0x30000000, or page")
+        raise InputError(
+            f"a black box at {asked[:40]!r}: no address", hint="give one, such as 0x30000000, or page, or cmos"
+        )
     try:
         problem = why_not(address, root)
     except OSError as error:

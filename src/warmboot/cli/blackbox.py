@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -129,7 +130,21 @@ def _story(args: argparse.Namespace) -> Story:
     if args.what == "show" and os.geteuid() == 0:
         _mark()
     looked = look(address=address)
-    return told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems, words=_words)
+    story = told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems, words=_words)
+    return story if looked.found or address is not None else _by_cmos(story)
+
+
+def _by_cmos(story: Story) -> Story:
+    """What CMOS memory tells, which is the last resort."""
+    from warmboot.blackbox.cmos import cmos_words, read_cmos  # noqa: PLC0415
+    from warmboot.purgatory.record import Stage  # noqa: PLC0415
+
+    read = read_cmos()
+    if read is None:
+        return story
+    marks, path = read
+    failed = marks.stage < Stage.ENTERING or marks.vector is not None
+    return replace(story, told=cmos_words(marks), where=path, stage=marks.stage.name.lower(), failed=failed)
 
 
 def _words(release: str, near: int) -> Sequence[str]:

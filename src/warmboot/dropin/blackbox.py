@@ -6,7 +6,7 @@ import os
 import sys
 
 from warmboot.blackbox.loaded import new_template
-from warmboot.blackbox.place import chosen_place, page_words
+from warmboot.blackbox.place import CMOS, chosen_place, page_words
 from warmboot.dropin.output import shown
 from warmboot.placement.arch import of
 from warmboot.placement.options import BlackBox
@@ -23,8 +23,12 @@ def black_box(command: Command, kernel: Image) -> BlackBox | None:
     """The black box of this load, None where nobody asked for one and there is none. Raises InputError."""
     if command.blackbox is None:
         return None
+    reset = bool(command.rescue)  # firmware's boot is what was asked for where this one fails
+    template = new_template(kernel.version or kernel.name)
+    if command.blackbox == CMOS:
+        return BlackBox(None, template, reset=reset, cmos=True)
     address = chosen_place(command.blackbox)
-    return None if address is None else BlackBox(address, new_template(kernel.version or kernel.name))
+    return None if address is None else BlackBox(address, template, reset=reset)
 
 
 def with_page_words(command: Command, kernel: Image, line: str, box: BlackBox | None) -> str:

@@ -77,10 +77,10 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
     finally:
         for fd in opened:
             os.close(fd)
-    if result == 0 and box is not None:
+    if result == 0 and box is not None and box.address is not None:
         from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
 
-        write_loaded(box.template, box.address or 0)  # Linux's purgatory marks nothing; the kernel's first words count
+        write_loaded(box.template, box.address)  # Linux's purgatory marks nothing; the kernel's first words count
     return result
 
 
@@ -94,6 +94,8 @@ def _with_words(command: Command, kernel: File, inner: Image, line: str) -> tupl
             box = black_box(command, inner)
         except InputError as error:
             raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
+        if box is not None and box.address is None:
+            raise Stop(EFAILED, "kexec: --blackbox=cmos: Linux's purgatory does not write it\nkexec: try: -c\n")
         line = with_page_words(command, inner, line, box)
     if command.rescue:
         from warmboot.dropin.guard import with_rescue_words  # noqa: PLC0415 - only with --rescue

@@ -151,7 +151,7 @@ def _call(command: Command, request: LoadRequest, marks: Marks) -> int:
             print_load_failure(error, request)
             explain(error, request)
             return EFAILED
-    if marks.box:
+    if marks.box and not marks.cmos:
         from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
 
         write_loaded(marks)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from warmboot.blackbox.files import loading_of
 from warmboot.blackbox.loaded import new_template, write_loaded
 from warmboot.blackbox.noting import note_loaded
-from warmboot.blackbox.place import AUTO, chosen_place, page_words
+from warmboot.blackbox.place import AUTO, CMOS, chosen_place, page_words
 from warmboot.blackbox.rescue import rescue_words
 from warmboot.command_line import parse
 from warmboot.dump.kernel_abi import abi_of_image
@@ -131,11 +131,15 @@ class _Run:
     def _keep_box(self) -> None:
         """Find the black box, and tell the next kernel of it. Raises InputError."""
         options = self._options
+        foreseen = tuple(dict.fromkeys(each.rule for each in self._file_risks()))
+        template = new_template(self._given.version or options.kernel.name, risks=foreseen)
+        if options.blackbox == CMOS:
+            self._box = BlackBox(None, template, reset=options.rescue > 0, cmos=True)
+            return
         at = None if options.blackbox is None else chosen_place(options.blackbox)
         if at is None:
             return
-        foreseen = dict.fromkeys(each.rule for each in self._file_risks())
-        self._box = BlackBox(at, new_template(self._given.version or options.kernel.name, risks=tuple(foreseen)))
+        self._box = BlackBox(at, template, reset=options.rescue > 0)
         linux = linux_command_line(self._image, self._facts.host, self._line)
         words = "" if linux is None else page_words(at, *linux)
         self._box_words = words

@@ -225,7 +225,7 @@ class Layout:
             segments=tuple(sorted(segments, key=lambda each: each.start)),
         )
         at = purgatory.end - PAGE_SIZE if box.address is None else box.address
-        return Marks(at, pack_template(template), stamps, box.reset)
+        return Marks(at, pack_template(template), stamps, box.reset, box.cmos)
 
     def _regions(self) -> list[Region]:
         if self.options.digest == "none":

@@ -37,12 +37,13 @@ class BlackBox:
     The page is kept out of everything that is placed, and reserved in the memory map that the new kernel gets; an
     address of None is a page of the purgatory's own, where there is room below 4 GiB, which the new kernel may use: for
     who reads it before that. The template's entry, purgatory, segments and kind of image are filled in by placement.
-    `reset` resets the machine where the purgatory would stop.
+    `reset` resets the machine where the purgatory would stop; `cmos` has the stages in CMOS memory too.
     """
 
     address: int | None
     template: Template
     reset: bool = False
+    cmos: bool = False
 
 
 def _fresh_seed() -> bytes:

@@ -81,10 +81,11 @@ class Marks:
     `box` is a page that holds the packed `template` then (see `record`); `stamps` are 16 quads, to which the time stamp
     counter of each stage, by its number, is written just before the entry. `reset` resets the machine, so that its
     firmware boots it, where the purgatory would stop: at a piece that differs, or an exception, which is seen with a
-    box alone.
+    box alone. With `cmos` the stages of a box are marked in CMOS memory too.
     """
 
     box: int = 0
     template: bytes = b""
     stamps: int = 0
     reset: bool = False
+    cmos: bool = False

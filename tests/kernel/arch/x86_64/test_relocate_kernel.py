@@ -149,3 +149,21 @@ def test_preserve_context_comes_back(policy: Policy, release: str, la57: bool) -
         assert again.state.rax == RETURN_VALUE
         assert memory.read(SEEN, 8) == struct.pack("<Q", 0xDEAD_BEEF)
         assert {at: memory.read(at, PAGE_SIZE) for at in kept} == before
+
+
+@pytest.mark.parametrize("policy", list(Policy))
+def test_pages_that_stay_are_not_copied(policy: Policy) -> None:
+    """By the instructions that run: copying a page takes 1280, finding it in its place some ten."""
+    pages, data = 600, b"\xa5" * (600 * PAGE_SIZE)
+    with Machine(Facts.of_pc(256 * MIB), policy=policy, seed=5) as machine:
+        machine.kernel.kexec_load(LoadRequest(ENTRY, (segment(data, ENTRY),)))
+        image = machine.kernel.kexec_image
+        assert image is not None
+        first = ENTRY >> PAGE_SHIFT
+        moved = sum(frame != first + number for number, frame in enumerate(image.sources[0]))
+        run = execute(machine.memory, machine.kernel.reboot(), until=ENTRY, count=True)
+        assert run.reached
+        assert run.instructions is not None
+        assert 1280 * moved <= run.instructions <= 1280 * moved + 20 * pages + 200
+        assert machine.memory.read(ENTRY, len(data)) == data
+        assert moved < pages if policy is Policy.ADVERSARIAL else moved

@@ -80,7 +80,8 @@ mark:
 	mov	stage_now[rip], ecx
 	mov	eax, ecx
 	call	put_stage
-	jmp	flush_box
+	call	flush_box
+	jmp	put_cmos
 1:	ret
 
 # rbp: the region that is checked next, of which regions_left tells the number. Clobbers rax, rdx.
@@ -128,7 +129,11 @@ mark_difference:
 	lea	rsi, digest_actual[rip]
 	lea	rdi, [rdx + BOX_FOUND]
 	rep movsb
-	jmp	flush_box
+	mov	eax, [rdx + BOX_PIECES]
+	inc	eax
+	mov	cmos_marks[rip + CMOS_PIECE], ax
+	call	flush_box
+	jmp	put_cmos
 2:	ret
 
 # What was stamped goes where the new kernel finds it; the page knows of stages before this code. Clobbers rcx, rsi, rdi.

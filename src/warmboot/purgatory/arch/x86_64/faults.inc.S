@@ -8,8 +8,12 @@ fixups:
 	.long	peek - fixups, peeked - fixups
 	.long	0
 
-# rbx: the frame. Clobbers rax, rcx, rsi, r8.
+# rbx: the frame. Clobbers rax, rcx, rdx, rsi, r8.
 tell_exception:
+	mov	al, [rbx + FRAME_VECTOR]
+	inc	al
+	mov	cmos_marks[rip + CMOS_VECTOR], al
+	call	put_cmos
 	or	dword ptr flags[rip], CONSOLE_SERIAL
 	mov	byte ptr serial_is_set_up[rip], 0	# another kernel may have used it
 	lea	rsi, text_exception[rip]

@@ -19,7 +19,7 @@ _FOUR_GIB = 1 << 32
 _UART_CLOCK = 115200  # baud at divisor 1
 
 _ENTRY_32BIT, _LEAVE_5_LEVEL, _CONSOLE_SERIAL, _CONSOLE_VGA, _RESET_VGA = 1, 2, 4, 8, 16
-_DIGEST_XXH64, _RESET_ON_FAULT = 32, 64
+_DIGEST_XXH64, _RESET_ON_FAULT, _MARK_CMOS = 32, 64, 128
 
 
 def purgatory_size(regions: int, *, box: bool = False) -> int:
@@ -53,6 +53,7 @@ def purgatory(
         | _RESET_VGA * console.reset_vga
         | _DIGEST_XXH64 * any(each.algorithm == "xxh64" for each in regions)
         | _RESET_ON_FAULT * marks.reset
+        | _MARK_CMOS * (marks.cmos and bool(marks.box))
     )
     parameters = _PARAMETERS.pack(
         len(regions),

@@ -17,6 +17,7 @@
 .set RESET_VGA, 16
 .set DIGEST_XXH64, 32			# else SHA-256
 .set RESET_ON_FAULT, 64			# where it would stop
+.set MARK_CMOS, 128
 
 .set CR0_CLEAR, 0xc			# TS, EM
 .set CR0_CACHES_OFF, 0x60000000		# CD, NW: all that is read here would come from memory, and so for the kernel
@@ -350,6 +351,7 @@ text_way_back_end:
 
 .include "console.inc.S"
 .include "exceptions.inc.S"
+.include "cmos.inc.S"
 .include "blackbox.inc.S"
 .include "faults.inc.S"
 .include "vga.inc.S"
@@ -372,6 +374,7 @@ idt_address:	.quad	0
 in_exception:	.byte	0
 	.balign	4
 stage_now:	.long	0
+cmos_marks:	.quad	0
 regions_left:	.quad	0
 saved_rsp:	.quad	0
 saved_cr0:	.quad	0
