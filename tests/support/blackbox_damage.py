@@ -4,8 +4,8 @@
 
 WHAT is `segment NAME PLACE`: a byte of the first, middle or last page of that segment is changed after its digest was
 taken, on the way into the kernel. `entry ADDRESS`: the purgatory enters the kernel there. `piece ADDRESS`: the
-purgatory is told to check memory there, too. `ram END`: the new kernel is told of no RAM from that address on. `none`:
-nothing. Addresses are physical.
+purgatory is told to check memory there, too. `ram END`: the new kernel is told of no RAM from that address on.
+`firmware`: it is told neither of EFI nor of ACPI's root pointer. `none`: nothing. Addresses are physical.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from unittest.mock import patch
 
 from warmboot.cli.kexec import main as kexec
 from warmboot.dropin import load_segments
+from warmboot.images import Image
 from warmboot.live.buffers import Buffers
 from warmboot.live.calls import kexec_load
-from warmboot.memmap import E820Entry, E820Type, Range
+from warmboot.live.computer import Computer
+from warmboot.memmap import E820Entry, E820Type, Firmware, Range
+from warmboot.placement import Placement, PlaceOptions, place
 from warmboot.placement.layout import Layout
 from warmboot.purgatory.parameters import Region
 from warmboot.uapi import PAGE_SIZE, LoadRequest, Readable, Segment
@@ -94,6 +97,13 @@ def _ram(end: str) -> None:
     _instead(Layout, "e820", property(less))
 
 
+def _firmware() -> None:
+    def forgetful(kernel: Image, computer: Computer, options: PlaceOptions) -> Placement:
+        return place(kernel, replace(computer, rsdp=0), replace(options, firmware=Firmware()))
+
+    _instead(load_segments, "place", forgetful)
+
+
 def _instead(owner: object, name: str, new: object) -> None:
     patch.object(owner, name, new).start()
 
@@ -103,6 +113,7 @@ _KINDS: dict[str, Callable[..., None]] = {
     "entry": _entry,
     "piece": _piece,
     "ram": _ram,
+    "firmware": _firmware,
     "none": lambda: None,
 }
 

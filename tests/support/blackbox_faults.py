@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from support import blackbox_damage
-from support.blackbox_guest import BOOT, BlackBoxGuest
+from support.blackbox_guest import BOOT, BlackBoxGuest, initial_ram_disk
 from support.journey import kernel_file
 from support.kernel_modules import module_file
 from warmboot.blackbox.record import Box, Stage, parse
+from warmboot.debian import cpio
 
-__all__ = ["BMI2", "EFI", "FAULTS", "SERIES", "Dark", "Fault", "Told", "guest_for", "told_by", "told_of"]
+__all__ = ["BMI2", "EFI", "FAULTS", "SERIES", "Dark", "Fault", "Told", "guest_for", "is_right", "told_by", "told_of"]
 
 SERIES = "6.12"  # Debian's kernel, on both sides
 BMI2 = "-bmi2"  # what the guests' processor lacks
-_MAKE_WATCHDOG = ("-device", "i6300esb", "-action", "watchdog=reset")
+_WATCHDOG_DEVICE = ("-device", "i6300esb", "-action", "watchdog=reset")
+
+_MODULES = ("watchdog", "i6300esb")  # whose driver tells that its watchdog has bitten
 
 # Code for the 64-bit entry. The first two instructions there are cld and cli, and before it 186 bytes are free.
 _ENTRY, _CAVE = 0x200, 0x190
@@ -36,7 +39,7 @@ class Dark(Enum):
     STOPPED = "the box tells of a digest or an exception"
     ENTERED = "the kernel was entered"
     PRINTED = "the kernel's early console has written to the box"
-    PANICKED = "the console tells of a panic"
+    SAID = "the console has said what it says then"
     RESET = "the machine is reset without us"
 
 
@@ -46,7 +49,7 @@ class Fault:
 
     `damage` are the words of blackbox_damage, `kernel` and `initrd` what is loaded, `line` the command line after BOOT
     or, with `bare`, instead of it; `before` is a command in the guest just before the jump. `piece` is the kind of the
-    segment that is named, `vector` the exception.
+    segment that is named, `vector` the exception; `says` are the console's words where they show that all is dark.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Fault:
     line: str = ""
     bare: bool = False
     more: str = ""
+    says: str = "Kernel panic"
     before: str = ""
     piece: str | None = None
     vector: int | None = None
@@ -74,6 +78,7 @@ def _piece(name: str, segment: str, place: str, kind: str) -> Fault:
         rule="digest",
         dark=Dark.STOPPED,
         damage=f"segment '{segment}' {place}",
+        initrd="/stage/large",
         piece=kind,
     )
 
@@ -87,7 +92,7 @@ _WATCHDOG = """\
 # Start an i6300esb as firmware does, without a driver: it resets the machine after so many seconds.
 import mmap, os, struct, sys
 folder, seconds = sys.argv[1], int(sys.argv[2])
-with open(f"{folder}/resource0", "r+b", 0) as file, mmap.mmap(file.fileno(), 4096) as registers:
+with open(f"{folder}/resource0", "r+b", 0) as file, mmap.mmap(file.fileno(), 16) as registers:
     for timer in (0, 4):  # each of two stages has half of the time, in 1/1024 s
         for word in (0x80, 0x86):
             registers[12:14] = struct.pack("<H", word)
@@ -100,10 +105,10 @@ with open(f"{folder}/config", "r+b", 0) as config:
 """
 
 FAULTS: tuple[Fault, ...] = (
-    _piece("kernel, first page", "kernel", "first", "kernel"),
-    _piece("kernel, last page", "kernel", "last", "kernel"),
-    _piece("initrd, middle page", "initrd", "middle", "initrd"),
-    _piece("initrd, last page", "initrd", "last", "initrd"),
+    _piece("kernel, first piece", "kernel", "first", "kernel"),
+    _piece("kernel, middle piece", "kernel", "middle", "kernel"),
+    _piece("initrd, middle piece", "initrd", "middle", "initrd"),
+    _piece("initrd, last piece", "initrd", "last", "initrd"),
     _piece("boot parameters", "boot parameters", "first", "params"),
     Fault(
         name="a piece that is not mapped",
@@ -153,7 +158,8 @@ FAULTS: tuple[Fault, ...] = (
         about="the first program of the initrd sleeps for ever",
         stage=Stage.ENTERING,
         rule="",
-        dark=Dark.PRINTED,
+        dark=Dark.SAID,
+        says="sleeping",
         line="fault=hang",
     ),
     Fault(
@@ -170,17 +176,16 @@ FAULTS: tuple[Fault, ...] = (
         about="the new kernel is told of no RAM from 96 MiB on, where the initrd is",
         stage=Stage.ENTERING,
         rule="memory_map",
-        dark=Dark.PANICKED,
+        dark=Dark.PRINTED,
         damage="ram 0x6000000",
-        line="panic=0 earlyprintk=serial,ttyS0",
+        line="panic=0",
     ),
     Fault(
         name="initrd cut off",
         about="half of the initrd's file is loaded",
         stage=Stage.ENTERING,
         rule="initrd_broken",
-        dark=Dark.PANICKED,
-        before="",
+        dark=Dark.SAID,
         initrd="/tmp/half",
         line="panic=0",
     ),
@@ -197,7 +202,7 @@ FAULTS: tuple[Fault, ...] = (
         about="the command line names the root by UUID, and there is no initrd to find it",
         stage=Stage.ENTERING,
         rule="no_root",
-        dark=Dark.PANICKED,
+        dark=Dark.SAID,
         initrd=None,
         line="panic=0 root=UUID=9a6d6a5e-5d5c-4f3e-8c8e-000000000001",
     ),
@@ -212,10 +217,12 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         name="EFI not handed on",
-        about="--noefi on a machine with EFI: no firmware tables, no devices",
+        about="neither EFI nor ACPI's root pointer: the bus that has the disks is never found",
         stage=Stage.ENTERING,
         rule="efi_rsdp",
-        dark=Dark.PRINTED,
+        dark=Dark.SAID,
+        says="no disk system yet",
+        damage="firmware",
         more="--noefi",
         efi=True,
     ),
@@ -228,7 +235,7 @@ class Told:
     """What the black box told of a fault: the page as `record` reads it, and `warmboot blackbox --json`."""
 
     box: Box | None
-    document: Mapping[str, Any]
+    document: dict[str, Any]
 
     @property
     def stage(self) -> str:
@@ -248,7 +255,7 @@ class Told:
 
 def guest_for(*, efi: bool = False) -> BlackBoxGuest:
     """The guest in which the faults happen, not yet up."""
-    return BlackBoxGuest(kernel_file(SERIES), _files(), efi=efi, less=BMI2, options=() if efi else _MAKE_WATCHDOG)
+    return BlackBoxGuest(kernel_file(SERIES), _files(), efi=efi, less=BMI2, options=() if efi else _WATCHDOG_DEVICE)
 
 
 def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
@@ -261,7 +268,8 @@ def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
     if loaded.status:
         raise AssertionError(f"{fault.name}: the load fails:\n{loaded.text}")
     if fault.before:
-        assert guest.run(fault.before).status == 0, fault.name
+        said = guest.run(fault.before)
+        assert said.status == 0, f"{fault.name}: {said.text}"
     guest.forget()
     guest.send("kexec -e")
     _wait(guest, fault)
@@ -272,12 +280,23 @@ def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
     return Told(box, told_of(guest))
 
 
+def is_right(fault: Fault, told: Told) -> bool:
+    """Whether the stage is the right one, and the piece and the exception where the fault has one."""
+    piece, exception = told.document["piece"], told.document["exception"]
+    return (
+        told.stage == fault.stage.name.lower()
+        and (fault.piece is None or (piece["kind"], piece["differs"]) == (fault.piece, True))
+        and fault.vector == (exception["vector"] if exception else None)
+    )
+
+
 def told_of(guest: BlackBoxGuest) -> dict[str, Any]:
     """`warmboot blackbox --json`, and everything is forgotten then."""
-    guest.run("insmod /stage/i6300esb.ko")
+    guest.run("; ".join(f"insmod /stage/{each}.ko" for each in _MODULES))
     said = guest.run("warmboot blackbox --json")
     guest.run("warmboot blackbox clear; rmmod i6300esb")
     found: dict[str, Any] = json.loads(said.text)
+    assert "causes" in found, said.text
     return found
 
 
@@ -289,8 +308,8 @@ def _wait(guest: BlackBoxGuest, fault: Fault) -> None:
             guest.until(_entered, fault.dark.value)
         case Dark.PRINTED:
             guest.until(_printed, fault.dark.value)
-        case Dark.PANICKED:
-            guest.until_said("Kernel panic")
+        case Dark.SAID:
+            guest.until_said(fault.says)
         case Dark.RESET:
             guest.until(_entered, fault.dark.value)
 
@@ -315,12 +334,13 @@ def _files() -> dict[str, bytes]:
     kernel = kernel_file(SERIES).read_bytes()
     return {
         "kernel": kernel,
+        "large": initial_ram_disk() + cpio.archive([cpio.file("noise", Random(13).randbytes(9 << 20))]),
         "newer": _with(kernel, _RORX),
         "triple": _with(kernel, _TRIPLE_FAULT),
         "hang": _with(kernel, _HANG),
         "watchdog.py": _WATCHDOG.encode(),
         "damage.py": Path(blackbox_damage.__file__).read_bytes(),
-        "i6300esb.ko": module_file(SERIES, "i6300esb"),
+        **{f"{each}.ko": module_file(SERIES, each) for each in _MODULES},
     }
 
 

@@ -24,7 +24,7 @@ from warmboot.files.anonymous import new_file
 from warmboot.machines.guest import Guest, GuestError
 from warmboot.machines.qmp import Monitor, connected
 
-__all__ = ["BOOT", "BOX", "BOX_SIZE", "KEPT", "BlackBoxGuest", "Said"]
+__all__ = ["BOOT", "BOX", "BOX_SIZE", "KEPT", "BlackBoxGuest", "Said", "initial_ram_disk"]
 
 BOX = 0x0C00_0000  # physical address of the page, far from where firmware, QEMU and Linux's boot put things
 BOX_SIZE = 4096  # bytes
@@ -44,10 +44,13 @@ mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mount -t tmpfs tmpfs /run
-case $(cat /proc/cmdline) in *fault=hang*) while :; do sleep 1000; done;; esac
+case $(cat /proc/cmdline) in *fault=hang*) echo sleeping; while :; do sleep 1000; done;; esac
 dmesg -n 1
 for label in {SYSTEM} {STAGE}; do
-    until disk=$(findfs LABEL=$label 2>/dev/null); do usleep 5000; done
+    tries=0
+    until disk=$(findfs LABEL=$label 2>/dev/null); do
+        usleep 5000; tries=$((tries + 1)); [ $tries = 400 ] && echo "no disk $label yet"
+    done
     mount -t ext4 -o ro $disk /disks/$label
 done
 mount -t ext4 -o sync $(findfs LABEL={_STATE}) /var/lib/warmboot
@@ -174,7 +177,7 @@ class BlackBoxGuest(Closing):
     def _start(
         self, kernel: Path, files: Mapping[str, bytes], line: str, efi: bool, less: str, options: tuple[str, ...]
     ) -> None:
-        initrd = _initial_ram_disk()
+        initrd = initial_ram_disk()
         stage = self._stack.enter_context(stage_disk({"initrd": initrd, **files}))
         folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         (folder / "root").mkdir()
@@ -189,7 +192,10 @@ class BlackBoxGuest(Closing):
             self._memory = self._stack.enter_context(mmap.mmap(memory, _MEMORY))
             ours, theirs = connected(self._stack, passed)
             ram = f"memory-backend-file,id=ram,size={_MEMORY}B,share=on,mem-path=/proc/self/fd/{memory}"
-            more = ["-object", ram, "-action", "reboot=reset", "-device", "nvme,id=nvme,serial=1"]
+            more = ["-object", ram, "-action", "reboot=reset"]
+            # As on large servers: a root bus of which nobody but ACPI tells.
+            more += ["-device", "pxb,id=far,bus_nr=128"] if efi else []
+            more += ["-device", f"nvme,id=nvme,serial=1{',bus=far' if efi else ''}"]
             more += [*disk(SYSTEM, system_disk(), 1), *disk(STAGE, stage, 2), *disk(_STATE, state, 3, writable=True)]
             more += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control", *options]
             more += ["-bios", str(efi_firmware())] if efi else []
@@ -210,7 +216,7 @@ class BlackBoxGuest(Closing):
         self._monitor = Monitor(ours)
 
 
-def _initial_ram_disk() -> bytes:
+def initial_ram_disk() -> bytes:
     """A shell that mounts the disks and does what it is told by the second port, or hangs where it is told to."""
     entries = [cpio.symlink(each, f"/disks/{SYSTEM}/{each}") for each in ("usr", "lib", "lib64", "etc")]
     entries += [cpio.symlink(each, f"/disks/{STAGE}/{each}") for each in ("opt", "stage")]
