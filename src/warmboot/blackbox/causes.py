@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from warmboot.blackbox.files import of_files
 from warmboot.blackbox.record import Box, BoxException, Stage
 from warmboot.blackbox.state import Loaded
 from warmboot.blackbox.this_boot import ThisBoot
@@ -170,6 +171,9 @@ def _known(box: Box | None, loaded: Loaded | None, facts: Facts | None) -> Itera
     if loaded.efi is False and facts is not None and facts.efi:
         seen.add("efi_rsdp")
         yield Foreseen("efi_rsdp", "likely", "this machine has EFI, and its tables were not handed on", 2)
+    for each in of_files(loaded):
+        if each.rule not in seen:
+            yield each
     command = Command(frozenset(), loaded.kernel or None, loaded.initrds, loaded.command_line)
     evidence = Evidence((), None, None, None, None, 0, command, ())
     for each in after_the_jump(evidence, facts) if facts is not None else ():
