@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from warmboot.blackbox.misfits import misfits, without_our_console
 from warmboot.blackbox.record import Box, BoxException, Stage
 from warmboot.blackbox.state import Loaded
 from warmboot.blackbox.this_boot import ThisBoot
@@ -74,6 +75,7 @@ def causes(
     found = list(_of_marks(box, stage)) if box is not None else []
     found += _of_words(words)
     if stage is None or stage >= Stage.ENTERING:
+        found += misfits(box, loaded)
         found += [each for each in _known(box, loaded, facts) if each.rule in fitting]
     if printed and not words:
         found.append(Foreseen("panic", "possible", "the kernel came as far as its early console, and no further", 8))
@@ -170,7 +172,8 @@ def _known(box: Box | None, loaded: Loaded | None, facts: Facts | None) -> Itera
     if loaded.efi is False and facts is not None and facts.efi:
         seen.add("efi_rsdp")
         yield Foreseen("efi_rsdp", "likely", "this machine has EFI, and its tables were not handed on", 2)
-    command = Command(frozenset(), loaded.kernel or None, loaded.initrds, loaded.command_line)
+    line = without_our_console(loaded.command_line)
+    command = Command(frozenset(), loaded.kernel or None, loaded.initrds, line)
     evidence = Evidence((), None, None, None, None, 0, command, ())
     for each in after_the_jump(evidence, facts) if facts is not None else ():
         if each.rule not in seen:
