@@ -53,7 +53,7 @@ class Bench:
 BENCHES = (
     Bench("kexec", 2, quick="--sizes 0,100 --runs 3"),
     Bench("start", 1, quick="--runs 2"),
-    Bench("digest", 0.2, quick="--size 64 --runs 3"),
+    Bench("digest", 0.2, quick="--size 32 --runs 15"),
     Bench("load", 3, quick="--sizes 4,64 --runs 3"),
     Bench("handover", 0.5, quick="--size 8 --runs 1"),
     Bench("replay", 3, quick=None, why="its traces take minutes: python bench/replay.py"),

@@ -3,9 +3,9 @@
     python bench/digest.py [--size MiB] [--runs N]
 
 Run are the very bytes that run between the kernels: XXH64 and SHA-256 of warmboot's purgatory, and the SHA-256 of
-kexec-tools', which is taken out of Debian's program and linked. A read is a loop that loads all of it and computes
-next to nothing. The status is 0 only where XXH64 has half of a read's speed or more, and a tenth of kexec-tools' time
-or less.
+kexec-tools', which is taken out of Debian's program and linked. A read is a loop that loads all of it and computes next
+to nothing. What counts is the fastest of each. The status is 0 only where XXH64 has half of a read's speed or more, and
+a tenth of kexec-tools' time or less.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from warmboot.stubs.build import SHARED
 _MIB = 1 << 20
 _OF_A_READ = 0.5
 _OF_THEIRS = 0.1
+_PARTS = 3  # groups of runs, of each of which the fastest counts
 _LINKED_AT = 0x2000_0000  # virtual: kexec-tools' purgatory has absolute addresses
 _ROOM = 1 << 20  # bytes of code and data
 _RELOCATABLE = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x01\0"
@@ -165,16 +166,14 @@ def _functions() -> dict[str, Callable[[int, int, int], None]]:
 
 def _keep(times: Mapping[str, Sequence[float]], size: int, path: Path | None) -> None:
     figures = Figures()
-    pairs = zip(times["read"], times["xxh64"], strict=True)
+    best = [{name: min(each[part::_PARTS]) for name, each in times.items()} for part in range(_PARTS)]
     name = "the purgatory's XXH64 against one read of memory, speed"
-    figures.add(name, [read / ours for read, ours in pairs], more=True, wanted=_OF_A_READ, limit=1)
-    pairs = zip(times["theirs"], times["xxh64"], strict=True)
+    figures.add(name, [each["read"] / each["xxh64"] for each in best], more=True, wanted=_OF_A_READ)
     name = "the purgatory's XXH64 against kexec-tools' SHA-256"
-    figures.add(name, [ours / theirs for theirs, ours in pairs], wanted=_OF_THEIRS)
-    pairs = zip(times["theirs"], times["sha256"], strict=True)
-    figures.add("the purgatory's SHA-256 against kexec-tools'", [ours / theirs for theirs, ours in pairs])
-    for name, seconds in times.items():
-        figures.add(_NAMES[name], [size / each / 1e9 for each in seconds], "GB/s", more=True)
+    figures.add(name, [each["xxh64"] / each["theirs"] for each in best], wanted=_OF_THEIRS)
+    figures.add("the purgatory's SHA-256 against kexec-tools'", [each["sha256"] / each["theirs"] for each in best])
+    for name in times:
+        figures.add(_NAMES[name], [size / each[name] / 1e9 for each in best], "GB/s", more=True)
     figures.write(path)
 
 
@@ -182,9 +181,11 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=256, help="MiB that are digested (default: 256)")
-    parser.add_argument("--runs", type=int, default=5, help="runs of each, in turns (default: 5)")
+    parser.add_argument("--runs", type=int, default=9, help="runs of each, in turns (default: 9)")
     figures_option(parser)
     args = parser.parse_args()
+    if args.runs < _PARTS:
+        parser.error(f"--runs: at least {_PARTS}")
     size = args.size * _MIB
     data = ctypes.create_string_buffer(os.urandom(size), size + 64)
     start = -(-ctypes.addressof(data) // 64) * 64

@@ -102,6 +102,7 @@ def _compare(name: str, ours: Sequence[str], theirs: Sequence[str], runs: int, f
 
 def _alone(size: int, command: Sequence[str], runs: int, figures: Figures) -> None:
     """Print and keep what a load costs us, at one size."""
+    _run(command)
     done = [_run(command) for _ in range(runs)]
     watched = _run(command, watch=True)
     about: dict[str, Any] = {"amount": size, "of": "MiB"}

@@ -3,7 +3,9 @@
     python bench/load.py [--sizes MiB,MiB] [--runs N]
 
 Each run loads an initrd of that size, and copies the same bytes with one memory copy into a fresh shared mapping; the
-two take turns, in processes of their own. Initrds of more than 512 MiB are sparse files; all are in the page cache.
+two take turns, in processes of their own; what is small is done several times there, of which the fastest counts.
+Ratios are of wall time and of processor time, which is steadier on a busy computer. Initrds of more than 512 MiB are
+sparse files; all are in the page cache.
 Then a machine of 1 TiB is made and loaded into. A size that this computer has no memory for is left out.
 """
 
@@ -32,6 +34,7 @@ from warmboot.rehearsal.arch.x86_64.demo_kernel import demo_kernel
 
 _MIB = 1 << 20
 _RANDOM = 512  # MiB of an initrd that is written; more than that is sparse
+_REPEATED = 256 * _MIB  # bytes that are loaded, or copied, in one process at least
 _WANTED = 0.9  # of a copy's throughput
 
 
@@ -49,13 +52,14 @@ def _load(initrd: str, memory: int) -> dict[str, float]:
         made = time.monotonic()
         image = identify_bytes(memoryview(demo_kernel()), "the demo kernel")
         placement = place(image, machine.facts, PlaceOptions(initrds=[map_file(initrd)]))
-        placed = time.monotonic()
+        placed, spent = time.monotonic(), time.process_time()
         machine.kernel.kexec_load(placement.request)
-        loaded = time.monotonic()
+        loaded, spent = time.monotonic(), time.process_time() - spent
         held = _private_kib() - before
         assert machine.kernel.kexec_image is not None
         pages = machine.kernel.kexec_image.nr_pages
-    return {"make": made - began, "place": placed - made, "load": loaded - placed, "held_kib": held, "pages": pages}
+    seconds = {"make": made - began, "place": placed - made, "load": loaded - placed, "cpu": spent}
+    return {**seconds, "held_kib": held, "pages": pages}
 
 
 def _copy(source: str) -> dict[str, float]:
@@ -63,10 +67,19 @@ def _copy(source: str) -> dict[str, float]:
     data = map_file(source)
     target = os.memfd_create("copy")
     os.ftruncate(target, data.nbytes)
-    fresh = mmap.mmap(target, data.nbytes)
-    began = time.monotonic()
-    fresh[:] = data
-    return {"copy": time.monotonic() - began}
+    with mmap.mmap(target, data.nbytes) as fresh:
+        began, spent = time.monotonic(), time.process_time()
+        fresh[:] = data
+        seconds, spent = time.monotonic() - began, time.process_time() - spent
+    os.close(target)
+    return {"copy": seconds, "cpu": spent}
+
+
+def _fastest(what: str, file: str, memory: int) -> dict[str, float]:
+    """Of several runs in this process, one where the file has 256 MiB or more."""
+    times = max(1, min(32, _REPEATED // max(1, Path(file).stat().st_size)))
+    done = [_load(file, memory) if what == "load" else _copy(file) for _ in range(times)]
+    return {**min(done, key=lambda each: each[what]), **({"held_kib": done[0]["held_kib"]} if what == "load" else {})}
 
 
 def _in_own_process(*arguments: str) -> dict[str, float]:
@@ -93,23 +106,32 @@ def _compare(size: int, runs: int, figures: Figures) -> bool:
     if 9 * size // 4 > free:
         print(f"{size:,} MiB: left out: the file, and one copy of it, take more than the {free:,} MiB that are free")
         return True
-    ratios, seconds = [], []
+    ratios, cpu, seconds = [], [], []
     with _initrd(size) as initrd:
         memory = str(max(2 << 30, 3 * size * _MIB))
         _in_own_process("--only", "copy", initrd, memory)  # not counted: the first touch of this computer's memory
         for _ in range(runs):
             ours, theirs = (_in_own_process("--only", what, initrd, memory) for what in ("load", "copy"))
             ratios.append(theirs["copy"] / ours["load"])
+            cpu.append(theirs["cpu"] / ours["cpu"])
             seconds.append(ours["load"])
             print(
                 f"{size:,} MiB: load {ours['load']:.4f} s ({size / ours['load']:,.0f} MiB/s),"
-                f" one copy {theirs['copy']:.4f} s ({size / theirs['copy']:,.0f} MiB/s), ratio {ratios[-1]:.2f},"
+                f" one copy {theirs['copy']:.4f} s ({size / theirs['copy']:,.0f} MiB/s),"
+                f" ratio {ratios[-1]:.2f}, of processor time {cpu[-1]:.2f},"
                 f" held beyond the machine's memory {ours['held_kib'] / 1024:.1f} MiB",
                 flush=True,
             )
     figures.add("the model's load", seconds, "s", amount=size, of="MiB")
     held = ours["held_kib"] / 1024
     figures.add("the model's load, memory beyond the machine's", held, "MiB", amount=size, of="MiB")
+    figures.add(
+        "the model's load against one memory copy, throughput by processor time",
+        cpu,
+        more=True,
+        amount=size,
+        of="MiB",
+    )
     ratio = figures.add(
         "the model's load against one memory copy, throughput",
         ratios,
@@ -143,7 +165,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.only:
         what, file, memory = args.only
-        print(json.dumps(_load(file, int(memory)) if what == "load" else _copy(file)))
+        print(json.dumps(_fastest(what, file, int(memory))))
         return 0
 
     figures = Figures()

@@ -134,7 +134,9 @@ _NAMED = {
         images/__init__.py: bzimage multiboot
         images/addons.py: x86
         images/allowance.py: bzimage
+        blackbox/files.py: bzimage
         images/bzimage.py: bzimage
+        images/processor_needs.py: la57 x86
         images/detect.py: bzimage
         images/elf.py: multiboot x86
         images/multiboot.py: multiboot x86

@@ -10,6 +10,7 @@ import pytest
 from support.computers import iomem, tree
 from warmboot.blackbox.install import good_page, grub_text, kept_words, write_grub
 from warmboot.blackbox.place import find_place, page_words
+from warmboot.blackbox.unit import UNIT, write_unit
 from warmboot.errors import InputError, RefusedError
 
 MAP = [
@@ -59,3 +60,14 @@ def test_grub_gets_what_the_kernel_shall_see(tmp_path: Path) -> None:
 def test_without_grub(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="GRUB is not set up"):
         write_grub(0x5000_0000, str(tree(tmp_path, iomem(MAP))))
+
+
+def test_the_service_is_enabled_and_the_folder_of_the_notes_is_made(tmp_path: Path) -> None:
+    assert write_unit("/opt/warmboot", str(tmp_path)) is None
+    (tmp_path / "etc/systemd/system").mkdir(parents=True)
+    for _ in range(2):
+        path = write_unit("/opt/warmboot", str(tmp_path))
+        assert path is not None
+        assert "ExecStart=/opt/warmboot blackbox arrived\n" in path.read_text()
+        assert (path.parent / "multi-user.target.wants" / UNIT).resolve() == path
+    assert (tmp_path / "var/lib/warmboot").is_dir()

@@ -259,3 +259,17 @@ def test_no_option_of_a_rehearsal_is_ignored(
 def test_options_about_hosts_go_with_hosts(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["facts", *words]) == 2
     assert "are about hosts" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["rehears", "x"], "try: rehearse, if that is meant; warmboot --help"),
+        (["dump", "dmsg", "x"], "try: dmesg, if that is meant; warmboot dump --help"),
+        (["zzzzzz"], "try: warmboot --help"),
+        (["rehearse"], "try: warmboot rehearse --help"),
+    ],
+)
+def test_a_mistyped_name(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.splitlines()[-1].strip() == hint

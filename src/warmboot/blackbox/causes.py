@@ -3,10 +3,11 @@ its load, the machine's facts and the marks themselves what speaks for each."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from warmboot.blackbox.misfits import misfits, without_our_console
+from warmboot.blackbox.files import of_files
 from warmboot.blackbox.record import Box, BoxException, Stage
 from warmboot.blackbox.state import Loaded
 from warmboot.blackbox.this_boot import ThisBoot
@@ -27,6 +28,7 @@ __all__ = ["Cause", "causes"]
 
 _MOST = 6
 _INVALID_OPCODE, _PAGE_FAULT = 6, 14
+_OUR_CONSOLE = re.compile(r"earlycon=uart8250,mmio,0x[0-9a-f]{2,}800\b")  # in the box itself, where nobody sees it
 # What may stop a kernel before it has printed, and after.
 _EARLY = frozenset(
     (
@@ -75,7 +77,6 @@ def causes(
     found = list(_of_marks(box, stage)) if box is not None else []
     found += _of_words(words)
     if stage is None or stage >= Stage.ENTERING:
-        found += misfits(box, loaded)
         found += [each for each in _known(box, loaded, facts) if each.rule in fitting]
     if printed and not words:
         found.append(Foreseen("panic", "possible", "the kernel came as far as its early console, and no further", 8))
@@ -172,7 +173,10 @@ def _known(box: Box | None, loaded: Loaded | None, facts: Facts | None) -> Itera
     if loaded.efi is False and facts is not None and facts.efi:
         seen.add("efi_rsdp")
         yield Foreseen("efi_rsdp", "likely", "this machine has EFI, and its tables were not handed on", 2)
-    line = without_our_console(loaded.command_line)
+    for each in of_files(loaded):
+        if each.rule not in seen:
+            yield each
+    line = _OUR_CONSOLE.sub("", loaded.command_line)
     command = Command(frozenset(), loaded.kernel or None, loaded.initrds, line)
     evidence = Evidence((), None, None, None, None, 0, command, ())
     for each in after_the_jump(evidence, facts) if facts is not None else ():

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 
-from warmboot.blackbox.memory import page_at
-from warmboot.blackbox.place import find_place
-from warmboot.blackbox.record import parse
 from warmboot.blackbox.state import Loaded, note_load
 from warmboot.live.files import text, under
+from warmboot.live.status import may_have_box
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,18 +51,28 @@ def note_loaded(
         foreseen=[list(each) for each in foreseen],
         rescue=rescue or None,
     )
-    with suppress(OSError):
+    try:  # noqa: SIM105 - contextlib costs more
         note_load(loaded, root)
+    except OSError:
+        pass
 
 
 def _box_of(boot_id: str, root: str) -> tuple[int | None, str | None]:
     """The address of this computer's box, and the id of the load that the running kernel has written there."""
-    with suppress(OSError):
+    if not may_have_box(root):
+        return None, None
+    from warmboot.blackbox.memory import page_at  # noqa: PLC0415 - for a box alone
+    from warmboot.blackbox.place import find_place  # noqa: PLC0415
+    from warmboot.blackbox.record import parse  # noqa: PLC0415
+
+    try:
         at = find_place(root)
         box = parse(page_at(at, root)) if at is not None else None
-        if box is not None and box.template.boot_id.hex() == boot_id:
-            return at, box.template.load_id.hex()
-    return None, None
+    except OSError:
+        return None, None
+    if box is None or box.template.boot_id.hex() != boot_id:
+        return None, None
+    return at, box.template.load_id.hex()
 
 
 def _size(path: str) -> int:

@@ -30,7 +30,8 @@ load and this machine's facts the likely causes are told."""
 _WHAT = {
     "show": "the last kexec's story, and what may have stopped it (default)",
     "arrived": "say that the new kernel's user space is up, and stop the watchdog of --rescue; for a service at boot",
-    "install": "the words that keep a page on this computer; with --write, for GRUB in /etc/default/grub.d",
+    "install": "the words that keep a page on this computer; with --write, for GRUB in /etc/default/grub.d, and the"
+    " service that runs 'arrived'",
     "clear": "empty the page and remove the notes",
 }
 _EXAMPLES = ("warmboot blackbox", "warmboot blackbox --memory page.bin --json")
@@ -82,9 +83,15 @@ def _install(args: argparse.Namespace) -> int:
     """The words for a page, where there is none yet. Raises InputError, RefusedError."""
     from warmboot.blackbox.install import good_page, kept_words, write_grub  # noqa: PLC0415
     from warmboot.blackbox.place import find_place  # noqa: PLC0415
+    from warmboot.blackbox.unit import write_unit  # noqa: PLC0415
+    from warmboot.cli.kdump_install import this_program  # noqa: PLC0415
 
     if args.json:
         raise InputError("--json is for reading, not for install", hint="leave it out")
+    if args.write:
+        unit = write_unit(this_program())
+        if unit is not None:
+            print(f"{visible(str(unit))} is written, and marks at each boot that user space is up", file=sys.stderr)
     has = find_place()
     if has is not None:
         print(f"this computer has a page for a black box at {has:#x}")

@@ -10,7 +10,7 @@ from pathlib import Path
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import ExitStatus
 
-__all__ = ["add_parser", "run"]
+__all__ = ["add_parser", "run", "this_program"]
 
 _WHEN = "Use it, as root, once, so that systemd loads the capture kernel at each boot and new kernels get their initrd."
 _ABOUT = """\
@@ -42,14 +42,14 @@ def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError."""
     from warmboot.kdump.install import install  # noqa: PLC0415 - only when it runs
 
-    for each in install(args.root, args.program or _program(), enable=args.enable, dry_run=args.dry_run):
+    for each in install(args.root, args.program or this_program(), enable=args.enable, dry_run=args.dry_run):
         print(f"{each.what:<9}  {each.path}{'  (not now: --dry-run)' if args.dry_run else ''}")
     if not args.enable and not args.dry_run:
         print("then: systemctl enable --now warmboot-kdump")
     return ExitStatus.DONE
 
 
-def _program() -> str:
+def this_program() -> str:
     """The script that was started, or the one that this environment has."""
     started = Path(sys.argv[0])
     if started.name == "warmboot" and started.exists():

@@ -17,6 +17,7 @@ __all__ = ["EXIT_STATUSES", "Formatter", "Parser", "Subparsers", "add_command", 
 
 Subparsers = argparse._SubParsersAction  # argparse has no public name for it
 
+_LONGEST_NAME = 40  # characters of a mistyped name
 _WIDEST = 100  # columns: longer lines are hard to read
 EXIT_STATUSES = {
     str(int(status)): meaning
@@ -35,8 +36,22 @@ class Parser(argparse.ArgumentParser):
     """Wrong usage is an InputError like every other."""
 
     def error(self, message: str) -> NoReturn:
-        """What argparse calls. Raises InputError."""
-        raise InputError(message, hint=f"{self.prog} --help")
+        """What argparse calls. Raises InputError; of a name that was mistyped the one that is meant comes first."""
+        near = _meant(message)
+        raise InputError(
+            message, hint=f"{near}, if that is meant; {self.prog} --help" if near else f"{self.prog} --help"
+        )
+
+
+def _meant(message: str) -> str | None:
+    """The name most like the one that argparse refuses, None where no name is like it."""
+    wrong, _, names = message.partition("invalid choice: ")[2].partition(" (choose from ")
+    if not names:
+        return None
+    from difflib import get_close_matches  # noqa: PLC0415 - only for who has mistyped
+
+    choices = [each.strip(" '") for each in names.rstrip(")").split(",")]
+    return next(iter(get_close_matches(wrong.strip("'")[:_LONGEST_NAME], choices, 1)), None)
 
 
 class Formatter(argparse.HelpFormatter):

@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
     try:
         devices = read_devices(Kernel(open_dump(_KCORE)))
     except WarmbootError as error:
-        problems.append(
-            f"what shuts devices down was looked up in the table of drivers: {error}; run it as root, where lockdown"
-            f" allows {_KCORE}"
-        )
+        why = "run it as root, where lockdown allows that"
+        if not _KCORE.exists():
+            why = "the running kernel has no such file (CONFIG_PROC_KCORE)"
+        problems.append(f"what shuts devices down was looked up in the table of drivers: {error}; {why}")
     try:
         cmdline = running()
     except OSError as error:

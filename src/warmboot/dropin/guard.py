@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 
-from warmboot.blackbox.rescue import asked_for, begin, rescue_words
 from warmboot.dropin.output import shown, told
 from warmboot.dropin.stop import EFAILED, Stop
 from warmboot.errors import WarmbootError
-from warmboot.live.watchdog import check_rescue
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from warmboot.dropin.command import Command
     from warmboot.live.watchdog import Started
+
+# ruff: noqa: PLC0415 - watchdogs cost what a load without --rescue does not pay
 
 __all__ = ["check_guard", "note", "start_guard", "with_rescue_words"]
 
@@ -23,6 +23,8 @@ _EFI = "/sys/firmware/efi"
 
 def check_guard() -> None:
     """Whether this machine has a watchdog for --rescue: asked before anything is loaded. Raises Stop."""
+    from warmboot.live.watchdog import check_rescue
+
     try:
         check_rescue()
     except WarmbootError as error:
@@ -31,7 +33,8 @@ def check_guard() -> None:
 
 def with_rescue_words(command: Command, line: str) -> str:
     """The command line with what has the new kernel reset the machine; it is told."""
-    from warmboot.command_line import parse  # noqa: PLC0415
+    from warmboot.blackbox.rescue import rescue_words
+    from warmboot.command_line import parse
 
     words = rescue_words(line, command.rescue)
     if words:
@@ -41,7 +44,7 @@ def with_rescue_words(command: Command, line: str) -> str:
 
 def note(command: Command) -> None:
     """Note what was loaded."""
-    from warmboot.blackbox.noting import note_loaded  # noqa: PLC0415
+    from warmboot.blackbox.noting import note_loaded
 
     loaded = command.loaded
     note_loaded(
@@ -57,6 +60,8 @@ def note(command: Command) -> None:
 
 def start_guard(command: Command) -> Started | None:
     """Before the jump: the watchdog is started where --rescue asked for it, now or at the load. Raises Stop."""
+    from warmboot.blackbox.rescue import asked_for, begin
+
     seconds = command.rescue or asked_for()
     try:
         started = begin(seconds)

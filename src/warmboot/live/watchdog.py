@@ -3,7 +3,7 @@
 A watchdog (Documentation/watchdog/watchdog-api.rst) resets the machine where nobody feeds it in time. Opening its
 device starts it, and closing it without the magic character leaves it running, so that it guards what comes after the
 jump: the kernel that is started must take it over or be reset. Linux stops a watchdog as it restarts, for a kexec too,
-where its driver asks for that (WDOG_STOP_ON_REBOOT, as i6300esb and iTCO_wdt do), unless the parameter
+where its driver asks for that (WDOG_STOP_ON_REBOOT, as i6300esb does), unless the parameter
 watchdog.stop_on_reboot is 0 when the driver is loaded.
 """
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from warmboot.blackbox.files import loading_of
 from warmboot.blackbox.loaded import new_template, write_loaded
 from warmboot.blackbox.noting import note_loaded
 from warmboot.blackbox.place import AUTO, CMOS, chosen_place, page_words
@@ -45,6 +46,8 @@ from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import DIGESTS
+from warmboot.risks.of_files import risks_of_files
+from warmboot.risks.risk import Risk
 from warmboot.risks.risks import risks_of
 from warmboot.stages import Observer, Outcome, Result, Stages
 from warmboot.timing.new import new_stamps
@@ -128,7 +131,8 @@ class _Run:
     def _keep_box(self) -> None:
         """Find the black box, and tell the next kernel of it. Raises InputError."""
         options = self._options
-        template = new_template(self._given.version or options.kernel.name)
+        foreseen = tuple(dict.fromkeys(each.rule for each in self._file_risks()))
+        template = new_template(self._given.version or options.kernel.name, risks=foreseen)
         if options.blackbox == CMOS:
             self._box = BlackBox(None, template, reset=options.rescue > 0, cmos=True)
             return
@@ -224,7 +228,12 @@ class _Run:
         """Of a kernel that starts by itself: before a crash kernel nothing is shut down at all."""
         with self._stages.stage("risks") as stage:
             request = self._placement.request if self._placement is not None else None
-            stage.figures = RisksFigures(risks_of(self._facts, self._line, request=request))
+            of_machine = risks_of(self._facts, self._line, request=request)
+            stage.figures = RisksFigures((*self._file_risks(), *of_machine))
+
+    def _file_risks(self) -> tuple[Risk, ...]:
+        given = str(self._options.kernel)
+        return tuple(risks_of_files(loading_of(given, self._image, list(self._initrds), self._line)))
 
     def _handover(self) -> Compatibility | None:
         return judged(
@@ -275,6 +284,7 @@ class _Run:
             [str(each) for each in self._options.initrds],
             self._line,
             call=self._call.value,
+            foreseen=[(each.rule, each.confidence, each.seen) for each in self._file_risks()],
             rescue=self._options.rescue,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from warmboot.risks.drivers import drivers
 from warmboot.risks.risk import LIKELY, POSSIBLE, Risk, Told
-from warmboot.risks.told import lines, resources
+from warmboot.risks.told import lines, names
 from warmboot.visible import visible
 
 __all__ = ["displays"]
@@ -47,10 +47,10 @@ def _method(driver: str, release: str) -> str:
 def _guessed(told: Told) -> Iterator[Risk]:
     if "nomodeset" in told.cmdline:
         return
-    names = [*(each.name for each in resources(told.iomem)), *lines(told, "framebuffers")]
-    if any(map(_FIRMWARES_SCREEN.search, names)):
+    shown = [*names(told), *lines(told, "framebuffers")]
+    if any(map(_FIRMWARES_SCREEN.search, shown)):
         return
-    named = (each[0] for each in map(_NAMED.search, (*names, *lines(told, "modules"), told.cmdline)) if each)
+    named = (each[0] for each in map(_NAMED.search, (*shown, *lines(told, "modules"), told.cmdline)) if each)
     driver = next(named, None)
     if driver is not None:
         subject = f"{driver} has the display"

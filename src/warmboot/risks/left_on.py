@@ -45,6 +45,8 @@ def left_on_by_table(told: Told) -> Iterator[Risk]:
         address, _, name = line.partition(" ")
         bound[name].append(address)
     loaded = set(lines(told, "modules")) if not bound else set()
+    if not bound and not loaded:
+        return
     for each in drivers().values():
         if each.masters == DMA and (each.name in bound or each.module in loaded):
             known = each.known(told.release)

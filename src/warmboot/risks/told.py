@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from warmboot.errors import InputError
-from warmboot.memmap.iomem import Resource, parse_iomem
+from warmboot.memmap.iomem import MOST_LINES, Resource, parse_iomem
 from warmboot.risks.risk import Told
 
-__all__ = ["lines", "resources"]
+__all__ = ["lines", "names", "resources"]
 
 _MOST = 4096  # things of a kind
 
@@ -14,6 +14,12 @@ _MOST = 4096  # things of a kind
 def lines(told: Told, kind: str) -> list[str]:
     """A line for each thing of that kind; none where it is not known."""
     return [each for each in (told.devices or {}).get(kind, "").split("\n", _MOST)[:_MOST] if each]
+
+
+def names(told: Told) -> list[str]:
+    """What /proc/iomem names. The addresses are not looked at: with them it takes a fifth of a fleet's check."""
+    rows = (line.partition(" : ") for line in told.iomem.split("\n", MOST_LINES)[:MOST_LINES])
+    return [name.rstrip() for _, _, name in rows if name]
 
 
 def resources(text: str | None) -> list[Resource]:

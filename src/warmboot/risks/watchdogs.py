@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from warmboot.risks.risk import LIKELY, POSSIBLE, Risk, Told
-from warmboot.risks.told import lines, resources
+from warmboot.risks.told import lines, names
 from warmboot.visible import visible
 
 __all__ = ["watchdogs"]
@@ -23,7 +23,7 @@ def watchdogs(told: Told) -> Iterator[Risk]:
             seen = f"{visible(name, most=20)} ({who}) runs: it resets the machine {visible(timeout, most=20)} s after"
             yield Risk("watchdog", LIKELY, f"a watchdog runs: {who}", f"{seen} the last that feeds it")
     if not known:
-        named = next((each.name for each in resources(told.iomem) if _NAMED.search(each.name)), None)
+        named = next(filter(_NAMED.search, names(told)), None)
         if named is not None:
             shown = visible(named, most=80)
             yield Risk("watchdog", POSSIBLE, f"there is a watchdog, {shown}", f"/proc/iomem has {shown}")
