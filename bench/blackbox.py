@@ -15,6 +15,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +82,10 @@ def main() -> int:
     print(f"{'fault':26} {'stage told':20} {'wanted':12} {'cause named':34} {'time':>8}")
     rows = []
     chosen = [each for each in FAULTS if args.only in each.name]
-    for row in (
-        *_of_model([each for each in MODEL_FAULTS if args.only in each.name]),
-        *_in_guest([each for each in chosen if not each.efi], efi=False),
-        *_in_guest([each for each in chosen if each.efi and not args.no_efi], efi=True),
+    for row in chain(
+        _of_model([each for each in MODEL_FAULTS if args.only in each.name]),
+        _in_guest([each for each in chosen if not each.efi], efi=False),
+        _in_guest([each for each in chosen if each.efi and not args.no_efi], efi=True),
     ):
         _show(row)
         rows.append(row)

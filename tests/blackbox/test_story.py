@@ -358,7 +358,8 @@ def test_the_log_of_a_dead_kernel_is_found_and_not_that_of_the_running_one(tmp_p
     assert last_words("6.12.11", "quiet", 0, str(tmp_path)) is None
     box = parse(box_page(Stage.ENTERING))
     assert box is not None
-    told = told_of(Found(box, "here"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found.lines, now=NOW)
+    notes = replace_notes(command_line="root=/dev/vda1 console=ttyS0")
+    told = told_of(Found(box, "here"), [notes], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found.lines, now=NOW)
     assert "it panicked: VFS: Unable to mount root fs" in told.told
     assert (told.causes[0].rule, told.causes[0].confidence) == ("no_root", "likely")
 
@@ -379,3 +380,23 @@ def test_any_memory_is_searched(tmp_path_factory: pytest.TempPathFactory, noise:
     kcore(root, log_ring([DEAD[0], *lines], 5) + noise)
     found = last_words("6.12.117", "quiet", 0, str(root))
     assert found is None or found.lines[0] == DEAD[0]
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"), [(LINE, True), (f"{LINE} other", False), (LINE.replace("quiet", "loud") + " x", False)]
+)
+def test_an_older_kernels_log_is_not_this_ones(line: str, counts: bool) -> None:
+    """Memory may still have the log of one before."""
+    log = ["Linux version 6.12.117 (", f"Command line: {line}", "Unable to mount root fs"]
+    found = parse(box_page(Stage.ENTERING))
+    assert found is not None
+    told = told_of(
+        Found(found, "a test"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda release, near: log, now=NOW
+    )
+    assert bool(told.last_words) is counts
+
+
+def test_the_early_console_in_the_box_is_no_console() -> None:
+    line = "root=/dev/vda1 earlycon=uart8250,mmio,0xc000800"
+    told = story(box_page(Stage.ENTERING, WITNESS=b"\n"), notes=replace_notes(command_line=line))
+    assert "no_console" in [each.rule for each in told.causes]

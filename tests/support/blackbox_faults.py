@@ -186,7 +186,7 @@ FAULTS: tuple[Fault, ...] = (
         stage=Stage.ENTERING,
         rule="initrd_broken",
         dark=Dark.SAID,
-        initrd="/tmp/half",
+        initrd="/var/lib/warmboot/half",
         line="panic=0",
     ),
     Fault(
@@ -260,7 +260,7 @@ def guest_for(*, efi: bool = False) -> BlackBoxGuest:
 
 def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
     """Have the fault happen in a guest that is up; what it tells when it is up again. Raises GuestError."""
-    guest.run("head -c 1000000 /stage/initrd >/tmp/half")
+    guest.run("head -c 1000000 /stage/initrd >/var/lib/warmboot/half")
     line = fault.line if fault.bare else f"{BOOT} {fault.line}"
     initrd = f"--initrd={fault.initrd}" if fault.initrd else ""
     kexec = f"-c -l {fault.kernel} {initrd} --command-line='{line}' {fault.more}"

@@ -3,6 +3,7 @@ its load, the machine's facts and the marks themselves what speaks for each."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ __all__ = ["Cause", "causes"]
 
 _MOST = 6
 _INVALID_OPCODE, _PAGE_FAULT = 6, 14
+_OUR_CONSOLE = re.compile(r"earlycon=uart8250,mmio,0x[0-9a-f]{2,}800\b")  # in the box itself, where nobody sees it
 # What may stop a kernel before it has printed, and after.
 _EARLY = frozenset(
     (
@@ -174,7 +176,8 @@ def _known(box: Box | None, loaded: Loaded | None, facts: Facts | None) -> Itera
     for each in of_files(loaded):
         if each.rule not in seen:
             yield each
-    command = Command(frozenset(), loaded.kernel or None, loaded.initrds, loaded.command_line)
+    line = _OUR_CONSOLE.sub("", loaded.command_line)
+    command = Command(frozenset(), loaded.kernel or None, loaded.initrds, line)
     evidence = Evidence((), None, None, None, None, 0, command, ())
     for each in after_the_jump(evidence, facts) if facts is not None else ():
         if each.rule not in seen:

@@ -43,4 +43,4 @@ def of_files(loaded: Loaded) -> Iterator[Foreseen]:
     except (OSError, WarmbootError):  # they are gone, or no kernel any more
         return
     for each in risks:
-        yield Foreseen(each.rule, each.confidence, each.seen, 2)
+        yield Foreseen(each.rule, each.confidence, each.seen, 0)  # before what the kernel's log says: that follows

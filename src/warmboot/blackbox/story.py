@@ -49,6 +49,8 @@ _WITNESS = "earlycon=uart8250,mmio,"  # the early console in the box itself, of 
 _QUIET = {"quiet", "loglevel"}  # what keeps a kernel that starts well from printing
 _LAST_WORDS = 12  # lines
 _PANIC = "Kernel panic - not syncing: "
+_FIRST_LINES = 8  # of a log, one of which is the command line
+_MOST_OF_A_LINE = 900  # characters: what printk has of a line that is longer than its limit
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400  # seconds
 
 
@@ -142,6 +144,7 @@ def told_of(
     teller = _Teller(box, loaded, boot, time.time() if now is None else now)
     failed = teller.failed
     said = words(teller.target, teller.kernel_at) if failed and teller.may_have_spoken else ()
+    said = said if _is_of(said, loaded) else ()
     template = box.template if box is not None else None
     return Story(
         told=teller.sentence(said),
@@ -175,6 +178,15 @@ def how_far(box: Box) -> str:
     """How far it came, by the box alone, in words that go on after a name."""
     boot = ThisBoot(release="", boot_id="", started=0.0, start=Start.UNKNOWN)
     return _Teller(box, None, boot, 0.0).came()
+
+
+def _is_of(said: Sequence[str], loaded: Loaded | None) -> bool:
+    """Whether a log is of that load: an older kernel's may have outlived several resets."""
+    lines = (each.partition("ommand line: ")[2].strip() for each in said[:_FIRST_LINES] if "ommand line: " in each)
+    told = next(lines, None)
+    if told is None or loaded is None:
+        return True
+    return told[:_MOST_OF_A_LINE] == loaded.command_line.strip()[:_MOST_OF_A_LINE]
 
 
 def _notes_of(box: Box | None, loads: list[Loaded]) -> Loaded | None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from warmboot.memmap.entries import E820Entry, with_reserved
-from warmboot.memmap.ranges import Range
+from warmboot.memmap.entries import E820Entry, E820Type, with_reserved
+from warmboot.memmap.ranges import Range, merge
 from warmboot.placement.options import BlackBox, PlaceOptions
 from warmboot.placement.space import Space
 from warmboot.purgatory.parameters import Entry, Marks, Region
@@ -222,10 +222,19 @@ class Layout:
             crash=self._plan is not None,
             entry=entry.address,
             purgatory=purgatory.start,
+            risks=(*box.template.risks, *self._misfits()),
             segments=tuple(sorted(segments, key=lambda each: each.start)),
         )
         at = purgatory.end - PAGE_SIZE if box.address is None else box.address
         return Marks(at, pack_template(template), stamps, box.reset, box.cmos)
+
+    def _misfits(self) -> list[str]:
+        """Names of rules that this placement breaks: what is loaded must be RAM to the new kernel, too."""
+        if self._plan is not None:
+            return []  # a crash kernel's map is made for what it loads
+        ram = merge(each.range for each in self.e820 if each.type is E820Type.RAM)
+        placed = (Range(each.mem, each.end) for each in self._segments)
+        return [] if all(any(there.contains(each) for there in ram) for each in placed) else ["memory_map"]
 
     def _regions(self) -> list[Region]:
         if self.options.digest == "none":
