@@ -15,7 +15,9 @@ __all__ = ["displays"]
 # Those of virtual machines, such as bochs and virtio_gpu, set a mode on any card.
 _NATIVE = ("amdgpu", "ast", "i915", "mgag200", "nouveau", "nvidia", "radeon", "xe")
 _NAMED = re.compile(rf"\b(?:{'|'.join(_NATIVE)})\b")
-_FIRMWARES_SCREEN = re.compile(r"\b(?:efifb|simplefb|vesafb|BOOTFB|simple-framebuffer)\b")
+_FIRMWARES = ("efifb", "simplefb", "vesafb", "BOOTFB", "simple-framebuffer")
+_FIRMWARES_SCREEN = re.compile(rf"\b(?:{'|'.join(_FIRMWARES)})\b")
+_PARTS = (*_NATIVE, *(each.lower() for each in _FIRMWARES))
 _DARK = "the screen stays black until the new kernel's own driver is up"
 
 
@@ -47,7 +49,7 @@ def _method(driver: str, release: str) -> str:
 def _guessed(told: Told) -> Iterator[Risk]:
     if "nomodeset" in told.cmdline:
         return
-    shown = [*names(told), *lines(told, "framebuffers")]
+    shown = [*names(told, _PARTS), *lines(told, "framebuffers")]
     if any(map(_FIRMWARES_SCREEN.search, shown)):
         return
     named = (each[0] for each in map(_NAMED.search, (*shown, *lines(told, "modules"), told.cmdline)) if each)

@@ -11,7 +11,8 @@ from warmboot.visible import visible
 
 __all__ = ["watchdogs"]
 
-_NAMED = re.compile(r"wdt|watchdog", re.IGNORECASE)
+_PARTS = ("wdt", "watchdog")
+_NAMED = re.compile("|".join(_PARTS), re.IGNORECASE)
 
 
 def watchdogs(told: Told) -> Iterator[Risk]:
@@ -23,7 +24,7 @@ def watchdogs(told: Told) -> Iterator[Risk]:
             seen = f"{visible(name, most=20)} ({who}) runs: it resets the machine {visible(timeout, most=20)} s after"
             yield Risk("watchdog", LIKELY, f"a watchdog runs: {who}", f"{seen} the last that feeds it")
     if not known:
-        named = next(filter(_NAMED.search, names(told)), None)
+        named = next(filter(_NAMED.search, names(told, _PARTS)), None)
         if named is not None:
             shown = visible(named, most=80)
             yield Risk("watchdog", POSSIBLE, f"there is a watchdog, {shown}", f"/proc/iomem has {shown}")

@@ -78,5 +78,7 @@ def _checked(marks: Marks) -> Marks:
 
 def _as_compared(region: Region) -> bytes:
     """The digest as the processor's registers hold it: a quad, or words; each with its least significant byte first."""
-    width = 8 if region.algorithm == "xxh64" else 4
-    return b"".join(region.digest[at : at + width][::-1] for at in range(0, len(region.digest), width))
+    digest = region.digest
+    if region.algorithm == "xxh64":
+        return digest[::-1]
+    return b"".join(digest[at : at + 4][::-1] for at in range(0, len(digest), 4))
