@@ -1,4 +1,4 @@
-"""Where a black box is read: the page in memory, what pstore has kept of it, or a copy of either in a file.
+"""Where a black box is read: the page in memory, or a copy of it in a file.
 
 Nothing is written. /dev/mem shows pages outside of the kernel's own RAM, as a box is, to root; lockdown forbids it.
 """
@@ -8,23 +8,21 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from warmboot.blackbox.record import BOX_SIZE, Box, parse
 from warmboot.command_line import parse as parse_command_line
 from warmboot.errors import InputError
-from warmboot.live.files import folder, read, under
+from warmboot.live.files import read, under
 from warmboot.numbers import number
 
 __all__ = ["DEV_MEM", "Found", "Looked", "address_in", "in_file", "look", "page_at"]
 
 DEV_MEM = "dev/mem"
 PARAMETER = "warmboot.blackbox"
-_PSTORE = "sys/fs/pstore"
 _MAGIC = b"WBBLACK1"
-_LARGEST_RECORD = 1 << 20  # bytes of a file in pstore
 _ROOT = "run it as root"
 
 
@@ -39,15 +37,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What was found where, the newest load first; `problems` are the places that could not be looked at, and why."""
+    """What was found where; `problems` are the places that could not be looked at, and why."""
 
     found: tuple[Found, ...]
     problems: tuple[str, ...]
 
 
 def look(root: str = "/", address: int | None = None) -> Looked:
-    """The boxes of this computer: at `address` (physical), or where the running kernel's command line names one, and in
-    pstore. Raises InputError where an address was asked for that cannot be read."""
+    """The box of this computer: at `address` (physical), or where the running kernel's command line names one. Raises
+    InputError where an address was asked for that cannot be read."""
     found: list[Found] = []
     problems: list[str] = []
     at = address if address is not None else address_in(_command_line(root))
@@ -62,9 +60,6 @@ def look(root: str = "/", address: int | None = None) -> Looked:
         else:
             if box is not None:
                 found.append(Found(box, f"{under(root, DEV_MEM)} at {at:#x}", at))
-    if address is None:
-        found += _in_pstore(root, problems.append)
-    found.sort(key=lambda each: each.box.template.loaded_at, reverse=True)
     return Looked(tuple(found), tuple(problems))
 
 
@@ -87,7 +82,7 @@ def page_at(address: int, root: str = "/") -> bytes:
 
 
 def in_file(path: Path, address: int | None = None) -> Found:
-    """The box in a file: a page, or a copy of memory or of a pstore record with one in it, at the offset `address` or
+    """The box in a file: a page, or a copy of memory with one in it, at the offset `address` or
     wherever its signature is. Raises InputError where there is none."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
@@ -107,22 +102,6 @@ def _signatures(data: mmap.mmap) -> Iterator[int]:
     while at >= 0:
         yield at
         at = data.find(_MAGIC, at + 1)
-
-
-def _in_pstore(root: str, tell: Callable[[str], object]) -> Iterator[Found]:
-    base = under(root, _PSTORE)
-    if not os.access(base, os.R_OK | os.X_OK):
-        if os.access(base, os.F_OK):
-            tell(f"{base}: {_ROOT}")
-        return
-    for name in sorted(folder(base)):
-        with contextlib.suppress(OSError):
-            path = Path(base, name)
-            data = read(str(path)) if path.stat().st_size <= _LARGEST_RECORD else b""
-            at = data.find(_MAGIC)
-            box = parse(data[at : at + BOX_SIZE].ljust(BOX_SIZE, b"\0")) if at >= 0 else None
-            if box is not None:
-                yield Found(box, str(path))
 
 
 def _command_line(root: str) -> str:

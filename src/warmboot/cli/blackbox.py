@@ -148,10 +148,14 @@ def _by_cmos(story: Story) -> Story:
 
 
 def _words(release: str, near: int) -> Sequence[str]:
-    """The log of the kernel that was started, where memory still has it."""
+    """The log of the kernel that was started, where pstore has kept it, or memory still has it."""
     from warmboot.blackbox.last_words import last_words  # noqa: PLC0415
+    from warmboot.blackbox.pstore import words_in_pstore  # noqa: PLC0415
     from warmboot.live.cmdline import running  # noqa: PLC0415
 
+    kept = words_in_pstore(release)
+    if kept:
+        return kept
     try:
         found = last_words(release, running(), near)
     except OSError:
