@@ -35,6 +35,7 @@ from warmboot.placement.layout import told_unpacked
 from warmboot.placement.modules import read_module
 from warmboot.placement.options import BlackBox
 from warmboot.purgatory.parameters import Console
+from warmboot.purgatory.stamps import STAMPS_OFFSET, STAMPS_SIZE
 from warmboot.rehearsal.adaptation import seen_on_serial
 from warmboot.rehearsal.boot_watch import BootWatch
 from warmboot.rehearsal.computer import Machines
@@ -339,14 +340,18 @@ class _Run:
         return KexecFileRequest(self._image.file, initrd.readable, os.fsencode(line) + b"\0", int(flags), initrd=initrd)
 
     def _restore_purgatory(self) -> None:
-        """Undo what handing over changed: it was told to check nothing, and may lie where it was loaded."""
+        """Undo what handing over changed: the purgatory was told to check nothing, and may lie where it was loaded; its
+        time stamps lie in what it checks when it runs again."""
         if self._by_file:
             restore_purgatory(self._machines.machine.kernel)
             return
         request: LoadRequest = self._placement.request
+        memory, stamps = self._machines.machine.memory, self._placement.marks.stamps
         for each in request.segments:
             if each.mem == request.entry:
-                self._machines.machine.memory.copy_from(each.mem, each.buf, 0, each.bufsz)
+                memory.copy_from(each.mem, each.buf, 0, each.bufsz)
+            elif each.mem <= stamps < each.mem + each.bufsz:
+                memory.copy_from(stamps, each.buf, stamps - each.mem, STAMPS_SIZE - STAMPS_OFFSET)
 
 
 def _no_room_in_qemu(problem: WarmbootError) -> RefusedError:
