@@ -104,7 +104,7 @@ def main() -> int:
     """Print the tables; 0 only where the purgatory's share is a tenth of kexec-tools' at most."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="20,400", help="MiB of the initrds (default: 20,400)")
-    parser.add_argument("--runs", type=int, default=3, help="jumps of each way (default: 3)")
+    parser.add_argument("--runs", type=int, default=5, help="jumps of each way (default: 5)")
     parser.add_argument("--series", default="6.12", help="Debian's kernel (default: 6.12)")
     figures_option(parser)
     args = parser.parse_args()
