@@ -7,27 +7,21 @@ bzip2 and lzma do not, and are taken as whole.
 
 from __future__ import annotations
 
-import re
-
-from warmboot.numbers import number
+from warmboot.formats.newc import after_zeros, begins_member, member
 
 __all__ = ["where_cut"]
 
-_CPIO = (b"070701", b"070702")
-_HEADER = 110  # bytes of an entry's: the magic and thirteen numbers of eight hexadecimal digits
 _ZSTD, _XZ, _XZ_END, _LZ4 = b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"YZ", b"\x02\x21\x4c\x18"
 _SKIPPABLE = range(0x184D2A50, 0x184D2A60)  # zstd's frames that hold no data (RFC 8878)
-_NOT_ZERO = re.compile(rb"[^\0]")
 _TRAILER = b"TRAILER!!!\0"
 
 
 def where_cut(data: memoryview) -> str | None:
     """What ends too early, in words; None for a whole one, and where that cannot be seen."""
     at = 0
-    while (found := _NOT_ZERO.search(data, at)) is not None:
-        at = found.start()
+    while (at := after_zeros(data, at)) < data.nbytes:
         head = bytes(data[at : at + 6])
-        if head in _CPIO and at % 4 == 0:
+        if at % 4 == 0 and begins_member(data, at):
             end = _archive(data, at)
             if end is None:
                 return f"the archive at offset {at:#x} has no end: the file stops at {data.nbytes:#x}"
@@ -45,19 +39,13 @@ def where_cut(data: memoryview) -> str | None:
 
 def _archive(data: memoryview, at: int) -> int | None:
     """Where the archive ends; None where it is cut, or is none."""
-    while at + _HEADER <= data.nbytes and bytes(data[at : at + 6]) in _CPIO:
-        size = _hex(data, at + 54)
-        name_size = _hex(data, at + 94)
-        if size is None or name_size is None:
+    while begins_member(data, at):
+        found = member(data, at)
+        if found is None or found.content + found.size > data.nbytes:
             return None
-        name = at + _HEADER
-        content = -(-(name + name_size) // 4) * 4
-        end = -(-(content + size) // 4) * 4
-        if content + size > data.nbytes:
-            return None
-        if bytes(data[name : name + len(_TRAILER)]) == _TRAILER:
-            return min(end, data.nbytes)
-        at = end
+        if bytes(data[found.name : found.name + len(_TRAILER)]) == _TRAILER:
+            return min(found.end, data.nbytes)
+        at = found.end
     return None
 
 
@@ -68,10 +56,6 @@ def _end(data: memoryview) -> bytes:
         if last:
             return last
     return b""
-
-
-def _hex(data: memoryview, at: int) -> int | None:
-    return number(bytes(data[at : at + 8]).decode("latin-1"), 16)
 
 
 def _zstd(data: memoryview, at: int) -> bool:

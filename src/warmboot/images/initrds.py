@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from warmboot.errors import InputError
+from warmboot.formats.newc import after_zeros, begins_member, member
 from warmboot.images.decompress import compression, decompressed
 
 TYPE_CHECKING = False
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UnpackedInitrd", "unpacked_initrd"]
 
-_MAGICS = (b"070701", b"070702")  # of cpio's "newc" format, without and with checksums
-_HEADER = 110  # bytes
-_SIZE, _NAME_SIZE = slice(54, 62), slice(94, 102)  # hexadecimal digits in it
-_ALIGN = 4
-_PAGE = 4096  # zeros are skipped so many at a time
+_ALIGN = 4  # what a plain archive begins at
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def unpacked_initrd(data: memoryview, name: str, most: int) -> UnpackedInitrd:
     if kind is None:
         return UnpackedInitrd((data,), ())
     inner = decompressed(rest, name, limit=most)
-    if compression(inner) is not None or not _is_archive(inner):
+    if compression(inner) is not None or not begins_member(inner, 0):
         return UnpackedInitrd((data,), ())  # no archive is inside: whatever it is, the kernel shall judge
     return UnpackedInitrd((data[:packed], inner) if packed else (inner,), (kind,))
 
@@ -57,38 +54,19 @@ def _plain(data: memoryview, name: str) -> int:
     at = 0
     while at < data.nbytes:
         if data[at] == 0:
-            at = _after_zeros(data, at)
-        elif at % _ALIGN == 0 and _is_archive(data[at:]):
+            at = after_zeros(data, at)
+        elif at % _ALIGN == 0 and begins_member(data, at):
             at = _after_member(data, at, name)
         else:
             break
     return at
 
 
-def _is_archive(data: memoryview) -> bool:
-    return bytes(data[:6]) in _MAGICS
-
-
-def _after_zeros(data: memoryview, at: int) -> int:
-    while at < data.nbytes:
-        page = bytes(data[at : at + _PAGE])
-        left = page.lstrip(b"\0")
-        if left:
-            return at + len(page) - len(left)
-        at += len(page)
-    return at
-
-
 def _after_member(data: memoryview, at: int, name: str) -> int:
     """Where the member that begins at `at` ends, which is padded as its name is."""
-    header = bytes(data[at : at + _HEADER])
-    try:
-        size, name_size = (int(header[field], 16) for field in (_SIZE, _NAME_SIZE))
-    except ValueError:
-        size = name_size = -1
-    named = -(-(at + _HEADER + name_size) // _ALIGN) * _ALIGN
-    if min(size, name_size) < 0 or named + size > data.nbytes:
+    found = member(data, at)
+    if found is None or found.content + found.size > data.nbytes:
         raise InputError(
             f"{name}: byte {at:#x}: a damaged archive", hint="make the initrd again, or leave out --unpack initrd"
         )
-    return min(-(-(named + size) // _ALIGN) * _ALIGN, data.nbytes)
+    return min(found.end, data.nbytes)

@@ -7,12 +7,11 @@ The kernel reads newc archives as they come, and what is neither an archive nor 
 from __future__ import annotations
 
 from warmboot.errors import InputError
+from warmboot.formats.newc import after_zeros, begins_member, member
 from warmboot.images import decompressed
 
 __all__ = ["unpacked_size"]
 
-_MAGICS = (b"070701", b"070702")
-_HEADER = 110  # bytes: a magic number and 13 numbers of 8 hexadecimal digits
 _PAGE = 4096
 
 
@@ -21,8 +20,8 @@ def unpacked_size(data: memoryview, name: str) -> int:
     total, at = 0, 0
     while at < data.nbytes:
         if data[at] == 0:
-            at = _after_zeros(data, at)
-        elif bytes(data[at : at + 6]) in _MAGICS:
+            at = after_zeros(data, at)
+        elif begins_member(data, at):
             size, at = _member(data, at, name)
             total += -(-size // _PAGE) * _PAGE
         else:
@@ -35,20 +34,11 @@ def unpacked_size(data: memoryview, name: str) -> int:
     return total
 
 
-def _after_zeros(data: memoryview, at: int) -> int:
-    while at < data.nbytes and data[at] == 0:
-        at += 1
-    return at
-
-
 def _member(data: memoryview, at: int, name: str) -> tuple[int, int]:
     """A file's size, and where the next one begins: names and contents are padded to 4 bytes."""
-    try:
-        size, length = (int(bytes(data[at + place : at + place + 8]), 16) for place in (54, 94))
-    except ValueError:
-        raise InputError(f"{name}: byte {at}: no number in an archive's header", hint="make it again") from None
-    content = at + -(-(_HEADER + length) // 4) * 4
-    end = content + -(-size // 4) * 4
-    if end > data.nbytes + 3:
+    found = member(data, at)
+    if found is None:
+        raise InputError(f"{name}: byte {at}: no number in an archive's header", hint="make it again")
+    if found.end > data.nbytes + 3:
         raise InputError(f"{name}: cut off: a file at byte {at} ends after {data.nbytes}", hint="make it again")
-    return size, end
+    return found.size, found.end
