@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import mmap
 import os
-from collections.abc import Callable
-from typing import TypeVar
 
-from warmboot.blackbox.memory import DEV_MEM, address_in
+from warmboot.blackbox.memory import address_in
+from warmboot.blackbox.page import DEV_MEM, read_page, write_page
 from warmboot.blackbox.record import BOX_SIZE, Box, Stage, pack_mark, parse
 from warmboot.blackbox.state import FOLDER, NAME, read_loads
 from warmboot.blackbox.this_boot import Start, this_boot
@@ -17,8 +15,6 @@ from warmboot.live.counter import read_counter
 from warmboot.live.files import under
 
 __all__ = ["clear", "mark_arrived"]
-
-_T = TypeVar("_T")
 
 
 def mark_arrived(root: str = "/") -> Box | None:
@@ -32,16 +28,13 @@ def mark_arrived(root: str = "/") -> Box | None:
     if at is None or boot.start is not Start.KEXEC:
         return None
 
-    def write(page: mmap.mmap) -> Box | None:
-        box = parse(page[:])
-        if box is None or box.template.boot_id.hex() == boot.boot_id:
-            return None
-        if box.stage is not Stage.ARRIVED:
-            for offset, data in pack_mark(Stage.ARRIVED, read_counter() or 0):
-                page[offset : offset + len(data)] = data
-        return parse(page[:])
-
-    return _with_page(at, root, write)
+    box = parse(read_page(at, root))
+    if box is None or box.template.boot_id.hex() == boot.boot_id:
+        return None
+    if box.stage is Stage.ARRIVED:
+        return box
+    write_page(at, pack_mark(Stage.ARRIVED, read_counter() or 0), root)
+    return parse(read_page(at, root))
 
 
 def clear(root: str = "/") -> list[str]:
@@ -52,15 +45,9 @@ def clear(root: str = "/") -> list[str]:
     cleared = []
     at = address_in(running(root))
     if at is not None:
-
-        def write(page: mmap.mmap) -> bool:
-            had = parse(page[:]) is not None
-            if had:
-                page[:] = bytes(BOX_SIZE)
-            return had
-
         try:
-            if _with_page(at, root, write):
+            if parse(read_page(at, root)) is not None:
+                write_page(at, [(0, bytes(BOX_SIZE))], root)
                 cleared.append(f"the page at {at:#x}")
         except OSError as error:
             raise RefusedError(
@@ -76,15 +63,3 @@ def clear(root: str = "/") -> list[str]:
     except OSError as error:
         raise RefusedError(f"{notes}: {error.strerror}", hint="run it as root") from None
     return cleared
-
-
-def _with_page(address: int, root: str, use: Callable[[mmap.mmap], _T]) -> _T:
-    """`use` with the page at a physical address, to be written. Raises OSError."""
-    fd = os.open(under(root, DEV_MEM), os.O_RDWR | os.O_CLOEXEC | os.O_SYNC)
-    try:
-        with mmap.mmap(fd, BOX_SIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=address) as page:
-            return use(page)
-    except ValueError:
-        raise OSError(22, "there is no such page") from None
-    finally:
-        os.close(fd)

@@ -6,24 +6,22 @@ to write, and nothing is said about it.
 
 from __future__ import annotations
 
-import mmap
 import os
 import time
 from contextlib import suppress
 
+from warmboot.blackbox.page import read_page, write_page
 from warmboot.blackbox.place import find_place
-from warmboot.live.files import text, under
-from warmboot.purgatory.record import BOX_SIZE, Stage, Template, fresh_box, pack_mark, pack_template, parse
+from warmboot.live.boot import boot_id
+from warmboot.purgatory.record import Stage, Template, fresh_box, pack_mark, pack_template, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from warmboot.purgatory.parameters import Marks
 
 __all__ = ["mark_calling", "new_template", "write_loaded"]
-
-_DEV_MEM = "dev/mem"
 
 
 def new_template(loaded: str, *, risks: Sequence[str] = (), root: str = "/") -> Template:
@@ -47,7 +45,7 @@ def write_loaded(marks: Marks | Template, address: int = 0, root: str = "/") -> 
     template = pack_template(marks) if isinstance(marks, Template) else marks.template
     at = address if isinstance(marks, Template) else marks.box
     with suppress(OSError):
-        _write(at, [(0, fresh_box(template))], root)
+        write_page(at, [(0, fresh_box(template))], root)
         return True
     return False
 
@@ -58,41 +56,15 @@ def mark_calling(root: str = "/") -> bool:
     if address is None:
         return False
     with suppress(OSError):
-        box = parse(_read(address, root))
+        box = parse(read_page(address, root))
         if box is not None and box.stage is Stage.LOADED:
-            _write(address, pack_mark(Stage.CALLING), root)
+            write_page(address, pack_mark(Stage.CALLING), root)
             return True
     return False
 
 
-def _read(address: int, root: str) -> bytes:
-    """The page. Raises OSError."""
-    fd = os.open(under(root, _DEV_MEM), os.O_RDONLY | os.O_SYNC | os.O_CLOEXEC)
-    try:
-        with mmap.mmap(fd, BOX_SIZE, mmap.MAP_SHARED, mmap.PROT_READ, offset=address) as page:
-            return bytes(page)
-    except ValueError:  # mmap of a file that ends before
-        raise OSError(22, "there is no such address") from None
-    finally:
-        os.close(fd)
-
-
-def _write(address: int, pieces: Iterable[tuple[int, bytes]], root: str) -> None:
-    """Write (offset, bytes) into the page. O_SYNC maps it uncached, so that it is in memory at once. Raises OSError."""
-    fd = os.open(under(root, _DEV_MEM), os.O_RDWR | os.O_SYNC | os.O_CLOEXEC)
-    try:
-        with mmap.mmap(fd, BOX_SIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE, offset=address) as page:
-            for offset, data in pieces:
-                page[offset : offset + len(data)] = data
-    except ValueError:
-        raise OSError(22, "there is no such address") from None
-    finally:
-        os.close(fd)
-
-
 def _boot_id(root: str) -> bytes:
-    told = (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", "")
     with suppress(ValueError):
-        found = bytes.fromhex(told)
+        found = bytes.fromhex(boot_id(root))
         return found if len(found) == 16 else bytes(16)
     return bytes(16)

@@ -12,17 +12,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from warmboot.blackbox.record import BOX_SIZE, Box, parse
+from warmboot.blackbox.page import DEV_MEM, read_page
+from warmboot.blackbox.place import PARAMETER
+from warmboot.blackbox.record import BOX_SIZE, MAGIC, Box, parse
 from warmboot.command_line import parse as parse_command_line
 from warmboot.errors import InputError
 from warmboot.live.files import read, under
 from warmboot.numbers import number
 
-__all__ = ["DEV_MEM", "Found", "Looked", "address_in", "in_file", "look", "page_at"]
+__all__ = ["Found", "Looked", "address_in", "in_file", "look"]
 
-DEV_MEM = "dev/mem"
-PARAMETER = "warmboot.blackbox"
-_MAGIC = b"WBBLACK1"
 _ROOT = "run it as root"
 
 
@@ -51,7 +50,7 @@ def look(root: str = "/", address: int | None = None) -> Looked:
     at = address if address is not None else address_in(_command_line(root))
     if at is not None:
         try:
-            box = parse(page_at(at, root))
+            box = parse(read_page(at, root))
         except OSError as error:
             told = f"{under(root, DEV_MEM)} at {at:#x}: {error.strerror}"
             if address is not None:
@@ -66,19 +65,6 @@ def look(root: str = "/", address: int | None = None) -> Looked:
 def address_in(command_line: str) -> int | None:
     """The physical address that `warmboot.blackbox=` names on a command line, None where it names none."""
     return number(parse_command_line(command_line).get(PARAMETER) or "", 0, most=(1 << 52) - 1)
-
-
-def page_at(address: int, root: str = "/") -> bytes:
-    """The page at this physical address, a copy. Raises OSError."""
-    path = under(root, DEV_MEM)
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with mmap.mmap(fd, BOX_SIZE, mmap.MAP_SHARED, mmap.PROT_READ, offset=address & ~(BOX_SIZE - 1)) as page:
-            return bytes(page)
-    except ValueError:  # of a file that is shorter
-        raise OSError(22, "there is no such address") from None
-    finally:
-        os.close(fd)
 
 
 def in_file(path: Path, address: int | None = None) -> Found:
@@ -98,10 +84,10 @@ def in_file(path: Path, address: int | None = None) -> Found:
 
 
 def _signatures(data: mmap.mmap) -> Iterator[int]:
-    at = data.find(_MAGIC)
+    at = data.find(MAGIC)
     while at >= 0:
         yield at
-        at = data.find(_MAGIC, at + 1)
+        at = data.find(MAGIC, at + 1)
 
 
 def _command_line(root: str) -> str:

@@ -6,7 +6,7 @@ import os
 import time
 
 from warmboot.blackbox.state import Loaded, note_load
-from warmboot.live.files import text, under
+from warmboot.live.boot import boot_id
 from warmboot.live.status import may_have_box
 
 TYPE_CHECKING = False
@@ -32,13 +32,13 @@ def note_loaded(
 
     What cannot be written is not noted: the image is loaded all the same.
     """
-    boot_id = (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", "")
-    box, load_id = _box_of(boot_id, root)
+    boot = boot_id(root)
+    box, load_id = _box_of(boot, root)
     files = [os.path.abspath(each) for each in (kernel, *initrds)]  # noqa: PTH100 - as live/files.py
     loaded = Loaded(
         load_id=load_id or os.urandom(16).hex(),
         time=time.time(),
-        boot_id=boot_id,
+        boot_id=boot,
         running=os.uname().release,
         kernel=files[0],
         release=release,
@@ -57,20 +57,20 @@ def note_loaded(
         pass
 
 
-def _box_of(boot_id: str, root: str) -> tuple[int | None, str | None]:
+def _box_of(boot: str, root: str) -> tuple[int | None, str | None]:
     """The address of this computer's box, and the id of the load that the running kernel has written there."""
     if not may_have_box(root):
         return None, None
-    from warmboot.blackbox.memory import page_at  # noqa: PLC0415 - for a box alone
+    from warmboot.blackbox.page import read_page  # noqa: PLC0415 - for a box alone
     from warmboot.blackbox.place import find_place  # noqa: PLC0415
     from warmboot.blackbox.record import parse  # noqa: PLC0415
 
     try:
         at = find_place(root)
-        box = parse(page_at(at, root)) if at is not None else None
+        box = parse(read_page(at, root)) if at is not None else None
     except OSError:
         return None, None
-    if box is None or box.template.boot_id.hex() != boot_id:
+    if box is None or box.template.boot_id.hex() != boot:
         return None, None
     return at, box.template.load_id.hex()
 

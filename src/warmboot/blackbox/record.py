@@ -2,6 +2,7 @@
 
 from warmboot.purgatory.record import (
     BOX_SIZE,
+    MAGIC,
     TEMPLATE_SIZE,
     Box,
     BoxException,
@@ -16,6 +17,7 @@ from warmboot.purgatory.record import (
 
 __all__ = [
     "BOX_SIZE",
+    "MAGIC",
     "TEMPLATE_SIZE",
     "Box",
     "BoxException",

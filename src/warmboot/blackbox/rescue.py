@@ -14,7 +14,7 @@ import time
 from warmboot.blackbox.state import Loaded, note_call, read_loads
 from warmboot.command_line import parse
 from warmboot.errors import RefusedError
-from warmboot.live.files import text, under
+from warmboot.live.boot import boot_id
 from warmboot.live.watchdog import Started, start
 
 __all__ = ["PANIC", "asked_for", "begin", "call_off", "rescue_words"]
@@ -72,7 +72,6 @@ def call_off(started: Started) -> None:
 def _pending(root: str) -> Loaded | None:
     """The newest load, if the running kernel made it."""
     load = next(iter(read_loads(root)), None)
-    boot_id = (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", "")
     uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
-    is_ours = load is not None and load.boot_id == boot_id and load.time > time.time() - uptime - 60
+    is_ours = load is not None and load.boot_id == boot_id(root) and load.time > time.time() - uptime - 60
     return load if is_ours else None

@@ -7,12 +7,11 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
+from warmboot.live.boot import boot_id, started_by_kexec
 from warmboot.live.files import folder, number, text, under
 
 __all__ = ["Start", "ThisBoot", "this_boot"]
 
-# kernel.bootloader_type: the kind of loader from bit 4 on; 0xd is kexec's (boot.rst), whoever loaded, the kernel too.
-_KEXEC = 0xD
 _CARDRESET = 0x20  # WDIOF_CARDRESET (watchdog-api.rst)
 
 
@@ -40,13 +39,10 @@ class ThisBoot:
 
 def this_boot(root: str = "/") -> ThisBoot:
     """What /proc and /sys tell of it; never raises."""
-    kind = number(under(root, "proc/sys/kernel/bootloader_type"))
-    start = Start.UNKNOWN
-    if kind:
-        start = Start.KEXEC if kind >> 4 == _KEXEC else Start.FIRMWARE
+    start = {None: Start.UNKNOWN, True: Start.KEXEC, False: Start.FIRMWARE}[started_by_kexec(root)]
     return ThisBoot(
         text(under(root, "proc/sys/kernel/osrelease")) or os.uname().release,
-        (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", ""),
+        boot_id(root),
         time.time() - time.clock_gettime(time.CLOCK_BOOTTIME),
         start,
         _bitten(root),

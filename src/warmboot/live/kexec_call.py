@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import os
 
+from warmboot.live.boot import boot_id
 from warmboot.live.files import text, under
 
-__all__ = ["FOLDER", "boot_id", "note_call", "read_call"]
+__all__ = ["FOLDER", "note_call", "read_call"]
 
 FOLDER = "var/lib/warmboot"
 _NAME = "kexec-call"
 _LONGEST = 20  # digits of a counter
-
-
-def boot_id(root: str = "/") -> str:
-    """The running kernel's, in hexadecimal; empty where it has none."""
-    return (text(under(root, "proc/sys/kernel/random/boot_id")) or "").replace("-", "")
 
 
 def note_call(event: str, root: str = "/") -> None:

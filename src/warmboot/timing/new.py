@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import time
 
+from warmboot.live.boot import boot_id
 from warmboot.live.counter import read_counter
-from warmboot.live.kexec_call import boot_id
 from warmboot.purgatory.stamps import Stamps
 
 __all__ = ["new_stamps"]

@@ -11,10 +11,11 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from warmboot.live.boot import boot_id, started_by_kexec
 from warmboot.live.counter import read_counter
 from warmboot.live.files import folder, number, read, text, under
 from warmboot.live.kernel_log import kmsg
-from warmboot.live.kexec_call import boot_id, read_call
+from warmboot.live.kexec_call import read_call
 from warmboot.programs import clean_environment, find_program
 from warmboot.purgatory.record import Stage
 from warmboot.purgatory.stamps import STAMPS_SIZE, STAMPS_TYPE, Stamps, parse_stamps
@@ -29,7 +30,6 @@ _DETECTED = re.compile(r"tsc: Detected ([0-9]{1,6}\.[0-9]{3}) MHz")
 _RECORD = re.compile(r"^[0-7],\d+,(\d{1,18}),[^;\n]*;(.*)$", re.MULTILINE)
 _MEASURED = 0.05  # seconds
 _LONGEST_DARK = 3600.0  # seconds between a call and the kernel's clock: beyond that the counter was reset
-_KEXEC = 0xD  # the kind of loader from bit 4 on (boot.rst)
 _PROPERTIES = ("Firmware", "Loader", "Userspace", "Finish")
 _PATIENCE = 10.0  # seconds
 
@@ -54,8 +54,7 @@ def this_boot(root: str = "/") -> TimeFigures:
     stamps = read_stamps(root)
     notes: list[str] = []
     before: list[TimePart] = []
-    kind = number(under(root, "proc/sys/kernel/bootloader_type")) or 0
-    kexec = stamps is not None or kind >> 4 == _KEXEC
+    kexec = stamps is not None or bool(started_by_kexec(root))
     if stamps is not None:
         before = _before_the_kernel(stamps, read_clock(log), read_call(stamps.boot_id.hex(), root), notes)
     elif kexec:
