@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def main() -> int:
     _row(figures, name, packed.kernel.nbytes, inner, lambda: unpacked_linux(packed), args.runs)
     for method, pack in _PACK.items():
         small = pack(root)
-        _row(figures, f"initrd, {method}", len(small), root, lambda m=method, s=small: _UNPACK[m](s), args.runs)  # type: ignore[misc]
+        _row(figures, f"initrd, {method}", len(small), root, partial(_UNPACK[method], small), args.runs)
     if not args.no_guests:
         _guests(figures, image, root, args.runs)
     figures.write(args.json)

@@ -24,10 +24,10 @@ def test_a_console_begins_with_the_last_boot(tmp_path: Path) -> None:
     folder = tmp_path / "sys/fs/pstore"
     folder.mkdir(parents=True)
     (folder / "console-ramoops-0").write_text(f"{OLDER}{FIRST}[    0.1] Command line: quiet\r\n[    1.5] last\n")
-    said = words_in_pstore(RELEASE, root=str(tmp_path))
+    said = words_in_pstore(RELEASE, 0, root=str(tmp_path))
     assert said == (FIRST[15:].rstrip(), "Command line: quiet", "last")
-    assert not words_in_pstore("6.1.0-28-amd64", root=str(tmp_path)), "of an older boot"
-    assert not words_in_pstore(RELEASE[:-1], root=str(tmp_path))
+    assert not words_in_pstore("6.1.0-28-amd64", 0, root=str(tmp_path)), "of an older boot"
+    assert not words_in_pstore(RELEASE[:-1], 0, root=str(tmp_path))
 
 
 def test_a_record_that_systemd_has_moved(tmp_path: Path) -> None:
@@ -35,13 +35,13 @@ def test_a_record_that_systemd_has_moved(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     record = folder.parent / "dmesg-efi_pstore-1"
     record.write_text(PANIC)
-    said = words_in_pstore(RELEASE, root=str(tmp_path))
+    said = words_in_pstore(RELEASE, 0, root=str(tmp_path))
     assert said[1:] == (
         "Kernel panic - not syncing: VFS: Unable to mount root fs",
         f"CPU: 0 PID: 1 Comm: swapper/0 Not tainted {RELEASE} #1  Debian 6.12.48-1",
     )
     os.utime(record, (1000.0, 1000.0))
-    assert not words_in_pstore(RELEASE, since=2000.0, root=str(tmp_path))
+    assert not words_in_pstore(RELEASE, 2000, root=str(tmp_path))
 
 
 @given(st.binary(max_size=300))
@@ -50,5 +50,5 @@ def test_any_content_is_read(tmp_path_factory: pytest.TempPathFactory, content: 
     path = root / "sys/fs/pstore/console-ramoops-0"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(FIRST.encode() + content)
-    said = words_in_pstore(RELEASE, root=str(root))
+    said = words_in_pstore(RELEASE, 0, root=str(root))
     assert all(said)

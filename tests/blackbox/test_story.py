@@ -386,9 +386,7 @@ def test_an_older_kernels_log_is_not_this_ones(line: str, counts: bool) -> None:
     log = ["Linux version 6.12.117 (", f"Command line: {line}", "Unable to mount root fs"]
     found = parse(box_page(Stage.ENTERING))
     assert found is not None
-    told = told_of(
-        Found(found, "a test"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda release, near: log, now=NOW
-    )
+    told = told_of(Found(found, "a test"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: log, now=NOW)
     assert bool(told.last_words) is counts
 
 
@@ -396,3 +394,18 @@ def test_the_early_console_in_the_box_is_no_console() -> None:
     line = "root=/dev/vda1 earlycon=uart8250,mmio,0xc000800"
     told = story(box_page(Stage.ENTERING, WITNESS=b"\n"), notes=replace_notes(command_line=line))
     assert "no_console" in [each.rule for each in told.causes]
+
+
+def test_a_log_is_looked_for_since_the_load() -> None:
+    """An older kernel of the same release may have left one, too."""
+    asked: list[tuple[str, int, float]] = []
+
+    def words(release: str, near: int, since: float) -> list[str]:
+        asked.append((release, near, since))
+        return []
+
+    box = parse(box_page(Stage.ENTERING))
+    assert box is not None
+    told_of(Found(box, "here"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=words, now=NOW)
+    [(release, _, since)] = asked
+    assert (release, since) == ("6.12.117", TEMPLATE.loaded_at / 1e9)

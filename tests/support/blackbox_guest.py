@@ -12,11 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from support.guests import FAST, STAGE, SYSTEM, ext4, shell, stage_disk, system_disk
 from support.journey import disk
+from support.told_guest import ToldGuest
 from warmboot.closing import Closing
 from warmboot.debian import cpio
 from warmboot.debian.firmware import efi_firmware
@@ -24,7 +24,7 @@ from warmboot.files.anonymous import new_file
 from warmboot.machines.guest import Guest, GuestError
 from warmboot.machines.qmp import Monitor, connected
 
-__all__ = ["BOOT", "BOX", "BOX_SIZE", "KEPT", "BlackBoxGuest", "Said", "initial_ram_disk"]
+__all__ = ["BOOT", "BOX", "BOX_SIZE", "KEPT", "BlackBoxGuest", "initial_ram_disk"]
 
 BOX = 0x0C00_0000  # physical address of the page, far from where firmware, QEMU and Linux's boot put things
 BOX_SIZE = 4096  # bytes
@@ -67,20 +67,7 @@ done
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a command printed, and its exit status."""
-
-    status: int
-    lines: list[str]
-
-    @property
-    def text(self) -> str:
-        """The lines as one."""
-        return "\n".join(self.lines)
-
-
-class BlackBoxGuest(Closing):
+class BlackBoxGuest(ToldGuest, Closing):
     """One computer that firmware starts with `kernel`, again at each reset; `files` are below /stage, by name.
 
     `line` goes after `BOOT` and `KEPT`. With `efi` its firmware is OVMF. `less` are features that its processor does
@@ -98,7 +85,6 @@ class BlackBoxGuest(Closing):
         options: tuple[str, ...] = (),
     ) -> None:
         self._stack = ExitStack()
-        self._number = 0
         try:
             self._start(kernel, files, line, efi, less, options)
         except BaseException:
@@ -108,32 +94,6 @@ class BlackBoxGuest(Closing):
     def close(self) -> None:
         """End the guest."""
         self._stack.close()
-
-    def up(self) -> str:
-        """Wait until a kernel has come up; its release. Raises GuestError where none does."""
-        for line in self._guest.lines(_PATIENCE):
-            if line.startswith("@@ up "):
-                return line.removeprefix("@@ up ").strip()
-        raise GuestError("the guest has ended", self._guest.last_words())
-
-    def send(self, command: str) -> int:
-        """Have a command begun; its number."""
-        self._number += 1
-        self._guest.send(f"{self._number} {command}")
-        return self._number
-
-    def run(self, command: str) -> Said:
-        """Run a command to its end. Raises GuestError where the guest does not come so far."""
-        number = self.send(command)
-        said: list[str] = []
-        for line in map(str.rstrip, self._guest.lines(_PATIENCE)):
-            if line.startswith("@@ : "):
-                said.append(line.removeprefix("@@ : "))
-            elif line.startswith(f"@@ {number} "):
-                return Said(int(line.rpartition(" ")[2]), said)
-            elif line.startswith("@@ up "):
-                raise GuestError(f"the guest came up anew during: {command}", self._guest.last_words())
-        raise GuestError(f"the guest ended during: {command}", self._guest.last_words())
 
     def box(self) -> bytes:
         """The page as it is now."""
@@ -147,8 +107,8 @@ class BlackBoxGuest(Closing):
         """Wait until the page is as `holds` wants it; the page. Raises GuestError where it never is."""
         deadline = time.monotonic() + _PATIENCE
         while not holds(page := self.box()):
-            if self._guest.ended or time.monotonic() > deadline:
-                raise GuestError(f"the box never told: {what}", self._guest.last_words())
+            if self.guest.ended or time.monotonic() > deadline:
+                raise GuestError(f"the box never told: {what}", self.guest.last_words())
             time.sleep(_POLL)
         return page
 
@@ -156,8 +116,8 @@ class BlackBoxGuest(Closing):
         """Wait until the console has said `words` since the last reset. Raises GuestError where it never does."""
         deadline = time.monotonic() + _PATIENCE
         while words not in self.console[self._heard :]:
-            if self._guest.ended or time.monotonic() > deadline:
-                raise GuestError(f"the console never said: {words}", self._guest.last_words())
+            if self.guest.ended or time.monotonic() > deadline:
+                raise GuestError(f"the console never said: {words}", self.guest.last_words())
             time.sleep(_POLL)
 
     def reset(self) -> None:
@@ -200,7 +160,7 @@ class BlackBoxGuest(Closing):
             more += ["-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control", *options]
             more += ["-bios", str(efi_firmware())] if efi else []
             more += ["-cpu", f"max,-erms,-fsrm,{less}"] if less else []
-            self._guest = self._stack.enter_context(
+            self.guest = self._stack.enter_context(
                 Guest(
                     *(kernel, [initrd]),
                     memory=_MEMORY,

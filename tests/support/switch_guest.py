@@ -10,18 +10,18 @@ import contextlib
 import socket
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from support.guests import FAST, STAGE, SYSTEM, shell, stage_disk, system_disk
+from support.told_guest import Said, ToldGuest
 from warmboot.debian import cpio
 from warmboot.machines.guest import Guest, GuestError
 
-__all__ = ["BOOT", "KV", "Said", "SwitchGuest", "kernel_of"]
+__all__ = ["BOOT", "KV", "SwitchGuest", "kernel_of"]
 
 KV = 7007  # the server's port in the guest
 BOOT = f"console=ttyS0 quiet panic=-1 {FAST}"
@@ -77,20 +77,7 @@ def initial_ram_disk() -> bytes:
     return shell(_INIT.encode(), entries)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a command printed, and its exit status."""
-
-    status: int
-    lines: list[str]
-
-    @property
-    def text(self) -> str:
-        """The lines as one."""
-        return "\n".join(self.lines)
-
-
-class SwitchGuest:
+class SwitchGuest(ToldGuest):
     """One computer that is started with `first`; the kernels in `others` are /stage/NAME. A context manager."""
 
     def __init__(
@@ -106,7 +93,6 @@ class SwitchGuest:
         files: Mapping[str, bytes] | None = None,
     ) -> None:
         self._stack = ExitStack()
-        self._number = 0
         self.releases: list[str] = []
         self.port = _free_port()
         initrd = initial_ram_disk()
@@ -133,31 +119,9 @@ class SwitchGuest:
         )
 
     def up(self, timeout: float = 240.0) -> str:
-        """Wait until a kernel has come up; its release."""
-        for line in self._lines(timeout):
-            if line.startswith("@@ up "):
-                self.releases.append(line.removeprefix("@@ up "))
-                return self.releases[-1]
-        raise GuestError("the guest has ended", self.guest.last_words())
-
-    def send(self, command: str) -> int:
-        """Have a command begun; its number."""
-        self._number += 1
-        self.guest.send(f"{self._number} {command}")
-        return self._number
-
-    def run(self, command: str, timeout: float = 240.0) -> Said:
-        """Run a command to its end."""
-        number = self.send(command)
-        said: list[str] = []
-        for line in self._lines(timeout):
-            if line.startswith("@@ : "):
-                said.append(line.removeprefix("@@ : "))
-            elif line.startswith(f"@@ {number} "):
-                return Said(int(line.rpartition(" ")[2]), said)
-            elif line.startswith("@@ up "):
-                raise GuestError(f"the guest came up anew during: {command}", self.guest.last_words())
-        raise GuestError(f"the guest ended during: {command}", self.guest.last_words())
+        """Wait until a kernel has come up; its release, which is kept."""
+        self.releases.append(super().up(timeout))
+        return self.releases[-1]
 
     def until(self, command: str, timeout: float = 120.0) -> Said:
         """Run it again and again until it succeeds."""
@@ -197,10 +161,6 @@ class SwitchGuest:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stack.close()
-
-    def _lines(self, timeout: float) -> Iterator[str]:
-        for line in self.guest.lines(timeout):
-            yield line.rstrip("\r")
 
 
 def _disk(number: int, path: Path) -> list[str]:

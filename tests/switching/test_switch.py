@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from support.switch_guest import START, Said, SwitchGuest, kernel_of
+from support.switch_guest import START, SwitchGuest, kernel_of
+from support.told_guest import Said
 from warmboot.cli.schema import schema
 
 pytestmark = [

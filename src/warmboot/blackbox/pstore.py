@@ -22,8 +22,8 @@ _LARGEST = 4 << 20  # bytes of a file
 _MOST_FILES = 1000
 
 
-def words_in_pstore(release: str, since: float = 0.0, root: str = "/") -> tuple[str, ...]:
-    """The lines of the newest log of a kernel of that release, without their time stamps; none where there is none.
+def words_in_pstore(release: str, since: float, root: str = "/") -> tuple[str, ...]:
+    """The lines of the log of a kernel of that release, without their time stamps; none where there is none.
 
     `since` is Unix time: what was written before is of an older kernel. A console's file has the boots before, too: the
     log begins at the last banner in it. The longest log counts, as a panic's record is the end of it.

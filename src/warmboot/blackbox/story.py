@@ -128,12 +128,12 @@ def told_of(
     problems: tuple[str, ...] = (),
     *,
     facts: Callable[[], Facts | None] = facts_of_this_computer,
-    words: Callable[[str, int], Sequence[str]] = lambda release, near: (),
+    words: Callable[[str, int, float], Sequence[str]] = lambda release, near, since: (),
     now: float | None = None,
 ) -> Story:
     """The story of the newest load that is known: of the box that was `found`, with the notes of the same load, or of
-    notes alone. `words` gives the log of a dead kernel of that release, which was loaded at that address; `now`
-    is Unix time, that of the clock unless it is given."""
+    notes alone. `words` gives the log of a dead kernel of that release, which was loaded at that address
+    and that time; `now` is Unix time, that of the clock unless it is given."""
     box = found.box if found is not None else None
     loaded = _notes_of(box, loads)
     if box is not None and loads and loaded is not loads[0] and loads[0].time > box.template.loaded_at / 1e9 + 1:
@@ -143,7 +143,7 @@ def told_of(
         return Story(told=nothing, failed=False, where=None, seconds={}, boot=boot.start.value, problems=problems)
     teller = _Teller(box, loaded, boot, time.time() if now is None else now)
     failed = teller.failed
-    said = words(teller.target, teller.kernel_at) if failed and teller.may_have_spoken else ()
+    said = words(teller.target, teller.kernel_at, teller.loaded_at) if failed and teller.may_have_spoken else ()
     said = said if _is_of(said, loaded) else ()
     template = box.template if box is not None else None
     return Story(

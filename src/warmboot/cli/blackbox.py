@@ -147,13 +147,13 @@ def _by_cmos(story: Story) -> Story:
     return replace(story, told=cmos_words(marks), where=path, stage=marks.stage.name.lower(), failed=failed)
 
 
-def _words(release: str, near: int) -> Sequence[str]:
+def _words(release: str, near: int, since: float) -> Sequence[str]:
     """The log of the kernel that was started, where pstore has kept it, or memory still has it."""
     from warmboot.blackbox.last_words import last_words  # noqa: PLC0415
     from warmboot.blackbox.pstore import words_in_pstore  # noqa: PLC0415
     from warmboot.live.cmdline import running  # noqa: PLC0415
 
-    kept = words_in_pstore(release)
+    kept = words_in_pstore(release, since)
     if kept:
         return kept
     try:
