@@ -94,7 +94,12 @@ def test_where_the_running_kernel_keeps_a_page_it_is_used(computer: Computer) ->
     line, e820 = parameters_of(load)
     assert line == f"quiet {WORDS} {EARLYCON}"
     assert (BOX, BOX_SIZE, 2) in e820
-    assert not any(each.mem < BOX + BOX_SIZE and each.mem + each.memsz > BOX for each in load.segments)
+    *segments, page = load.segments
+    assert not any(each.mem < BOX + BOX_SIZE and each.mem + each.memsz > BOX for each in segments)
+    assert (page.mem, page.memsz) == (BOX, BOX_SIZE)  # by whose copy Linux marks that it has relocated all
+    relocated = parse(page.data)
+    assert relocated is not None
+    assert (relocated.stage, relocated.verified) == (Stage.RELOCATED, True)
     told = purgatory_of(load).data
     assert struct.unpack_from("<Q", told, 0x78)[0] == BOX
     assert computer.page()[:0x400] == told[-0x400:]
@@ -102,7 +107,7 @@ def test_where_the_running_kernel_keeps_a_page_it_is_used(computer: Computer) ->
     assert box.stage is Stage.LOADED
     assert (box.template.purgatory, box.template.running) == (load.entry, os.uname().release)
     assert box.template.boot_id.hex() == "00112233445566778899aabbccddeeff"
-    assert [(each.start, each.size) for each in box.template.segments] == [(e.mem, e.memsz) for e in load.segments]
+    assert [(each.start, each.size) for each in box.template.segments] == [(e.mem, e.memsz) for e in segments]
     assert f"black box at {BOX:#x}; added to the command line: {WORDS}" in found.stderr
 
 

@@ -167,19 +167,23 @@ def test_placement_keeps_the_page_free_and_names_what_it_placed() -> None:
         before = placed(machine, None)
         at = max(each.mem for each in before.request.segments)  # what would be taken first
         placement = placed(machine, BlackBox(at, TEMPLATE))
-        assert not any(each.mem <= at < each.end for each in placement.request.segments)
+        *segments, page = placement.request.segments
+        assert not any(each.mem <= at < each.end for each in segments)
+        assert (page.mem, page.memsz, page.name) == (at, PAGE_SIZE, "black box")  # the last one that is copied
         [parameters] = [each for each in placement.request.segments if each.name == "boot parameters"]
-        page = b"".join(map(bytes, parameters.buf.pieces(0, parameters.bufsz)))
-        count = page[0x1E8]
-        e820 = [struct.unpack_from("<QQI", page, 0x2D0 + 20 * number) for number in range(count)]
+        zero_page = b"".join(map(bytes, parameters.buf.pieces(0, parameters.bufsz)))
+        count = zero_page[0x1E8]
+        e820 = [struct.unpack_from("<QQI", zero_page, 0x2D0 + 20 * number) for number in range(count)]
         assert (at, PAGE_SIZE, 2) in e820
         machine.kernel.kexec_load(placement.request)
         relocation = execute(machine.memory, machine.kernel.reboot(), until=placement.request.entry)
+        box = box_of(machine, at)
+        assert (box.stage, box.verified) == (Stage.RELOCATED, True)  # by the copy alone
         assert execute(machine.memory, relocation.state, until=placement.kernel_entry).reached
         box = box_of(machine, at)
         assert box.stage is Stage.ENTERING
         assert (box.template.entry, box.template.purgatory) == (placement.kernel_entry, placement.request.entry)
         kinds = {"kernel": "kernel", "initrd": "initrd", "boot parameters": "params", "purgatory": "purgat"}
         assert [(each.start, each.size, each.kind) for each in box.template.segments] == [
-            (each.mem, each.memsz, kinds[each.name]) for each in placement.request.segments
+            (each.mem, each.memsz, kinds[each.name]) for each in segments
         ]

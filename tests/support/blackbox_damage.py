@@ -3,9 +3,10 @@
     python3.11 -SB damage.py WHAT... -- KEXEC'S ARGUMENTS
 
 WHAT is `segment NAME PLACE`: a byte of the first, middle or last page of that segment is changed after its digest was
-taken, on the way into the kernel. `entry ADDRESS`: the purgatory enters the kernel there. `piece ADDRESS`: the
-purgatory is told to check memory there, too. `ram END`: the new kernel is told of no RAM from that address on.
-`firmware`: it is told neither of EFI nor of ACPI's root pointer. `none`: nothing. Addresses are physical.
+taken, on the way into the kernel. `start ADDRESS`: Linux leaves for there, and not for the purgatory. `entry ADDRESS`:
+the purgatory enters the kernel there. `piece ADDRESS`: the purgatory is told to check memory there, too. `ram END`: the
+new kernel is told of no RAM from that address on. `firmware`: it is told neither of EFI nor of ACPI's root pointer.
+`none`: nothing. Addresses are physical.
 """
 
 from __future__ import annotations
@@ -64,6 +65,13 @@ def _segment(name: str, place: str) -> None:
     _instead(load_segments, "kexec_load", load)
 
 
+def _start(address: str) -> None:
+    def load(request: LoadRequest, buffers: Buffers) -> None:
+        kexec_load(LoadRequest(int(address, 0), request.segments, request.flags), buffers)
+
+    _instead(load_segments, "kexec_load", load)
+
+
 def _entry(address: str) -> None:
     finish = Layout.finish
 
@@ -110,6 +118,7 @@ def _instead(owner: object, name: str, new: object) -> None:
 
 _KINDS: dict[str, Callable[..., None]] = {
     "segment": _segment,
+    "start": _start,
     "entry": _entry,
     "piece": _piece,
     "ram": _ram,

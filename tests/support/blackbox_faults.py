@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -11,11 +13,12 @@ from random import Random
 from typing import Any
 
 from support import blackbox_damage
-from support.blackbox_guest import BOOT, BlackBoxGuest, initial_ram_disk
+from support.blackbox_guest import BOOT, BOX, KEPT, BlackBoxGuest, initial_ram_disk
 from support.journey import kernel_file
 from support.kernel_modules import module_file
 from warmboot.blackbox.record import Box, Stage, parse
 from warmboot.debian import cpio
+from warmboot.kernel.kimage import Ind
 
 __all__ = ["BMI2", "EFI", "FAULTS", "SERIES", "Dark", "Fault", "Told", "guest_for", "is_right", "told_by", "told_of"]
 
@@ -49,7 +52,8 @@ class Fault:
 
     `damage` are the words of blackbox_damage, `kernel` and `initrd` what is loaded, `line` the command line after BOOT
     or, with `bare`, instead of it; `before` is a command in the guest just before the jump. `piece` is the kind of the
-    segment that is named, `vector` the exception; `says` are the console's words where they show that all is dark.
+    segment that is named, `vector` the exception; `says` are the console's words where they show that all is dark. With
+    `cut_list` Linux's own page list, in the guest's memory, leads nowhere before its last page.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Fault:
     piece: str | None = None
     vector: int | None = None
     efi: bool = False
+    cut_list: bool = False
 
 
 def _piece(name: str, segment: str, place: str, kind: str) -> Fault:
@@ -110,6 +115,22 @@ FAULTS: tuple[Fault, ...] = (
     _piece("initrd, middle piece", "initrd", "middle", "initrd"),
     _piece("initrd, last piece", "initrd", "last", "initrd"),
     _piece("boot parameters", "boot parameters", "first", "params"),
+    Fault(
+        name="Linux's page list",
+        about="the source of the last page in Linux's own list is not mapped",
+        stage=Stage.CALLING,
+        rule="page_list",
+        dark=Dark.RESET,
+        cut_list=True,
+    ),
+    Fault(
+        name="a start that is not mapped",
+        about="Linux's relocation code leaves for an address that is not mapped",
+        stage=Stage.RELOCATED,
+        rule="wrong_entry",
+        dark=Dark.RESET,
+        damage=f"start {_UNMAPPED}",
+    ),
     Fault(
         name="a piece that is not mapped",
         about="the purgatory is told to check memory that its page tables do not have",
@@ -253,9 +274,11 @@ class Told:
         return str(self.document["told"])
 
 
-def guest_for(*, efi: bool = False) -> BlackBoxGuest:
-    """The guest in which the faults happen, not yet up."""
-    return BlackBoxGuest(kernel_file(SERIES), _files(), efi=efi, less=BMI2, options=() if efi else _WATCHDOG_DEVICE)
+def guest_for(*, efi: bool = False, modules: Sequence[str] = (), kept: str = KEPT, box: int = BOX) -> BlackBoxGuest:
+    """The guest in which the faults happen, not yet up, with more modules of its kernel below /stage."""
+    files = _files() | {f"{each}.ko": module_file(SERIES, each) for each in modules}
+    options = () if efi else _WATCHDOG_DEVICE
+    return BlackBoxGuest(kernel_file(SERIES), files, efi=efi, less=BMI2, options=options, kept=kept, box=box)
 
 
 def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
@@ -270,6 +293,8 @@ def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
     if fault.before:
         said = guest.run(fault.before)
         assert said.status == 0, f"{fault.name}: {said.text}"
+    if fault.cut_list:
+        _cut_list(guest)
     guest.forget()
     guest.send("kexec -e")
     _wait(guest, fault)
@@ -311,7 +336,7 @@ def _wait(guest: BlackBoxGuest, fault: Fault) -> None:
         case Dark.SAID:
             guest.until_said(fault.says)
         case Dark.RESET:
-            guest.until(_entered, fault.dark.value)
+            guest.until(lambda page: _stage(page) is fault.stage, fault.dark.value)
 
 
 def _stopped(page: bytes) -> bool:
@@ -320,8 +345,21 @@ def _stopped(page: bytes) -> bool:
 
 
 def _entered(page: bytes) -> bool:
+    return _stage(page) is Stage.ENTERING
+
+
+def _stage(page: bytes) -> Stage | None:
     box = parse(page)
-    return box is not None and box.stage is Stage.ENTERING
+    return None if box is None else box.stage
+
+
+def _cut_list(guest: BlackBoxGuest) -> None:
+    """The list ends with the box: its destination, where its content is (kimage_entry_t), and the end."""
+    at = guest.find(struct.pack("<Q", guest.page | Ind.DESTINATION))
+    _, source, end = struct.unpack("<3Q", guest.read(at, 24))
+    assert source & Ind.SOURCE, hex(source)
+    assert end == Ind.DONE, hex(end)
+    guest.write(at + 8, struct.pack("<Q", int(_UNMAPPED, 0) | Ind.SOURCE))
 
 
 def _printed(page: bytes) -> bool:

@@ -71,7 +71,8 @@ class BlackBoxGuest(ToldGuest, Closing):
     """One computer that firmware starts with `kernel`, again at each reset; `files` are below /stage, by name.
 
     `line` goes after `BOOT` and `KEPT`. With `efi` its firmware is OVMF. `less` are features that its processor does
-    not have; `options` are more of QEMU's. A context manager.
+    not have; `options` are more of QEMU's. `kept` are the words that keep the page at `box` out of Linux's hands. A
+    context manager.
     """
 
     def __init__(
@@ -83,10 +84,13 @@ class BlackBoxGuest(ToldGuest, Closing):
         efi: bool = False,
         less: str = "",
         options: tuple[str, ...] = (),
+        kept: str = KEPT,
+        box: int = BOX,
     ) -> None:
+        self.page = box
         self._stack = ExitStack()
         try:
-            self._start(kernel, files, line, efi, less, options)
+            self._start(kernel, files, f"{kept} {line}", efi, less, options)
         except BaseException:
             self.close()
             raise
@@ -97,7 +101,21 @@ class BlackBoxGuest(ToldGuest, Closing):
 
     def box(self) -> bytes:
         """The page as it is now."""
-        return self._memory[BOX : BOX + BOX_SIZE]
+        return self._memory[self.page : self.page + BOX_SIZE]
+
+    def read(self, address: int, size: int) -> bytes:
+        """Bytes of the guest's physical memory below its PCI hole."""
+        return self._memory[address : address + size]
+
+    def find(self, data: bytes) -> int:
+        """The one place of `data` in that memory, at a multiple of its size. Raises GuestError."""
+        found, at = [], self._memory.find(data)
+        while at >= 0:
+            found += [at] if at % len(data) == 0 else []
+            at = self._memory.find(data, at + 1)
+        if len(found) != 1:
+            raise GuestError(f"{data.hex()} is in memory at {len(found)} places", self.guest.last_words())
+        return found[0]
 
     def write(self, address: int, data: bytes) -> None:
         """Write to the guest's physical memory below its PCI hole."""
@@ -164,7 +182,7 @@ class BlackBoxGuest(ToldGuest, Closing):
                 Guest(
                     *(kernel, [initrd]),
                     memory=_MEMORY,
-                    append=f"{KEPT} {line}",
+                    append=line,
                     command_line=BOOT,
                     options=more,
                     fds=[memory, theirs.fileno()],

@@ -23,7 +23,7 @@ complete -c kexec -l unpack -x -d 'load unpacked what would unpack itself when i
 complete -c kexec -s i -l no-checks -d 'the same as --digest=none'
 complete -c kexec -s x -l no-ifdown -d 'leave the network\'s interfaces up'
 complete -c kexec -s y -l no-sync -d 'do not write file systems\' data to disk first'
-complete -c kexec -l blackbox -x -d 'mark how far it comes, for `warmboot blackbox\', in the page that this kernel keeps free'
+complete -c kexec -l blackbox -x -d 'mark how far it comes, for `warmboot blackbox\', in the page that this kernel or ramoops keeps free'
 complete -c kexec -l no-blackbox -d 'do not, and leave the new kernel no time stamps either'
 complete -c kexec -l rescue -x -d 'have the machine\'s watchdog reset it where the new kernel does not report within TIME, such as 5m'
 complete -c kexec -l mem-min -x -d 'nothing is placed below this physical address'

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 
-from warmboot.blackbox.memory import address_in
+from warmboot.blackbox.memory import look, pages
 from warmboot.blackbox.page import DEV_MEM, read_page, write_page
 from warmboot.blackbox.record import BOX_SIZE, Box, Stage, pack_mark, parse
 from warmboot.blackbox.state import FOLDER, NAME, read_loads
 from warmboot.blackbox.this_boot import Start, this_boot
 from warmboot.errors import RefusedError
-from warmboot.live.cmdline import running
 from warmboot.live.counter import read_counter
 from warmboot.live.files import under
 
@@ -23,28 +22,26 @@ def mark_arrived(root: str = "/") -> Box | None:
     Nothing is written where firmware started this kernel, or where the kernel runs that loaded the image. Raises
     OSError where the page cannot be written.
     """
-    at = address_in(running(root))
     boot = this_boot(root)
-    if at is None or boot.start is not Start.KEXEC:
+    if boot.start is not Start.KEXEC:
         return None
 
-    box = parse(read_page(at, root))
-    if box is None or box.template.boot_id.hex() == boot.boot_id:
+    found = next(iter(look(root).found), None)
+    if found is None or found.address is None or found.box.template.boot_id.hex() == boot.boot_id:
         return None
-    if box.stage is Stage.ARRIVED:
-        return box
-    write_page(at, pack_mark(Stage.ARRIVED, read_counter() or 0), root)
-    return parse(read_page(at, root))
+    if found.box.stage is Stage.ARRIVED:
+        return found.box
+    write_page(found.address, pack_mark(Stage.ARRIVED, read_counter() or 0), root)
+    return parse(read_page(found.address, root))
 
 
 def clear(root: str = "/") -> list[str]:
-    """Forget: the page is filled with zeros, and the notes are removed; what was cleared, in words.
+    """Forget: each page with a box is filled with zeros, and the notes are removed; what was cleared, in words.
 
     Raises RefusedError where the page cannot be written.
     """
     cleared = []
-    at = address_in(running(root))
-    if at is not None:
+    for at in pages(root):
         try:
             if parse(read_page(at, root)) is not None:
                 write_page(at, [(0, bytes(BOX_SIZE))], root)

@@ -90,9 +90,10 @@ def _of_marks(box: Box, stage: Stage | None) -> Iterator[Foreseen]:
         yield from _of_exception(box, box.exception)
     match stage:
         case Stage.CALLING:
-            told = "the last mark is that reboot was called: neither relocation nor purgatory left one"
-            yield Foreseen("processors_stay", "possible", told, 4)
-            yield Foreseen("page_list", "possible", "Linux's own relocation code leaves no marks", 5)
+            copied = "the black box is the last page that is copied, and was not"
+            told = copied if box.template.purgatory else "Linux's own purgatory leaves no marks"
+            yield Foreseen("processors_stay", "possible", f"the last mark is that reboot was called: {told}", 4)
+            yield Foreseen("page_list", "possible", told, 5)
         case Stage.RELOCATING:
             yield Foreseen("page_list", "likely", "the relocation code began, and did not end", 2)
         case Stage.RELOCATED:

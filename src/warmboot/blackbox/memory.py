@@ -1,4 +1,4 @@
-"""Where a black box is read: the page in memory, or a copy of it in a file.
+"""Where a black box is read: the pages of this computer's memory that may be one, or a copy of it in a file.
 
 Nothing is written. /dev/mem shows pages outside of the kernel's own RAM, as a box is, to root; lockdown forbids it.
 """
@@ -14,13 +14,16 @@ from pathlib import Path
 
 from warmboot.blackbox.page import DEV_MEM, read_page
 from warmboot.blackbox.place import PARAMETER
+from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.blackbox.record import BOX_SIZE, MAGIC, Box, parse
+from warmboot.blackbox.state import read_loads
 from warmboot.command_line import parse as parse_command_line
 from warmboot.errors import InputError
 from warmboot.live.files import read, under
+from warmboot.live.iomem import resources
 from warmboot.numbers import number
 
-__all__ = ["Found", "Looked", "address_in", "in_file", "look"]
+__all__ = ["Found", "Looked", "address_in", "in_file", "look", "pages"]
 
 _ROOT = "run it as root"
 
@@ -43,12 +46,11 @@ class Looked:
 
 
 def look(root: str = "/", address: int | None = None) -> Looked:
-    """The box of this computer: at `address` (physical), or where the running kernel's command line names one. Raises
+    """The boxes of this computer, the newest first: at `address` (physical), or in the pages of `pages`. Raises
     InputError where an address was asked for that cannot be read."""
     found: list[Found] = []
     problems: list[str] = []
-    at = address if address is not None else address_in(_command_line(root))
-    if at is not None:
+    for at in (address,) if address is not None else pages(root):
         try:
             box = parse(read_page(at, root))
         except OSError as error:
@@ -59,7 +61,16 @@ def look(root: str = "/", address: int | None = None) -> Looked:
         else:
             if box is not None:
                 found.append(Found(box, f"{under(root, DEV_MEM)} at {at:#x}", at))
+    found.sort(key=lambda each: -each.box.template.loaded_at)
     return Looked(tuple(found), tuple(problems))
+
+
+def pages(root: str = "/") -> list[int]:
+    """The physical addresses at which this computer may have a box: the page that the running kernel's command line
+    names, the one that ramoops has to spare, and those that the notes of the last loads name, each if it is no RAM."""
+    named = (address_in(_command_line(root)), ramoops_page(root), *(each.box for each in read_loads(root)))
+    ram = _ram(root)
+    return [at for at in dict.fromkeys(named) if at is not None and not any(at in each for each in ram)]
 
 
 def address_in(command_line: str) -> int | None:
@@ -88,6 +99,12 @@ def _signatures(data: mmap.mmap) -> Iterator[int]:
     while at >= 0:
         yield at
         at = data.find(MAGIC, at + 1)
+
+
+def _ram(root: str) -> list[range]:
+    with contextlib.suppress(OSError):
+        return [range(start, end) for start, end, name in resources(root) if name == "System RAM" and end > 1]
+    return []
 
 
 def _command_line(root: str) -> str:

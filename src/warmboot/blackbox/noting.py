@@ -7,7 +7,6 @@ import time
 
 from warmboot.blackbox.state import Loaded, note_load
 from warmboot.live.boot import boot_id
-from warmboot.live.status import may_have_box
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,14 +25,15 @@ def note_loaded(
     efi: bool | None = None,
     foreseen: Sequence[tuple[str, str, str]] = (),
     rescue: int = 0,
+    box: int | None = None,
     root: str = "/",
 ) -> None:
-    """Note a load of these files; the load's id is that of the box on this computer, if it was written for it.
+    """Note a load of these files; its id is that of its black box at the physical address `box`, if that was written.
 
     What cannot be written is not noted: the image is loaded all the same.
     """
     boot = boot_id(root)
-    box, load_id = _box_of(boot, root)
+    load_id = None if box is None else _load_id(box, boot, root)
     files = [os.path.abspath(each) for each in (kernel, *initrds)]  # noqa: PTH100 - as live/files.py
     loaded = Loaded(
         load_id=load_id or os.urandom(16).hex(),
@@ -47,7 +47,7 @@ def note_loaded(
         command_line=command_line,
         call=call,
         efi=efi,
-        box=box,
+        box=box if load_id is not None else None,
         foreseen=[list(each) for each in foreseen],
         rescue=rescue or None,
     )
@@ -57,22 +57,16 @@ def note_loaded(
         pass
 
 
-def _box_of(boot: str, root: str) -> tuple[int | None, str | None]:
-    """The address of this computer's box, and the id of the load that the running kernel has written there."""
-    if not may_have_box(root):
-        return None, None
+def _load_id(box: int, boot: str, root: str) -> str | None:
+    """The id of the load that the running kernel has written there."""
     from warmboot.blackbox.page import read_page  # noqa: PLC0415 - for a box alone
-    from warmboot.blackbox.place import find_place  # noqa: PLC0415
     from warmboot.blackbox.record import parse  # noqa: PLC0415
 
     try:
-        at = find_place(root)
-        box = parse(read_page(at, root)) if at is not None else None
+        found = parse(read_page(box, root))
     except OSError:
-        return None, None
-    if box is None or box.template.boot_id.hex() != boot:
-        return None, None
-    return at, box.template.load_id.hex()
+        return None
+    return found.template.load_id.hex() if found is not None and found.template.boot_id.hex() == boot else None
 
 
 def _size(path: str) -> int:

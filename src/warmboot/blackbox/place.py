@@ -2,14 +2,15 @@
 
 The page must be nobody's: the running kernel was booted with `memmap=SIZE$START`, which keeps it out of RAM, and with
 `warmboot.blackbox=ADDRESS`, which says what it is for (the kernel takes a parameter with a dot for some module's, and
-init does not get it). The next kernel gets the same words, so that it keeps the page too. Addresses are physical,
-sizes in bytes.
+init does not get it); or ramoops has one to spare. The next kernel gets the same words, so that it keeps the page too.
+Addresses are physical, sizes in bytes.
 """
 
 from __future__ import annotations
 
 import os
 
+from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.command_line import CommandLine, parse
 from warmboot.errors import InputError
 from warmboot.live.cmdline import running
@@ -23,24 +24,19 @@ AUTO, PAGE, CMOS = "auto", "page", "cmos"
 PARAMETER = "warmboot.blackbox"
 _FOUR_GIB = 1 << 32  # a purgatory that enters 32-bit code must reach it
 _LEAST = 1 << 20  # firmware writes to what is below on every boot
-_LARGE_PAGE = 2 << 20  # machine_kexec maps RAM in such pages, and so what lies between RAM
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
 _HINT = "'warmboot blackbox install' prints the words for the running kernel's command line"
 
 
 def find_place(root: str = "/") -> int | None:
-    """The page that the running kernel's command line names, if it is one; None without it, or where it is not safe."""
+    """The page that the running kernel's command line names, else ramoops' spare one; None where it is not safe."""
     try:
-        line = running(root)
-        if PARAMETER not in line:  # the most frequent case, at no cost
-            return None
-        parsed = parse(line)
-        address = number(parsed.get(PARAMETER) or "", 0)
-        if address is None or not _is_kept_free(parsed, address) or why_not(address, root):
-            return None
+        address = _named_page(running(root))
+        if address is None:
+            address = ramoops_page(root)
+        return None if address is None or why_not(address, root) else address
     except OSError:
         return None
-    return address
 
 
 def chosen_place(asked: str, root: str = "/") -> int | None:
@@ -71,7 +67,7 @@ def why_not(address: int, root: str = "/") -> str:
     """What speaks against a box at this address on the running kernel; nothing where it is safe. Raises OSError."""
     if address % BOX_SIZE or not _LEAST <= address <= _FOUR_GIB - BOX_SIZE:
         return "it is a page from 1 MiB up to 4 GiB"
-    end, frame = address + BOX_SIZE, address & -_LARGE_PAGE
+    end = address + BOX_SIZE
     known = resources(root)
     ram = [(start, stop) for start, stop, name in known if name == "System RAM" and stop > 1]
     if not ram:
@@ -80,8 +76,6 @@ def why_not(address: int, root: str = "/") -> str:
         return "it is RAM of the running kernel: boot that with memmap= for the page first"
     if not any(start <= address and end <= stop for start, stop, name in known if name in ("Reserved", "reserved")):
         return "it is no memory that /proc/iomem has as Reserved"
-    if not any(start < frame + _LARGE_PAGE and frame < stop for start, stop in ram):
-        return "no RAM is in the same 2 MiB, so that the purgatory's page tables do not have it"
     return ""
 
 
@@ -91,13 +85,24 @@ def page_words(address: int, line: str, most: int | None = None) -> str:
     Nothing is added that would make the line longer than `most` bytes.
     """
     parsed, words = parse(line), []
-    if number(parsed.get(PARAMETER) or "", 0) != address or not _is_kept_free(parsed, address):
-        words.append(f"memmap={BOX_SIZE // 1024}K${address:#x} {PARAMETER}={address:#x}")
+    if not _is_kept_free(parsed, address):
+        words.append(f"memmap={BOX_SIZE // 1024}K${address:#x}")
+    if number(parsed.get(PARAMETER) or "", 0) != address:
+        words.append(f"{PARAMETER}={address:#x}")
     if parsed.get("earlycon") is None:
         words.append(f"earlycon=uart8250,mmio,{address + WITNESS:#x}")
     while words and most is not None and len(os.fsencode(str(parsed.with_parameters(" ".join(words))))) > most:
         words.pop()
     return " ".join(words)
+
+
+def _named_page(line: str) -> int | None:
+    """The page that a command line names and keeps free."""
+    if PARAMETER not in line:  # the most frequent case, at no cost
+        return None
+    parsed = parse(line)
+    address = number(parsed.get(PARAMETER) or "", 0)
+    return address if address is not None and _is_kept_free(parsed, address) else None
 
 
 def _is_kept_free(line: CommandLine, address: int) -> bool:

@@ -78,7 +78,9 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
     add_call(parser, [each.value for each in Call])
     add_digest(parser)
     add_blackbox(
-        parser, "auto, as page where there is one", "page, which this kernel keeps free, a physical address, or cmos"
+        parser,
+        "auto, as page where there is one",
+        "page, which this kernel or ramoops keeps free, a physical address, or cmos",
     )
     add_unpack(parser)
     add_profile(parser)

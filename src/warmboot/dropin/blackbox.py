@@ -20,14 +20,15 @@ __all__ = ["black_box", "with_page_words"]
 
 
 def black_box(command: Command, kernel: Image) -> BlackBox | None:
-    """The black box of this load, None where nobody asked for one and there is none. Raises InputError."""
+    """The black box of this load, None where nobody asked for one and there is none; its address is noted. Raises
+    InputError."""
     if command.blackbox is None:
         return None
     reset = bool(command.rescue)  # firmware's boot is what was asked for where this one fails
     template = new_template(kernel.version or kernel.name)
     if command.blackbox == CMOS:
         return BlackBox(None, template, reset=reset, cmos=True)
-    address = chosen_place(command.blackbox)
+    address = command.loaded.box = chosen_place(command.blackbox)
     return None if address is None else BlackBox(address, template, reset=reset)
 
 

@@ -42,12 +42,13 @@ AUTO = "auto"
 
 
 class LoadedNote:
-    """What is noted of a load: the kernel, its command line, the call, whether it was told of EFI."""
+    """What is noted of a load: the kernel, its command line, the call, whether it was told of EFI, the black box."""
 
     kernel: Image | None = None
     line: str = ""
     call: str = ""
     efi: bool | None = None
+    box: int | None = None
 
 
 class Command:

@@ -55,6 +55,7 @@ def note(command: Command) -> None:
         call=loaded.call,
         efi=loaded.efi if os.access(_EFI, os.F_OK) else None,
         rescue=command.rescue,
+        box=loaded.box,
     )
 
 

@@ -47,8 +47,8 @@ How:
  -x, --no-ifdown      leave the network's interfaces up
  -y, --no-sync        do not write file systems' data to disk first
      --blackbox=PLACE mark how far it comes, for `warmboot blackbox', in the page that
-                      this kernel keeps free (page; default where there is one), in the
-                      one at this physical address, or in bytes 0x70 to 0x77 of CMOS (cmos)
+                      this kernel or ramoops keeps free (page; default where there is one),
+                      the one at this physical address, or bytes 0x70 to 0x77 of CMOS (cmos)
      --no-blackbox    do not, and leave the new kernel no time stamps either
      --rescue=TIME    have the machine's watchdog reset it where the new kernel does not
                       report within TIME, such as 5m

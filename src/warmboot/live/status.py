@@ -45,8 +45,10 @@ def is_locked_down(root: str = "/") -> bool:
 
 
 def may_have_box(root: str = "/") -> bool:
-    """Whether the running kernel's command line names a page for a black box; blackbox.place knows more."""
-    return "warmboot.blackbox=" in (text(under(root, "proc/cmdline")) or "")
+    """Whether the running kernel's command line names a page for a black box, or ramoops may have one; blackbox.place
+    knows more."""
+    named = "warmboot.blackbox=" in (text(under(root, "proc/cmdline")) or "")
+    return named or exists(under(root, "sys/module/ramoops"))
 
 
 def keeps_notes(root: str = "/") -> bool:

@@ -286,6 +286,7 @@ class _Run:
             call=self._call.value,
             foreseen=[(each.rule, each.confidence, each.seen) for each in self._file_risks()],
             rescue=self._options.rescue,
+            box=self._box.address if self._box else None,
         )
 
     def _unload_what_has_changed(self) -> None:

@@ -11,6 +11,7 @@ from warmboot.placement.space import Space
 from warmboot.purgatory.parameters import Entry, Marks, Region
 from warmboot.records import dataclass, field, replace
 from warmboot.uapi import (
+    KEXEC_SEGMENT_MAX,
     PAGE_SIZE,
     KexecFlags,
     LoadRequest,
@@ -199,7 +200,7 @@ class Layout:
         if has_page:
             code = code.ljust(page_align(size), b"\0") + marks.template
         self.add("purgatory", Readable.of(code), where)
-        request = self._request(where.start)
+        request = self._request(where.start, last=self._page_that_is_copied(marks))
         return Placement(
             request,
             kernel,
@@ -211,6 +212,19 @@ class Layout:
             self.kaslr,
             marks,
         )
+
+    def _page_that_is_copied(self, marks: Marks) -> list[Segment]:
+        """The black box as a segment: Linux's relocation code copies it after all others, and by that marks its end.
+
+        The kernel maps each segment for the jump, also one outside of RAM (init_pgtable in machine_kexec_64.c).
+        """
+        is_inside = not self._kept or not marks.box or self._plan is not None  # a crash image is where it is to be
+        if is_inside or len(self._segments) >= KEXEC_SEGMENT_MAX:
+            return []
+        from warmboot.purgatory.record import BOX_SIZE, Stage, fresh_box  # noqa: PLC0415 - for this alone
+
+        page = fresh_box(marks.template, Stage.RELOCATED)
+        return [Segment(Readable.of(page), BOX_SIZE, marks.box, BOX_SIZE, "black box")]
 
     def _marks(self, box: BlackBox, entry: Entry, purgatory: Range, stamps: int) -> Marks:
         from warmboot.purgatory.record import BoxSegment, pack_template, segment_kind  # noqa: PLC0415 - for this alone
@@ -247,12 +261,12 @@ class Layout:
             return digest_regions(segments, self.options.digest, self.options.progress)
         return unhashed_regions(segments, self.options.digest)
 
-    def _request(self, entry: int) -> LoadRequest:
+    def _request(self, entry: int, last: Sequence[Segment] = ()) -> LoadRequest:
         flags = KexecFlags(0) if self._plan is None else self._plan.flags
         if self.options.preserve_context:
             flags |= KexecFlags.PRESERVE_CONTEXT
-        segments = tuple(sorted(self._segments, key=lambda each: each.mem))
-        return LoadRequest(entry, segments, self._arch.kexec_arch | flags)
+        segments = sorted(self._segments, key=lambda each: each.mem)
+        return LoadRequest(entry, (*segments, *last), self._arch.kexec_arch | flags)
 
 
 def _page_of(box: BlackBox) -> list[Range]:

@@ -80,8 +80,8 @@ class Stage(IntEnum):
 
     LOADED = 1
     CALLING = 2  # user space was about to call reboot
-    RELOCATING = 3  # the relocation code was entered; Linux's own marks neither this nor the next
-    RELOCATED = 4
+    RELOCATING = 3  # the relocation code was entered; only the model's marks it
+    RELOCATED = 4  # all pages are copied; Linux's own has marked it by copying the box last
     PURGATORY = 5
     CHECKING = 6  # the digests of the pieces
     CHECKED = 7  # all of them are right, or nothing was to be checked

@@ -1,0 +1,127 @@
+"""A black box in ramoops' region: in what it leaves over, or at the end of its last record while that is empty."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from support.blackbox_faults import guest_for
+from support.blackbox_guest import BOOT
+from support.computers import iomem, tree
+from warmboot.blackbox.memory import look
+from warmboot.blackbox.place import find_place
+from warmboot.blackbox.ramoops import ramoops_page
+from warmboot.blackbox.record import BOX_SIZE, Stage, parse
+
+REGION, SIZE = 0x0E00_0000, 0x20_0000  # a large page of the jump's page tables, without any RAM in it
+WITH_REST = {"record_size": 0x8000, "console_size": 0x1_0000, "ftrace_size": 0x1000, "pmsg_size": 0x1000}
+WITHOUT = {"record_size": 0x8000, "console_size": 0, "ftrace_size": 0x4000, "pmsg_size": 0x4000}
+REST = REGION + SIZE - BOX_SIZE
+LAST_RECORD = REGION + 62 * 0x8000  # of 63
+
+
+def computer(root: Path, sizes: dict[str, int], header: bytes = b"", *, size: int = SIZE, ecc: int = 0) -> str:
+    values = {"mem_address": REGION, "mem_size": size, "ecc": ecc, **sizes}
+    files: dict[str, str | bytes] = {
+        f"sys/module/ramoops/parameters/{name}": f"{value}\n" for name, value in values.items()
+    }
+    ram = [(0x10_0000, REGION - 1, "System RAM"), (REGION, REGION + size - 1, "Reserved")]
+    made = tree(root, {**files, **iomem(ram)})
+    (made / "dev").mkdir()
+    with (made / "dev/mem").open("wb") as file:
+        file.truncate(REGION + size)
+        file.seek(LAST_RECORD)
+        file.write(header)
+    return str(made)
+
+
+def zone(size: int) -> bytes:
+    return struct.pack("<4sII", b"DBGC", 0, size)
+
+
+def test_what_the_zones_leave_over(tmp_path: Path) -> None:
+    root = computer(tmp_path, WITH_REST)
+    assert ramoops_page(root) == find_place(root) == REST
+
+
+def test_the_end_of_a_last_record_that_is_empty(tmp_path: Path) -> None:
+    assert find_place(computer(tmp_path, WITHOUT, zone(0))) == LAST_RECORD + 0x8000 - BOX_SIZE
+
+
+@pytest.mark.parametrize(
+    ("sizes", "header", "ecc"),
+    [
+        (WITHOUT, zone(100), 0),  # a log is there
+        (WITHOUT, bytes(12), 0),  # no zone: these are not the sizes of what runs
+        (WITHOUT, zone(0), 16),  # check bytes are behind it
+        ({**WITHOUT, "record_size": 0x1000}, zone(0), 0),  # no page behind the header's
+        ({**WITHOUT, "record_size": 0}, zone(0), 0),
+        ({**WITHOUT, "console_size": SIZE}, zone(0), 0),
+    ],
+)
+def test_no_page_to_spare(sizes: dict[str, int], header: bytes, ecc: int, tmp_path: Path) -> None:
+    assert find_place(computer(tmp_path, sizes, header, ecc=ecc)) is None
+
+
+def test_sizes_count_as_linux_rounds_them(tmp_path: Path) -> None:
+    given = {**WITH_REST, "record_size": 0xFFFF, "console_size": 0x1_FFFF}
+    assert ramoops_page(computer(tmp_path, given)) == REST
+
+
+def test_a_region_that_is_ram_of_the_running_kernel_has_none(tmp_path: Path) -> None:
+    root = computer(tmp_path, WITH_REST)
+    (tmp_path / "proc/iomem").write_text("00100000-3fffffff : System RAM\n  0e000000-0e1fffff : Reserved\n")
+    assert ramoops_page(root) == REST
+    assert find_place(root) is None
+    looked = look(root)
+    assert (looked.found, looked.problems) == ((), ())
+
+
+@pytest.mark.slow(40)
+@pytest.mark.needs_qemu
+def test_a_kexec_that_fails_and_one_that_does_not() -> None:
+    """Both pages, in a region that the page tables for the jump have only because the box is a segment."""
+    with guest_for(modules=["reed_solomon", "ramoops"], kept=f"memmap=2M${REGION:#x}", box=REST) as guest:
+        guest.up()
+        assert guest.run(_ramoops(WITH_REST)).status == 0
+        words = f"--initrd=/stage/initrd --command-line='{BOOT}'"
+        load = guest.run(f"python3.11 -B /stage/damage.py segment initrd last -- -l -d /stage/kernel {words}")
+        assert load.status == 0, load.text
+        assert f"black box at {REST:#x}; added to the command line: memmap=4K${REST:#x} " in load.text
+        guest.send("kexec -e")
+        guest.until(_differs, "the piece that differs")
+        guest.reset()
+        guest.up()
+        guest.run("rm /var/lib/warmboot/*")  # ramoops alone says where it is
+        assert guest.run(_ramoops(WITH_REST)).status == 0
+        assert guest.run("mount -t pstore none /sys/fs/pstore; ls /sys/fs/pstore").lines == []  # no log of an oops
+        story = json.loads(guest.run("warmboot blackbox --json").text)
+        assert (story["stage"], story["piece"]["kind"], story["piece"]["differs"]) == ("checking", "initrd", True)
+        assert guest.run("warmboot blackbox clear; umount /sys/fs/pstore; rmmod ramoops").status == 0
+
+        guest.page = LAST_RECORD + 0x8000 - BOX_SIZE
+        assert guest.run(_ramoops(WITHOUT)).status == 0
+        load = guest.run(f"kexec -l -d /stage/kernel {words}")
+        assert f"black box at {guest.page:#x}; added" in load.text, load.text
+        guest.send("kexec -e")
+        guest.up()
+        box = parse(guest.box())
+        assert box is not None
+        assert (box.stage, box.printed) == (Stage.ENTERING, True)
+        told = guest.run("warmboot blackbox arrived; cat /proc/cmdline /proc/iomem")
+        box = parse(guest.box())
+        assert box is not None
+        assert box.stage is Stage.ARRIVED, told.text
+
+
+def _ramoops(sizes: dict[str, int]) -> str:
+    words = " ".join(f"{name}={value}" for name, value in {"mem_address": REGION, "mem_size": SIZE, **sizes}.items())
+    return f"[ -d /sys/module/reed_solomon ] || insmod /stage/reed_solomon.ko; insmod /stage/ramoops.ko {words}"
+
+
+def _differs(page: bytes) -> bool:
+    box = parse(page)
+    return box is not None and box.differs
