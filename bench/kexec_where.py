@@ -47,10 +47,9 @@ class _Samples(threading.Thread):
         self.found: list[tuple[float, int]] = []
 
     def run(self) -> None:
-        while not self._path.exists():
-            time.sleep(0.05)
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(self._path))
+            while connection.connect_ex(str(self._path)):
+                time.sleep(0.05)
             with connection.makefile("rw") as monitor:
                 try:
                     monitor.readline()
