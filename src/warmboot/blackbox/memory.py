@@ -26,6 +26,7 @@ from warmboot.numbers import number
 __all__ = ["Found", "Looked", "address_in", "in_file", "look", "pages"]
 
 _ROOT = "run it as root"
+_MEMORY, _KEPT, _RAMOOPS = "memory", "the page that is kept free", "ramoops' region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def look(root: str = "/", address: int | None = None) -> Looked:
     InputError where an address was asked for that cannot be read."""
     found: list[Found] = []
     problems: list[str] = []
-    for at in (address,) if address is not None else pages(root):
+    for at, place in (_places(root) if address is None else {address: _MEMORY}).items():
         try:
             box = parse(read_page(at, root))
         except OSError as error:
@@ -60,7 +61,7 @@ def look(root: str = "/", address: int | None = None) -> Looked:
             problems.append(f"{told}: {_ROOT}, where lockdown allows it")
         else:
             if box is not None:
-                found.append(Found(box, f"{under(root, DEV_MEM)} at {at:#x}", at))
+                found.append(Found(box, f"{place} at {at:#x}, by {under(root, DEV_MEM)}", at))
     found.sort(key=lambda each: -each.box.template.loaded_at)
     return Looked(tuple(found), tuple(problems))
 
@@ -68,9 +69,20 @@ def look(root: str = "/", address: int | None = None) -> Looked:
 def pages(root: str = "/") -> list[int]:
     """The physical addresses at which this computer may have a box: the page that the running kernel's command line
     names, the one that ramoops has to spare, and those that the notes of the last loads name, each if it is no RAM."""
-    named = (address_in(_command_line(root)), ramoops_page(root), *(each.box for each in read_loads(root)))
-    ram = _ram(root)
-    return [at for at in dict.fromkeys(named) if at is not None and not any(at in each for each in ram)]
+    return list(_places(root))
+
+
+def _places(root: str) -> dict[int, str]:
+    """The addresses, and what is there."""
+    named = [(address_in(_command_line(root)), _KEPT), *((each.box, _MEMORY) for each in read_loads(root))]
+    spare, ram = ramoops_page(root), _ram(root)
+    if spare is not None:
+        named.insert(0, (spare, _RAMOOPS))  # a kernel that was kexec'd has it on its command line, too
+    places: dict[int, str] = {}
+    for at, what in named:
+        if at is not None and not any(at in each for each in ram):
+            places.setdefault(at, what)
+    return places
 
 
 def address_in(command_line: str) -> int | None:

@@ -15,18 +15,25 @@ from warmboot.blackbox.page import read_page
 from warmboot.live.files import number, under
 from warmboot.purgatory.record import BOX_SIZE
 
-__all__ = ["ramoops_page"]
+__all__ = ["ramoops_page", "ramoops_region"]
 
 _PARAMETERS = "sys/module/ramoops/parameters"  # as they count, wherever the region was given (a device tree, firmware)
 _HEADER = struct.Struct("<4sII")  # struct persistent_ram_buffer: sig, start, size
 _SIGNATURE = b"DBGC"
 
 
+def ramoops_region(root: str = "/") -> tuple[int, int] | None:
+    """Where it begins, and its size; None where there is none."""
+    start, size = _parameter("mem_address", root), _parameter("mem_size", root)
+    return (start, size) if start and size else None
+
+
 def ramoops_page(root: str = "/") -> int | None:
     """Its address; None where there is no region, it has no page to spare, or the records cannot be read."""
-    start, size, record = _parameter("mem_address", root), _parameter("mem_size", root), _size("record_size", root)
-    if not (start and size and record):
+    region, record = ramoops_region(root), _size("record_size", root)
+    if region is None or not record:
         return None
+    start, size = region
     zones = sum(_size(name, root) for name in ("console_size", "ftrace_size", "pmsg_size"))
     records = (size - zones) // record
     if records < 1:
