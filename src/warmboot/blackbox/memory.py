@@ -61,7 +61,9 @@ def look(root: str = "/", address: int | None = None) -> Looked:
         except OSError as error:
             told = f"{under(root, DEV_MEM)} at {at:#x}: {error.strerror}"
             if address is not None:
-                raise InputError(told, hint=f"{_ROOT}; lockdown forbids it, and so does a page of RAM") from None
+                raise InputError(
+                    told, hint=f"{_ROOT}; it shows no RAM of the kernel, and under lockdown nothing"
+                ) from None
             problems.append(f"{told}: {_ROOT}, where lockdown allows it")
         else:
             if box is not None:

@@ -257,8 +257,13 @@ class _Teller:
     def sentence(self, said: Sequence[str] = ()) -> str:
         """When, to what, and how far; `said` is the dead kernel's log."""
         called = self._loaded.called if self._loaded is not None else None
-        if self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception):
-            return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started()}"
+        is_new = (
+            self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception)
+        )
+        if is_new or self._is_this_boots():
+            return (
+                f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started(is_new)}"
+            )
         when = _ago(self._now - (called or self.loaded_at))
         told = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self.came(said)}"
         return f"{told}{_panic(said)}{self._ended()}"
@@ -266,10 +271,12 @@ class _Teller:
     def _to(self, before: str) -> str:
         return f"{before}{self.target}{')' if '(' in before else ''}" if self.target else ""
 
-    def _not_started(self) -> str:
-        if self._is_this_boots():
-            return "and is not started yet"
-        return "and nothing shows that it was started"
+    def _not_started(self, *, is_new: bool) -> str:
+        if not self._is_this_boots():
+            return "and nothing shows that it was started"
+        if not is_new:
+            return "and was started, but the kernel that loaded it still runs: the call failed, or the other came back"
+        return "and is not started yet" if self._boot.loaded is not False else "and is not loaded any more"
 
     def came(self, said: Sequence[str] = ()) -> str:
         """How far; `said` is the dead kernel's log."""
