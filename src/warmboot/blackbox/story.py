@@ -261,9 +261,7 @@ class _Teller:
             self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception)
         )
         if is_new or self._is_this_boots():
-            return (
-                f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started(is_new)}"
-            )
+            return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started(is_new=is_new)}"
         when = _ago(self._now - (called or self.loaded_at))
         told = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self.came(said)}"
         return f"{told}{_panic(said)}{self._ended()}"
