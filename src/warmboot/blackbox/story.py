@@ -257,11 +257,11 @@ class _Teller:
     def sentence(self, said: Sequence[str] = ()) -> str:
         """When, to what, and how far; `said` is the dead kernel's log."""
         called = self._loaded.called if self._loaded is not None else None
-        is_new = (
-            self.stage in (None, Stage.LOADED) and called is None and (self._box is None or not self._box.exception)
-        )
+        is_new = self.stage in (None, Stage.LOADED) and called is None
+        is_new = is_new and (self._box is None or self._box.exception is None)
         if is_new or self._is_this_boots():
-            return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started(is_new=is_new)}"
+            ago = _ago(self._now - self.loaded_at)
+            return f"a kernel was loaded {ago}{self._to(' (')}, {self._not_started(is_new=is_new)}"
         when = _ago(self._now - (called or self.loaded_at))
         told = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self.came(said)}"
         return f"{told}{_panic(said)}{self._ended()}"
