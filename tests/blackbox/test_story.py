@@ -251,6 +251,15 @@ def test_a_newer_load_without_a_box_is_the_last_one() -> None:
     assert told.where is None
 
 
+def test_the_order_of_notes_counts_where_the_clock_was_set_back() -> None:
+    box = parse(box_page(Stage.ENTERING))
+    assert box is not None
+    newer = Loaded(load_id="ff", time=NOTES.time - 1e6, called=NOTES.time - 1e6, boot_id="1", release="7.2")
+    told = told_of(Found(box, "here"), [newer, NOTES], FIRMWARE, facts=lambda: None, now=NOTES.time - 2e6)
+    assert told.told.startswith("the last kexec, some time ago (the clock has been set back since), to 7.2: ")
+    assert told.where is None
+
+
 def test_notes_are_kept_for_root_alone_and_the_newest_first(tmp_path: Path) -> None:
     root = str(tmp_path)
     for number in range(6):

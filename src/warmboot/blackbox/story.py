@@ -136,8 +136,10 @@ def told_of(
     and that time; `now` is Unix time, that of the clock unless it is given."""
     box = found.box if found is not None else None
     loaded = _notes_of(box, loads)
-    if box is not None and loads and loaded is not loads[0] and loads[0].time > box.template.loaded_at / 1e9 + 1:
-        box, found, loaded = None, None, loads[0]  # a newer load, without a box
+    if box is not None and loads and loaded is not loads[0]:
+        # The notes are in order, whatever the clock says; it has to tell where the box is of none of them.
+        if loaded is not None or loads[0].time > box.template.loaded_at / 1e9 + 1:
+            box, found, loaded = None, None, loads[0]  # a newer load, without a box
     if box is None and loaded is None:
         nothing = "nothing is known of a kexec: there is no black box, and no note of a load"
         return Story(told=nothing, failed=False, where=None, seconds={}, boot=boot.start.value, problems=problems)
@@ -381,7 +383,7 @@ def _panic(said: Sequence[str]) -> str:
 
 def _ago(seconds: float) -> str:
     if seconds < 0:
-        return "at a time that is yet to come (the clock was set back)"
+        return "some time ago (the clock has been set back since)"
     for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
         if seconds >= unit:
             count = int(seconds // unit)
