@@ -136,10 +136,8 @@ def told_of(
     and that time; `now` is Unix time, that of the clock unless it is given."""
     box = found.box if found is not None else None
     loaded = _notes_of(box, loads)
-    if box is not None and loads and loaded is not loads[0]:
-        # The notes are in order, whatever the clock says; it has to tell where the box is of none of them.
-        if loaded is not None or loads[0].time > box.template.loaded_at / 1e9 + 1:
-            box, found, loaded = None, None, loads[0]  # a newer load, without a box
+    if box is not None and loads and loaded is not loads[0] and (loaded or _is_before(box, loads[0])):
+        box, found, loaded = None, None, loads[0]  # a newer load, without a box
     if box is None and loaded is None:
         nothing = "nothing is known of a kexec: there is no black box, and no note of a load"
         return Story(told=nothing, failed=False, where=None, seconds={}, boot=boot.start.value, problems=problems)
@@ -189,6 +187,11 @@ def _is_of(said: Sequence[str], loaded: Loaded | None) -> bool:
     if told is None or loaded is None:
         return True
     return told[:_MOST_OF_A_LINE] == loaded.command_line.strip()[:_MOST_OF_A_LINE]
+
+
+def _is_before(box: Box, loaded: Loaded) -> bool:
+    """By the clock, where the notes, which are in order, have nothing of that box."""
+    return box.template.loaded_at / 1e9 + 1 < loaded.time
 
 
 def _notes_of(box: Box | None, loads: list[Loaded]) -> Loaded | None:
