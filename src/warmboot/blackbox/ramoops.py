@@ -16,7 +16,7 @@ from warmboot.blackbox.page import read_page
 from warmboot.live.files import number, text, under
 from warmboot.purgatory.record import BOX_SIZE
 
-__all__ = ["ramoops_page"]
+__all__ = ["ramoops_page", "ramoops_region"]
 
 _PARAMETERS = "sys/module/ramoops/parameters"  # as they count, wherever the region was given (a device tree, firmware)
 _HEADER = struct.Struct("<4sII")  # struct persistent_ram_buffer: sig, start, size
@@ -24,12 +24,21 @@ _SIGNATURE = b"DBGC"
 _PAGE = -BOX_SIZE  # mask
 
 
+def ramoops_region(root: str = "/") -> tuple[int, int] | None:
+    """Where it begins, and its size; None where there is none."""
+    start, size = _parameter("mem_address", root), _parameter("mem_size", root)
+    return (start, size) if start and size else None
+
+
 def ramoops_page(root: str = "/") -> int | None:
     """Its address; None where there is no region, it has no page to spare, or the records cannot be read."""
-    start, size = _parameter("mem_address", root), _parameter("mem_size", root)
+    region = ramoops_region(root)
+    if region is None:
+        return None
+    start, size = region
     console, record = _size("console_size", root), _size("record_size", root)
     room = size - console - _size("ftrace_size", root) - _size("pmsg_size", root)
-    if not start or room <= 0:
+    if room <= 0:
         return None
     try:
         if not record:

@@ -301,6 +301,7 @@ class _Run:
             foreseen=[(each.rule, each.confidence, each.seen) for each in self._file_risks()],
             rescue=self._options.rescue,
             box=self._box.address if self._box else None,
+            load_id=self._box.template.load_id.hex() if self._box else "",
         )
 
     def _unload_what_has_changed(self) -> None:
