@@ -35,6 +35,7 @@ from warmboot.live.crash import read_dump_facts
 from warmboot.live.encrypted import refuse_unpacked_kernel
 from warmboot.live.facts import read_facts
 from warmboot.live.file_facts import file_facts
+from warmboot.live.free_pages import free_pages
 from warmboot.live.status import keeps_notes
 from warmboot.live.watchdog import check_rescue
 from warmboot.loading.explain import explain_load
@@ -182,6 +183,7 @@ class _Run:
                     crash=crash,
                     digest=self._options.digest,
                     blackbox=self._box,
+                    free_pages=free_pages(sum(each.nbytes for each in self._initrds)),
                     stamps=self._stamps(),
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
