@@ -158,7 +158,9 @@ def _call(command: Command, request: LoadRequest, marks: Marks) -> int:
             print_load_failure(error, request)
             explain(error, request)
             return EFAILED
-    if marks.box and not marks.cmos:
+    # A crash image's page is written by its purgatory alone: one is loaded at each boot, as a rule before anybody has
+    # read what the last kexec left there.
+    if marks.box and not marks.cmos and not command.wants_crash_kernel:
         from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
 
         write_loaded(marks)

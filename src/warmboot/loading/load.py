@@ -135,6 +135,13 @@ class _Run:
     def _keep_box(self) -> None:
         """Find the black box, and tell the next kernel of it. Raises InputError."""
         options = self._options
+        if options.panic and self._call is Call.FILE:
+            if options.blackbox not in (AUTO, None):
+                raise InputError(
+                    "a crash image by kexec_file_load has no black box: Linux's purgatory does not write it",
+                    hint="--call kexec_load",
+                )
+            return
         foreseen = tuple(dict.fromkeys(each.rule for each in self._file_risks()))
         template = new_template(self._given.version or options.kernel.name, risks=foreseen)
         if options.blackbox == CMOS:
@@ -274,8 +281,12 @@ class _Run:
                 )
 
     def _mark_loaded(self) -> None:
-        """Write the page, where user space may: a kernel that is locked down leaves that to the purgatory."""
-        if self._box is None or self._box.address is None:
+        """Write the page, where user space may: a kernel that is locked down leaves that to the purgatory.
+
+        A crash image's page is written by its purgatory alone: one is loaded at each boot, as a rule before anybody has
+        read what the last kexec left there.
+        """
+        if self._box is None or self._box.address is None or self._options.panic:
             return
         if self._placement is not None:
             write_loaded(self._placement.marks)
