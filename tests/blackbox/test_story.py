@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from warmboot.blackbox.last_words import last_words
-from warmboot.blackbox.memory import Found, address_in, in_file, look
+from warmboot.blackbox.arrive import clear
+from warmboot.blackbox.last_words import LastWords, last_words
+from warmboot.blackbox.memory import Found, address_in, in_file, look, pages
 from warmboot.blackbox.record import (
     BOX_SIZE,
     BoxSegment,
@@ -28,10 +29,11 @@ from warmboot.blackbox.state import Loaded, note_call, note_load, read_loads
 from warmboot.blackbox.story import Story, told_of
 from warmboot.blackbox.this_boot import Start, ThisBoot, this_boot
 from warmboot.cli.main import main
-from warmboot.errors import InputError
+from warmboot.errors import InputError, RefusedError
 from warmboot.explain.catalog import CATALOG
 from warmboot.formats import elf
 from warmboot.memmap import Facts
+from warmboot.purgatory.cmos import CmosMarks
 from warmboot.purgatory.record import DIGEST_FOUND, DIGEST_KIND, DIGEST_WANTED, EXCEPTION, PIECES, WITNESS
 
 NOW = 1_790_000_000.0
@@ -158,7 +160,7 @@ def test_a_kernel_that_printed_and_stopped() -> None:
     )
     assert told.printed
     assert "early console" in told.told
-    assert [each.rule for each in told.causes][:2] == ["no_root", "panic"]
+    assert [each.rule for each in told.causes][:3] == ["no_root", "boot_console", "panic"]
 
 
 @pytest.mark.parametrize(
@@ -267,20 +269,55 @@ def test_any_notes_are_read(tmp_path_factory: pytest.TempPathFactory, content: o
         assert isinstance(each.command_line, str)
 
 
+def computer_with(root: Path, page: bytes, line: str, iomem: str, boxes: list[int]) -> str:
+    """Its memory is `page` at 0x3000; `boxes` are the addresses in its notes."""
+    for name in ("proc", "dev"):
+        (root / name).mkdir()
+    (root / "proc/cmdline").write_text(line)
+    (root / "proc/iomem").write_text(iomem)
+    (root / "dev/mem").write_bytes(bytes(0x3000) + page)
+    for number, at in enumerate(boxes):
+        note_load(Loaded(load_id=str(number), time=NOW, box=at), str(root))
+    return str(root)
+
+
+KEPT_LINE = "quiet memmap=4K$0x3000 warmboot.blackbox=0x3000\n"
+IOMEM = "00001000-00002fff : System RAM\n00003000-00003fff : Reserved\nfee00000-fee00fff : Local APIC\n"
+
+
 def test_where_boxes_are_found(tmp_path: Path) -> None:
-    page = box_page(Stage.CHECKED)
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "proc/cmdline").write_text("quiet memmap=4K$0x3000 warmboot.blackbox=0x3000\n")
-    (tmp_path / "dev/mem").write_bytes(bytes(0x3000) + page)
-    [found] = look(str(tmp_path)).found
+    root = computer_with(tmp_path, box_page(Stage.CHECKED), KEPT_LINE, IOMEM, [])
+    [found] = look(root).found
     assert (found.address, found.box.stage) == (0x3000, Stage.CHECKED)
     (tmp_path / "dev/mem").write_bytes(bytes(100))
-    looked = look(str(tmp_path))
+    looked = look(root)
     assert not looked.found
     assert "no such address" in looked.problems[0]
     with pytest.raises(InputError):
-        look(str(tmp_path), 0x3000)
+        look(root, 0x3000)
+
+
+def test_only_what_is_reserved_is_read_where_notes_say_so(tmp_path: Path) -> None:
+    """Notes may be of another machine: its RAM may be this one's devices."""
+    boxes = [0xFEE0_0000, 0x1000, -4096, 1 << 70]
+    root = computer_with(tmp_path, box_page(Stage.CHECKED), "quiet\n", IOMEM, boxes)
+    assert pages(root) == []
+    assert look(root).problems == ()
+    note_load(Loaded(load_id="new", time=NOW, box=0x3000), root)
+    assert pages(root) == [0x3000]
+    with pytest.raises(InputError, match="no such address"):
+        look(root, 1 << 70)
+
+
+def test_without_addresses_nothing_is_read(tmp_path: Path) -> None:
+    """What /proc/iomem shows to others than root."""
+    hidden = "00000000-00000000 : System RAM\n00000000-00000000 : Reserved\n"
+    root = computer_with(tmp_path, box_page(Stage.CHECKED), KEPT_LINE, hidden, [])
+    looked = look(root)
+    assert not looked.found
+    assert looked.problems == (f"{root}/proc/iomem: it shows no addresses: run it as root",)
+    with pytest.raises(RefusedError, match="shows no addresses"):
+        clear(root)
 
 
 def test_an_address_on_a_command_line() -> None:
@@ -350,14 +387,70 @@ def test_the_log_of_a_dead_kernel_is_found_and_not_that_of_the_running_one(tmp_p
     kcore(tmp_path, memory)
     found = last_words("6.12.117", "quiet", at + 100, str(tmp_path))
     assert found is not None
-    assert (found.at, list(found.lines)) == (at + 8, DEAD)
+    assert (found.where, list(found.lines)) == (f"memory at {at + 8:#x}", DEAD)
     assert last_words("6.12.11", "quiet", 0, str(tmp_path)) is None
     box = parse(box_page(Stage.ENTERING))
     assert box is not None
     notes = replace_notes(command_line="root=/dev/vda1 console=ttyS0")
-    told = told_of(Found(box, "here"), [notes], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found.lines, now=NOW)
+    told = told_of(Found(box, "here"), [notes], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found, now=NOW)
     assert "it panicked: VFS: Unable to mount root fs" in told.told
     assert (told.causes[0].rule, told.causes[0].confidence) == ("no_root", "likely")
+
+
+def test_an_empty_line_does_not_end_a_log(tmp_path: Path) -> None:
+    kcore(tmp_path, bytes(4096) + log_ring([*DEAD[:4], "", *DEAD[4:]], 7))
+    found = last_words("6.12.117", "quiet", 0, str(tmp_path))
+    assert found is not None
+    assert list(found.lines) == DEAD
+
+
+def test_the_lines_around_a_panic_are_told() -> None:
+    box = parse(box_page(Stage.ENTERING))
+    assert box is not None
+    log = LastWords("a test", (*(f"line {number}" for number in range(30)), DEAD[4], *("R8: 0",) * 40))
+    told = told_of(Found(box, "here"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: log, now=NOW)
+    assert told.log == "a test"
+    assert told.last_words == (*(f"line {number}" for number in range(24, 30)), DEAD[4], *("R8: 0",) * 5)
+
+
+CMOS = CmosMarks(Stage.CHECKING, 37, None, ID[:2])
+
+
+def by_cmos(marks: CmosMarks, loads: list[Loaded], boot: ThisBoot = FIRMWARE) -> Story:
+    return told_of(None, loads, boot, facts=lambda: FACTS, cmos=lambda: (marks, "CMOS memory"), now=NOW)
+
+
+def test_marks_in_cmos_memory_are_told_with_the_notes_of_their_load() -> None:
+    told = by_cmos(CMOS, [replace_notes(release="6.12.117")])
+    assert told.told == (
+        "the last kexec, loaded 12 minutes ago, to 6.12.117: relocation done; purgatory: piece 37 differs"
+    )
+    assert (told.stage, told.where, told.causes[0].rule, told.causes[0].told) == (
+        *("checking", "CMOS memory", "digest"),
+        "piece 37 differs",
+    )
+    caught = by_cmos(replace(CMOS, stage=Stage.ENTERING, piece=0, vector=6), [NOTES])
+    assert caught.told.endswith(": entered the kernel, and nothing was heard of it; invalid opcode")
+    assert caught.causes[0].rule == "newer_processor"
+    well = by_cmos(replace(CMOS, stage=Stage.ENTERING, piece=0), [NOTES], BY_KEXEC)
+    assert not well.failed
+    assert well.told.endswith("user space of the new kernel was reached")
+
+
+def test_marks_in_cmos_memory_without_notes_and_of_an_older_load() -> None:
+    told = by_cmos(CMOS, [])
+    assert told.told.startswith("a load whose id begins with 0001, of which no note is kept: relocation done")
+    assert told.failed
+    newer = by_cmos(CMOS, [replace_notes(load_id="ff" * 16, called=NOW - 60)])
+    assert newer.told.endswith("it was called, and no black box tells how far it came")
+    assert (newer.where, newer.stage) == (None, None)
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+@pytest.mark.parametrize("vector", [None, 6, 14, 77])
+def test_any_marks_in_cmos_memory_have_words(stage: Stage, vector: int | None) -> None:
+    for loads in ([], [NOTES]):
+        assert by_cmos(CmosMarks(stage, 0, vector, ID[:2]), loads).told
 
 
 def test_the_end_of_a_log_is_found_where_its_beginning_is_gone(tmp_path: Path) -> None:
@@ -383,7 +476,7 @@ def test_any_memory_is_searched(tmp_path_factory: pytest.TempPathFactory, noise:
 )
 def test_an_older_kernels_log_is_not_this_ones(line: str, counts: bool) -> None:
     """Memory may still have the log of one before."""
-    log = ["Linux version 6.12.117 (", f"Command line: {line}", "Unable to mount root fs"]
+    log = LastWords("a test", ("Linux version 6.12.117 (", f"Command line: {line}", "Unable to mount root fs"))
     found = parse(box_page(Stage.ENTERING))
     assert found is not None
     told = told_of(Found(found, "a test"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: log, now=NOW)
@@ -400,9 +493,8 @@ def test_a_log_is_looked_for_since_the_load() -> None:
     """An older kernel of the same release may have left one, too."""
     asked: list[tuple[str, int, float]] = []
 
-    def words(release: str, near: int, since: float) -> list[str]:
+    def words(release: str, near: int, since: float) -> None:
         asked.append((release, near, since))
-        return []
 
     box = parse(box_page(Stage.ENTERING))
     assert box is not None

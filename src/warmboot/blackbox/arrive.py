@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from warmboot.blackbox.cmos import clear_cmos
 from warmboot.blackbox.memory import look, pages
 from warmboot.blackbox.page import DEV_MEM, read_page, write_page
 from warmboot.blackbox.record import BOX_SIZE, Box, Stage, pack_mark, parse
@@ -36,20 +37,26 @@ def mark_arrived(root: str = "/") -> Box | None:
 
 
 def clear(root: str = "/") -> list[str]:
-    """Forget: each page with a box is filled with zeros, and the notes are removed; what was cleared, in words.
+    """Forget: each page with a box is filled with zeros, so are marks in CMOS memory, and the notes are removed; what
+    was cleared, in words.
 
-    Raises RefusedError where the page cannot be written.
+    Raises RefusedError where the page or CMOS memory cannot be written.
     """
     cleared = []
-    for at in pages(root):
-        try:
+    try:
+        for at in pages(root):
             if parse(read_page(at, root)) is not None:
                 write_page(at, [(0, bytes(BOX_SIZE))], root)
                 cleared.append(f"the page at {at:#x}")
-        except OSError as error:
-            raise RefusedError(
-                f"{under(root, DEV_MEM)} at {at:#x}: {error.strerror}", hint="run it as root, where lockdown allows it"
-            ) from None
+    except OSError as error:
+        raise RefusedError(
+            f"{error.filename or under(root, DEV_MEM)}: {error.strerror}",
+            hint="run it as root, where lockdown allows it",
+        ) from None
+    try:
+        cleared += filter(None, [clear_cmos(root)])
+    except OSError as error:
+        raise RefusedError(f"CMOS memory: {error.strerror}", hint="run it as root, where lockdown allows it") from None
     notes = under(root, f"{FOLDER}/{NAME}")
     try:
         if read_loads(root):

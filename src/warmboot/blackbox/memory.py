@@ -6,6 +6,7 @@ Nothing is written. /dev/mem shows pages outside of the kernel's own RAM, as a b
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warmboot.blackbox.page import DEV_MEM, read_page
-from warmboot.blackbox.place import PARAMETER
+from warmboot.blackbox.place import PARAMETER, RESERVED
 from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.blackbox.record import BOX_SIZE, MAGIC, Box, parse
 from warmboot.blackbox.state import read_loads
@@ -26,6 +27,7 @@ from warmboot.numbers import number
 __all__ = ["Found", "Looked", "address_in", "in_file", "look", "pages"]
 
 _ROOT = "run it as root"
+_MEMORY, _KEPT, _RAMOOPS = "memory", "the page that is kept free", "ramoops' region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,11 @@ def look(root: str = "/", address: int | None = None) -> Looked:
     InputError where an address was asked for that cannot be read."""
     found: list[Found] = []
     problems: list[str] = []
-    for at in (address,) if address is not None else pages(root):
+    try:
+        places = {address: _MEMORY} if address is not None else _places(root)
+    except OSError as error:
+        return Looked((), (f"{under(root, 'proc/iomem')}: {error.strerror}: {_ROOT}",))
+    for at, place in places.items():
         try:
             box = parse(read_page(at, root))
         except OSError as error:
@@ -60,17 +66,41 @@ def look(root: str = "/", address: int | None = None) -> Looked:
             problems.append(f"{told}: {_ROOT}, where lockdown allows it")
         else:
             if box is not None:
-                found.append(Found(box, f"{under(root, DEV_MEM)} at {at:#x}", at))
+                found.append(Found(box, f"{place} at {at:#x}, by {under(root, DEV_MEM)}", at))
     found.sort(key=lambda each: -each.box.template.loaded_at)
     return Looked(tuple(found), tuple(problems))
 
 
 def pages(root: str = "/") -> list[int]:
     """The physical addresses at which this computer may have a box: the page that the running kernel's command line
-    names, the one that ramoops has to spare, and those that the notes of the last loads name, each if it is no RAM."""
-    named = (address_in(_command_line(root)), ramoops_page(root), *(each.box for each in read_loads(root)))
-    ram = _ram(root)
-    return [at for at in dict.fromkeys(named) if at is not None and not any(at in each for each in ram)]
+    names, the one that ramoops has to spare, and those that the notes of the last loads name.
+
+    Each must be Reserved, and no RAM, in /proc/iomem: notes may be those of another machine, which had RAM where this
+    one has devices, and reading a device's registers may change it. Raises OSError where that file does not tell.
+    """
+    return list(_places(root))
+
+
+def _places(root: str) -> dict[int, str]:
+    """The addresses, and what is there. Raises OSError."""
+    spare = ramoops_page(root)
+    named = [(address_in(_command_line(root)), _KEPT), *((each.box, _MEMORY) for each in read_loads(root))]
+    # First: a kernel that was started by kexec has ramoops' page on its command line, too.
+    places = {at: what for at, what in reversed([(spare, _RAMOOPS), *named]) if at is not None}
+    if not places:
+        return {}
+    known = resources(root)
+    if not any(end > 1 for _, end, _ in known):
+        raise PermissionError(errno.EPERM, "it shows no addresses", under(root, "proc/iomem"))
+    return {at: what for at, what in places.items() if _is_reserved(at, known)}
+
+
+def _is_reserved(at: int, known: list[tuple[int, int, str]]) -> bool:
+    """Whether the page is Reserved, and no RAM that is reserved in its turn."""
+    end = at + BOX_SIZE
+    if any(start < end and at < stop for start, stop, name in known if name == "System RAM"):
+        return False
+    return any(start <= at and end <= stop for start, stop, name in known if name in RESERVED)
 
 
 def address_in(command_line: str) -> int | None:
@@ -99,12 +129,6 @@ def _signatures(data: mmap.mmap) -> Iterator[int]:
     while at >= 0:
         yield at
         at = data.find(MAGIC, at + 1)
-
-
-def _ram(root: str) -> list[range]:
-    with contextlib.suppress(OSError):
-        return [range(start, end) for start, end, name in resources(root) if name == "System RAM" and end > 1]
-    return []
 
 
 def _command_line(root: str) -> str:

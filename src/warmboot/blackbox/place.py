@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from warmboot.blackbox.ramoops import ramoops_page
+from warmboot.blackbox.ramoops import ramoops_page, ramoops_region
 from warmboot.command_line import CommandLine, parse
 from warmboot.errors import InputError
 from warmboot.live.cmdline import running
@@ -18,10 +18,11 @@ from warmboot.live.iomem import resources
 from warmboot.numbers import number
 from warmboot.purgatory.record import BOX_SIZE, WITNESS
 
-__all__ = ["AUTO", "CMOS", "PAGE", "PARAMETER", "chosen_place", "find_place", "page_words", "why_not"]
+__all__ = ["AUTO", "CMOS", "PAGE", "PARAMETER", "RESERVED", "chosen_place", "find_place", "page_words", "why_not"]
 
 AUTO, PAGE, CMOS = "auto", "page", "cmos"
 PARAMETER = "warmboot.blackbox"
+RESERVED = ("Reserved", "reserved")  # its name in /proc/iomem, now and in older kernels
 _FOUR_GIB = 1 << 32  # a purgatory that enters 32-bit code must reach it
 _LEAST = 1 << 20  # firmware writes to what is below on every boot
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
@@ -74,19 +75,21 @@ def why_not(address: int, root: str = "/") -> str:
         return "/proc/iomem shows no addresses: run it as root"
     if any(start < end and address < stop for start, stop in ram):
         return "it is RAM of the running kernel: boot that with memmap= for the page first"
-    if not any(start <= address and end <= stop for start, stop, name in known if name in ("Reserved", "reserved")):
+    if not any(start <= address and end <= stop for start, stop, name in known if name in RESERVED):
         return "it is no memory that /proc/iomem has as Reserved"
     return ""
 
 
-def page_words(address: int, line: str, most: int | None = None) -> str:
+def page_words(address: int, line: str, most: int | None = None, root: str = "/") -> str:
     """What the next kernel's command line `line` lacks, so that it keeps the page, and prints its first words into it.
 
+    Of ramoops' region all is kept: the next kernel may have ramoops, too, and would write over its own memory there.
     Nothing is added that would make the line longer than `most` bytes.
     """
     parsed, words = parse(line), []
-    if not _is_kept_free(parsed, address):
-        words.append(f"memmap={BOX_SIZE // 1024}K${address:#x}")
+    start, size = _kept(address, root)
+    if not _is_kept_free(parsed, start, size):
+        words.append(f"memmap={size // 1024}K${start:#x}")
     if number(parsed.get(PARAMETER) or "", 0) != address:
         words.append(f"{PARAMETER}={address:#x}")
     if parsed.get("earlycon") is None:
@@ -102,15 +105,23 @@ def _named_page(line: str) -> int | None:
         return None
     parsed = parse(line)
     address = number(parsed.get(PARAMETER) or "", 0)
-    return address if address is not None and _is_kept_free(parsed, address) else None
+    return address if address is not None and _is_kept_free(parsed, address, BOX_SIZE) else None
 
 
-def _is_kept_free(line: CommandLine, address: int) -> bool:
-    """Whether a memmap=SIZE$START of the line has the page (parse_memmap_one in arch/x86/kernel/e820.c)."""
+def _kept(address: int, root: str) -> tuple[int, int]:
+    """Where that begins which is kept with the page, and its size."""
+    region = ramoops_region(root)
+    if region is not None and region[0] <= address < sum(region) and not any(each % BOX_SIZE for each in region):
+        return region
+    return address, BOX_SIZE
+
+
+def _is_kept_free(line: CommandLine, address: int, wanted: int) -> bool:
+    """Whether a memmap=SIZE$START of the line has these bytes (parse_memmap_one in arch/x86/kernel/e820.c)."""
     for each in ",".join(line.all("memmap")).split(","):
         size_text, reserved, start_text = each.partition("$")
         size, start = _memparse(size_text), _memparse(start_text)
-        if reserved and size and start is not None and start <= address <= start + size - BOX_SIZE:
+        if reserved and size and start is not None and start <= address and address + wanted <= start + size:
             return True
     return False
 

@@ -45,11 +45,21 @@ class LiveArch(Protocol):
     ) -> Firmware:
         """What the running kernel knows of firmware. `tell` is told what of it is not handed on, one line each."""
 
+    def read_cmos(self, at: int, size: int) -> bytes:
+        """Bytes of what the clock's battery keeps. Raises OSError where there is none, or it is forbidden."""
+
+    def write_cmos(self, at: int, data: bytes) -> None:
+        """Write to it. Raises OSError as well."""
+
     def rsdp(self, root: str = "/") -> int:
         """ACPI's root pointer, 0 where firmware's area is searched."""
 
     def la57(self, root: str = "/") -> bool:
         """Whether page tables have a level that only some processors have. Raises OSError."""
+
+    def encrypted_guest(self, root: str = "/") -> str:
+        """By what the processor encrypts the memory of the guest that this is; nothing where it does not. Raises
+        OSError."""
 
     def kernel_mapping(self, loads: Sequence[Range], stext: int) -> tuple[int, Range] | None:
         """Where the direct map starts, and the kernel's own image: both virtual, from the virtual ranges of
