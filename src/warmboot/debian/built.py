@@ -34,7 +34,6 @@ log: logging.Logger = logging.getLogger("warmboot.debian")
 
 _SOURCE = ("sid", r"linux-source-7\.2", r"linux-source-[0-9.]+")
 _IMAGE = "vmlinuz"
-_BUILT_IMAGE = "arch/x86/boot/bzImage"
 _NEEDED = {
     "make": "make",
     "gcc": "gcc",
@@ -228,7 +227,7 @@ def _build(tree: Path, name: str, folder: Path, configured: dict[tuple[str, ...]
         _make(tree, f"LOCALVERSION=-{name}")
     for kept in ("System.map", ".config"):
         write_whole(folder / kept.lstrip("."), (tree / kept).read_bytes())
-    store(folder / _IMAGE, (tree / _BUILT_IMAGE).read_bytes())
+    store(folder / _IMAGE, (tree / _make(tree, "-s", "image_name").strip()).read_bytes())
     log.info("built in %.0f s", time.monotonic() - began)
 
 
