@@ -161,7 +161,10 @@ def _a_kexec_that_fails(guest: BlackBoxGuest) -> None:
     story = json.loads(guest.run("warmboot blackbox --json").text)
     assert (story["stage"], story["piece"]["kind"], story["piece"]["differs"]) == ("checking", "initrd", True)
     assert story["where"] == f"ramoops' region at {UNEVEN_PAGE:#x}, by /dev/mem"
-    assert guest.run("warmboot blackbox clear; umount /sys/fs/pstore; rmmod ramoops").status == 0
+    told = guest.run("warmboot blackbox clear; warmboot blackbox install").text
+    assert f"a page for a black box at {UNEVEN_PAGE:#x} (ramoops' region): no words are needed" in told
+    assert "warmboot blackbox install --write" in told
+    assert guest.run("umount /sys/fs/pstore; rmmod ramoops").status == 0
 
 
 def _one_that_does_not(guest: BlackBoxGuest) -> None:

@@ -193,9 +193,25 @@ def test_a_kexec_that_arrived_has_no_causes() -> None:
 def test_a_load_that_was_not_started_yet() -> None:
     here = replace(FIRMWARE, boot_id=OLD_BOOT.hex())
     assert "is not started yet" in story(box_page(Stage.LOADED), here).told
+    assert "is not loaded any more" in story(box_page(Stage.LOADED), replace(here, loaded=False)).told
     assert "nothing shows that it was started" in story(box_page(Stage.LOADED)).told
     called = replace_notes(called=NOW - 30.0)
     assert story(box_page(Stage.LOADED), notes=called).told.startswith("the last kexec, 30 seconds ago, to 6.12.117: ")
+
+
+def test_a_start_that_failed_or_came_back() -> None:
+    here = replace(FIRMWARE, boot_id=OLD_BOOT.hex())
+    for page, notes in ((box_page(Stage.LOADED), replace_notes(called=NOW - 30.0)), (called_page(), NOTES)):
+        told = story(page, here, notes=notes)
+        assert "the kernel that loaded it still runs" in told.told
+        assert not told.failed
+
+
+def called_page() -> bytes:
+    page = bytearray(box_page(Stage.LOADED))
+    for offset, data in pack_mark(Stage.CALLING):
+        page[offset : offset + len(data)] = data
+    return bytes(page)
 
 
 def test_a_watchdog_that_nobody_asked_for_is_a_cause_and_that_of_rescue_is_none() -> None:
@@ -233,6 +249,15 @@ def test_a_newer_load_without_a_box_is_the_last_one() -> None:
     newer = Loaded(load_id="ff", time=NOW - 60, called=NOW - 50, boot_id="1", release="7.2")
     told = told_of(Found(box, "here"), [newer, NOTES], FIRMWARE, facts=lambda: None, now=NOW)
     assert "to 7.2" in told.told
+    assert told.where is None
+
+
+def test_the_order_of_notes_counts_where_the_clock_was_set_back() -> None:
+    box = parse(box_page(Stage.ENTERING))
+    assert box is not None
+    newer = Loaded(load_id="ff", time=NOTES.time - 1e6, called=NOTES.time - 1e6, boot_id="1", release="7.2")
+    told = told_of(Found(box, "here"), [newer, NOTES], FIRMWARE, facts=lambda: None, now=NOTES.time - 2e6)
+    assert told.told.startswith("the last kexec, some time ago (the clock has been set back since), to 7.2: ")
     assert told.where is None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import lzma
+import re
 
 import lz4.frame
 import pytest
@@ -125,7 +126,9 @@ def test_other_ways_to_start() -> None:
     """Without an action the system's shutdown is called; then `warmboot load` and `exec`; then `kexec -f`."""
     scripts = [
         """
-printf '#!/bin/sh\\necho called as $0 with $@\\n' >/sbin/shutdown; chmod +x /sbin/shutdown
+mkdir -p /var/lib/warmboot
+printf '#!/bin/sh\\necho called as $0 with $@; cat /var/lib/warmboot/kexec-call\\n' >/sbin/shutdown
+chmod +x /sbin/shutdown
 try ours -c /stage/k
 try ours -S -l
 try ours -u
@@ -137,7 +140,7 @@ run warmboot exec --yes
     journey = travel(kernel_file("6.12"), scripts, {"k": kernel_file("6.12").read_bytes()})
     first = journey.hops[0]
     assert first.statuses == [0, 1, 0, 0], first.text
-    assert "called as /sbin/shutdown with -r now" in first.text
+    assert re.search("called as /sbin/shutdown with -r now\n[0-9a-f]{32} exec [0-9]+", first.text), first.text
     assert "verdict   loaded" in first.text
     assert [number for number in range(3) if number in journey.hops] == [0, 1, 2], journey.last_words()
 

@@ -27,6 +27,7 @@ from warmboot.numbers import number
 __all__ = ["Found", "Looked", "address_in", "in_file", "look", "pages"]
 
 _ROOT = "run it as root"
+_NOT_SHOWN = f"{_ROOT}; no RAM of the kernel is shown, and nothing under lockdown"
 _MEMORY, _KEPT, _RAMOOPS = "memory", "the page that is kept free", "ramoops' region"
 
 
@@ -62,7 +63,7 @@ def look(root: str = "/", address: int | None = None) -> Looked:
         except OSError as error:
             told = f"{under(root, DEV_MEM)} at {at:#x}: {error.strerror}"
             if address is not None:
-                raise InputError(told, hint=f"{_ROOT}; lockdown forbids it, and so does a page of RAM") from None
+                raise InputError(told, hint=_NOT_SHOWN) from None
             problems.append(f"{told}: {_ROOT}, where lockdown allows it")
         else:
             if box is not None:

@@ -143,7 +143,7 @@ def told_of(
     load; `now` is Unix time, that of the clock unless it is given."""
     box = found.box if found is not None else None
     loaded = _notes_of(box, loads)
-    if box is not None and loads and loaded is not loads[0] and loads[0].time > box.template.loaded_at / 1e9 + 1:
+    if box is not None and loads and loaded is not loads[0] and (loaded or _is_before(box, loads[0])):
         box, found, loaded = None, None, loads[0]  # a newer load, without a box
     marks, where = (_marks_of(loaded, cmos()) if box is None else None) or (None, None)
     if box is None and loaded is None and marks is None:
@@ -197,6 +197,11 @@ def _is_of(said: Sequence[str], loaded: Loaded | None) -> bool:
     if told is None or loaded is None:
         return True
     return told[:_MOST_OF_A_LINE] == loaded.command_line.strip()[:_MOST_OF_A_LINE]
+
+
+def _is_before(box: Box, loaded: Loaded) -> bool:
+    """By the clock, where the notes, which are in order, have nothing of that box."""
+    return box.template.loaded_at / 1e9 + 1 < loaded.time
 
 
 def _notes_of(box: Box | None, loads: list[Loaded]) -> Loaded | None:
@@ -291,8 +296,10 @@ class _Teller:
             named = f"a load whose id begins with {self._marks.load_id.hex()}, of which no note is kept"
             return f"{named}: {self.came()}{self._ended()}"
         called = self._loaded.called if self._loaded is not None else None
-        if self.stage in (None, Stage.LOADED) and called is None and self._vector is None:
-            return f"a kernel was loaded {_ago(self._now - self.loaded_at)}{self._to(' (')}, {self._not_started()}"
+        is_new = self.stage in (None, Stage.LOADED) and called is None and self._vector is None
+        if is_new or self._is_this_boots():
+            ago = _ago(self._now - self.loaded_at)
+            return f"a kernel was loaded {ago}{self._to(' (')}, {self._not_started(is_new=is_new)}"
         when = _ago(self._now - (called or self.loaded_at))
         told = f"the last kexec, {'' if called is not None else 'loaded '}{when}{self._to(', to ')}: {self.came(said)}"
         return f"{told}{_panic(said)}{self._ended()}"
@@ -300,10 +307,12 @@ class _Teller:
     def _to(self, before: str) -> str:
         return f"{before}{self.target}{')' if '(' in before else ''}" if self.target else ""
 
-    def _not_started(self) -> str:
-        if self._is_this_boots():
-            return "and is not started yet"
-        return "and nothing shows that it was started"
+    def _not_started(self, *, is_new: bool) -> str:
+        if not self._is_this_boots():
+            return "and nothing shows that it was started"
+        if not is_new:
+            return "and was started, but the kernel that loaded it still runs: the call failed, or the other came back"
+        return "and is not started yet" if self._boot.loaded is not False else "and is not loaded any more"
 
     def came(self, said: Sequence[str] = ()) -> str:
         """How far; `said` is the dead kernel's log."""
@@ -421,7 +430,7 @@ def _panic(said: Sequence[str]) -> str:
 
 def _ago(seconds: float) -> str:
     if seconds < 0:
-        return "at a time that is yet to come (the clock was set back)"
+        return "some time ago (the clock has been set back since)"
     for unit, name in ((_DAY, "day"), (_HOUR, "hour"), (_MINUTE, "minute")):
         if seconds >= unit:
             count = int(seconds // unit)

@@ -104,6 +104,8 @@ def _install(args: argparse.Namespace) -> int:
     if args.write:
         path = write_grub(page)
         print(f"{visible(str(path))} is written; run update-grub, and boot", file=sys.stderr)
+    else:
+        print("add these words to this kernel's command line, and boot; with --write GRUB gets them", file=sys.stderr)
     return ExitStatus.DONE
 
 
