@@ -17,7 +17,6 @@ from warmboot.cli.environment import VARIABLES
 from warmboot.cli.options import modernized
 from warmboot.cli.parser import EXIT_STATUSES, Formatter, Parser, examples_section, section
 from warmboot.errors import ExitStatus, WarmbootError
-from warmboot.files.steady import survive_cut_files
 from warmboot.streams import discard_unwritable, occupy_standard_descriptors
 from warmboot.visible import visible
 
@@ -111,6 +110,8 @@ class _Run:
             raise
         self._uses_qemu = getattr(args, "uses_qemu", False)
         run: Callable[..., int] = args.run
+        from warmboot.files.steady import survive_cut_files  # noqa: PLC0415 - help maps no files
+
         survive_cut_files()
         status = run(args)
         sys.stdout.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from warmboot.figures import HandOverFigures
 from warmboot.kernel import CpuState, PhysicalMemory
@@ -12,6 +11,7 @@ from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement
 from warmboot.purgatory import of as purgatory_of
+from warmboot.records import dataclass
 from warmboot.rehearsal.arch import of
 
 __all__ = ["HandOver", "hand_over", "hand_over_figures", "jumping", "marked"]
