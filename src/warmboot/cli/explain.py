@@ -73,8 +73,9 @@ def run(args: argparse.Namespace) -> int:
     if args.what in CATALOG and not args.command:
         _show_rules((_entry(CATALOG[args.what], text=True),), args)
         return 0
-    value = None if Path(args.what).exists() else errno_called(args.what)
-    found = _of_paste(args) if value is None else _of_errno(value, args)
+    value = errno_called(args.what)
+    is_file = value is not None and Path(args.what).exists()
+    found = _of_paste(args) if value is None or is_file else _of_errno(value, args)
     if args.json:
         print_json(document("explain", found))
     else:

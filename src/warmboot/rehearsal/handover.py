@@ -8,7 +8,6 @@ from collections.abc import Callable
 from warmboot.figures import HandOverFigures
 from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.machine import Machine
-from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement
 from warmboot.purgatory import of as purgatory_of
 from warmboot.records import dataclass
@@ -48,6 +47,8 @@ def hand_over(
     Without `check_digest` the purgatory runs all the same but has nothing to check. `progress` is told how many
     bytes are in their destination. Raises KexecError where nothing is loaded, RefusedError where the code faults.
     """
+    from warmboot.machines.unicorn import execute  # noqa: PLC0415 - a library that takes a while to import
+
     memory, request = machine.memory, placement.request
     began = time.monotonic()
     report = None if progress is None else _relocated(machine, placement, progress)
