@@ -1,15 +1,16 @@
-"""A black box in ramoops' region: in what it leaves over, or at the end of its last record while that is empty."""
+"""A black box in ramoops' region: at the end of its last record while that is empty, or behind its zones."""
 
 from __future__ import annotations
 
 import json
+import re
 import struct
 from pathlib import Path
 
 import pytest
 
 from support.blackbox_faults import guest_for
-from support.blackbox_guest import BOOT
+from support.blackbox_guest import BOOT, BlackBoxGuest
 from support.computers import iomem, tree
 from warmboot.blackbox.memory import look
 from warmboot.blackbox.place import find_place
@@ -17,24 +18,33 @@ from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.blackbox.record import BOX_SIZE, Stage, parse
 
 REGION, SIZE = 0x0E00_0000, 0x20_0000  # a large page of the jump's page tables, without any RAM in it
-WITH_REST = {"record_size": 0x8000, "console_size": 0x1_0000, "ftrace_size": 0x1000, "pmsg_size": 0x1000}
-WITHOUT = {"record_size": 0x8000, "console_size": 0, "ftrace_size": 0x4000, "pmsg_size": 0x4000}
-REST = REGION + SIZE - BOX_SIZE
-LAST_RECORD = REGION + 62 * 0x8000  # of 63
+EVEN = {"record_size": 0x8000, "console_size": 0, "ftrace_size": 0x4000, "pmsg_size": 0x4000}
+EVEN_LAST = REGION + 62 * 0x8000  # of 63
+EVEN_PAGE = REGION + 63 * 0x8000 - BOX_SIZE
+# 61 records share 0x1ee000 bytes, so that each has 0x8192, and the zones behind them begin at no page either.
+UNEVEN = {"record_size": 0x8000, "console_size": 0x1_0000, "ftrace_size": 0x1000, "pmsg_size": 0x1000}
+UNEVEN_LAST = REGION + 60 * 0x8192
+UNEVEN_PAGE = REGION + 0x1E_C000
+NO_RECORDS = {"record_size": 0, "console_size": 0x1_0000, "ftrace_size": 0, "pmsg_size": 0x4000}
+LAST_PAGE = REGION + SIZE - BOX_SIZE
 
 
-def computer(root: Path, sizes: dict[str, int], header: bytes = b"", *, size: int = SIZE, ecc: int = 0) -> str:
-    values = {"mem_address": REGION, "mem_size": size, "ecc": ecc, **sizes}
+def computer(
+    root: Path, sizes: dict[str, int], headers: dict[int, bytes], *, start: int = REGION, ecc: str = "0"
+) -> str:
+    """`headers` are what is in memory, by physical address."""
+    values = {"mem_address": start, "mem_size": SIZE, "ecc": ecc, **sizes}
     files: dict[str, str | bytes] = {
         f"sys/module/ramoops/parameters/{name}": f"{value}\n" for name, value in values.items()
     }
-    ram = [(0x10_0000, REGION - 1, "System RAM"), (REGION, REGION + size - 1, "Reserved")]
+    ram = [(0x10_0000, REGION - 1, "System RAM"), (REGION, REGION + SIZE - 1, "Reserved")]
     made = tree(root, {**files, **iomem(ram)})
     (made / "dev").mkdir()
     with (made / "dev/mem").open("wb") as file:
-        file.truncate(REGION + size)
-        file.seek(LAST_RECORD)
-        file.write(header)
+        file.truncate(REGION + SIZE)
+        for at, header in headers.items():
+            file.seek(at)
+            file.write(header)
     return str(made)
 
 
@@ -42,39 +52,52 @@ def zone(size: int) -> bytes:
     return struct.pack("<4sII", b"DBGC", 0, size)
 
 
-def test_what_the_zones_leave_over(tmp_path: Path) -> None:
-    root = computer(tmp_path, WITH_REST)
-    assert ramoops_page(root) == find_place(root) == REST
+@pytest.mark.parametrize(
+    ("sizes", "header", "page"),
+    [
+        (EVEN, EVEN_LAST, EVEN_PAGE),
+        (UNEVEN, UNEVEN_LAST, UNEVEN_PAGE),
+        ({**UNEVEN, "record_size": 0xFFFF, "console_size": 0x1_FFFF}, UNEVEN_LAST, UNEVEN_PAGE),  # as Linux rounds them
+        (NO_RECORDS, REGION, LAST_PAGE),
+    ],
+)
+def test_a_page_to_spare(sizes: dict[str, int], header: int, page: int, tmp_path: Path) -> None:
+    root = computer(tmp_path, sizes, {header: zone(0)})
+    assert ramoops_page(root) == find_place(root) == page
 
 
-def test_the_end_of_a_last_record_that_is_empty(tmp_path: Path) -> None:
-    assert find_place(computer(tmp_path, WITHOUT, zone(0))) == LAST_RECORD + 0x8000 - BOX_SIZE
+def test_a_header_across_two_pages(tmp_path: Path) -> None:
+    start = REGION + 0xFFC - (EVEN_LAST - REGION) % BOX_SIZE
+    root = computer(tmp_path, EVEN, {start + EVEN_LAST - REGION: zone(0)}, start=start)
+    assert ramoops_page(root) == EVEN_PAGE
+    root = computer(tmp_path / "used", EVEN, {start + EVEN_LAST - REGION: zone(1)}, start=start)
+    assert ramoops_page(root) is None
 
 
 @pytest.mark.parametrize(
     ("sizes", "header", "ecc"),
     [
-        (WITHOUT, zone(100), 0),  # a log is there
-        (WITHOUT, bytes(12), 0),  # no zone: these are not the sizes of what runs
-        (WITHOUT, zone(0), 16),  # check bytes are behind it
-        ({**WITHOUT, "record_size": 0x1000}, zone(0), 0),  # no page behind the header's
-        ({**WITHOUT, "record_size": 0}, zone(0), 0),
-        ({**WITHOUT, "console_size": SIZE}, zone(0), 0),
+        (EVEN, zone(100), "0"),  # a log is there
+        (EVEN, bytes(12), "0"),  # no zone: these are not the sizes of what runs
+        (EVEN, zone(0), "16"),  # check bytes are behind it
+        (EVEN, zone(0), "-1"),
+        ({**EVEN, "record_size": 0x1000}, zone(0), "0"),  # no page behind the header's
+        ({**EVEN, "record_size": SIZE}, zone(0), "0"),
+        ({**EVEN, "record_size": SIZE // 2}, zone(0), "0"),  # one record
+        ({**EVEN, "console_size": SIZE}, zone(0), "0"),
+        ({**EVEN, "console_size": 1 << 63}, zone(0), "0"),
+        ({**EVEN, "record_size": 0}, zone(0), "0"),  # no console whose zone could be looked at
+        ({**NO_RECORDS, "console_size": SIZE - 1}, zone(0), "0"),
     ],
 )
-def test_no_page_to_spare(sizes: dict[str, int], header: bytes, ecc: int, tmp_path: Path) -> None:
-    assert find_place(computer(tmp_path, sizes, header, ecc=ecc)) is None
-
-
-def test_sizes_count_as_linux_rounds_them(tmp_path: Path) -> None:
-    given = {**WITH_REST, "record_size": 0xFFFF, "console_size": 0x1_FFFF}
-    assert ramoops_page(computer(tmp_path, given)) == REST
+def test_no_page_to_spare(sizes: dict[str, int], header: bytes, ecc: str, tmp_path: Path) -> None:
+    assert find_place(computer(tmp_path, sizes, {EVEN_LAST: header}, ecc=ecc)) is None
 
 
 def test_a_region_that_is_ram_of_the_running_kernel_has_none(tmp_path: Path) -> None:
-    root = computer(tmp_path, WITH_REST)
+    root = computer(tmp_path, EVEN, {EVEN_LAST: zone(0)})
     (tmp_path / "proc/iomem").write_text("00100000-3fffffff : System RAM\n  0e000000-0e1fffff : Reserved\n")
-    assert ramoops_page(root) == REST
+    assert ramoops_page(root) == EVEN_PAGE
     assert find_place(root) is None
     looked = look(root)
     assert (looked.found, looked.problems) == ((), ())
@@ -84,26 +107,30 @@ def test_a_region_that_is_ram_of_the_running_kernel_has_none(tmp_path: Path) -> 
 @pytest.mark.needs_qemu
 def test_a_kexec_that_fails_and_one_that_does_not() -> None:
     """Both pages, in a region that the page tables for the jump have only because the box is a segment."""
-    with guest_for(modules=["reed_solomon", "ramoops"], kept=f"memmap=2M${REGION:#x}", box=REST) as guest:
+    with guest_for(modules=["reed_solomon", "ramoops"], kept=f"memmap=2M${REGION:#x}", box=UNEVEN_PAGE) as guest:
         guest.up()
-        assert guest.run(_ramoops(WITH_REST)).status == 0
+        assert guest.run("insmod /stage/reed_solomon.ko").status == 0
+        for sizes, last in ((EVEN, EVEN_LAST), (UNEVEN, UNEVEN_LAST), (NO_RECORDS, REGION + 0x1_0000)):
+            _between_zones(guest, sizes, last)
+        assert guest.run(_ramoops(UNEVEN)).status == 0
         words = f"--initrd=/stage/initrd --command-line='{BOOT}'"
         load = guest.run(f"python3.11 -B /stage/damage.py segment initrd last -- -l -d /stage/kernel {words}")
         assert load.status == 0, load.text
-        assert f"black box at {REST:#x}; added to the command line: memmap=4K${REST:#x} " in load.text
+        assert f"black box at {UNEVEN_PAGE:#x}; added to the command line: memmap=4K${UNEVEN_PAGE:#x} " in load.text
         guest.send("kexec -e")
         guest.until(_differs, "the piece that differs")
         guest.reset()
         guest.up()
         guest.run("rm /var/lib/warmboot/*")  # ramoops alone says where it is
-        assert guest.run(_ramoops(WITH_REST)).status == 0
-        assert guest.run("mount -t pstore none /sys/fs/pstore; ls /sys/fs/pstore").lines == []  # no log of an oops
+        assert guest.run(f"insmod /stage/reed_solomon.ko; {_ramoops(UNEVEN)}").status == 0
+        shown = guest.run("mount -t pstore none /sys/fs/pstore; ls /sys/fs/pstore")
+        assert not [each for each in shown.lines if not each.startswith("console-")]  # no log of an oops
         story = json.loads(guest.run("warmboot blackbox --json").text)
         assert (story["stage"], story["piece"]["kind"], story["piece"]["differs"]) == ("checking", "initrd", True)
         assert guest.run("warmboot blackbox clear; umount /sys/fs/pstore; rmmod ramoops").status == 0
 
-        guest.page = LAST_RECORD + 0x8000 - BOX_SIZE
-        assert guest.run(_ramoops(WITHOUT)).status == 0
+        guest.page = LAST_PAGE
+        assert guest.run(_ramoops(NO_RECORDS)).status == 0
         load = guest.run(f"kexec -l -d /stage/kernel {words}")
         assert f"black box at {guest.page:#x}; added" in load.text, load.text
         guest.send("kexec -e")
@@ -117,9 +144,23 @@ def test_a_kexec_that_fails_and_one_that_does_not() -> None:
         assert box.stage is Stage.ARRIVED, told.text
 
 
+def _between_zones(guest: BlackBoxGuest, sizes: dict[str, int], last: int) -> None:
+    """Linux itself shows where its zones begin: in a region of zeros each has a header and nothing else. The page lies
+    in the zone at `last`, or behind it where the region has no records."""
+    guest.write(REGION, bytes(SIZE))
+    told = guest.run(f"{_ramoops(sizes)} && python3.11 -Bc '{_TELL}'; rmmod ramoops")
+    page = int(told.text)
+    zones = [REGION + each.start() for each in re.finditer(rb"[^\0]+", guest.read(REGION, SIZE))]
+    assert max(each for each in zones if each < page) == last, [hex(each) for each in zones]
+    assert not any(page <= each < page + BOX_SIZE for each in zones)
+
+
+_TELL = "from warmboot.blackbox.place import find_place; print(find_place())"
+
+
 def _ramoops(sizes: dict[str, int]) -> str:
     words = " ".join(f"{name}={value}" for name, value in {"mem_address": REGION, "mem_size": SIZE, **sizes}.items())
-    return f"[ -d /sys/module/reed_solomon ] || insmod /stage/reed_solomon.ko; insmod /stage/ramoops.ko {words}"
+    return f"insmod /stage/ramoops.ko {words}"
 
 
 def _differs(page: bytes) -> bool:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warmboot.blackbox.arrive import clear
 from warmboot.blackbox.last_words import last_words
-from warmboot.blackbox.memory import Found, address_in, in_file, look
+from warmboot.blackbox.memory import Found, address_in, in_file, look, pages
 from warmboot.blackbox.record import (
     BOX_SIZE,
     BoxSegment,
@@ -28,7 +29,7 @@ from warmboot.blackbox.state import Loaded, note_call, note_load, read_loads
 from warmboot.blackbox.story import Story, told_of
 from warmboot.blackbox.this_boot import Start, ThisBoot, this_boot
 from warmboot.cli.main import main
-from warmboot.errors import InputError
+from warmboot.errors import InputError, RefusedError
 from warmboot.explain.catalog import CATALOG
 from warmboot.formats import elf
 from warmboot.memmap import Facts
@@ -267,20 +268,55 @@ def test_any_notes_are_read(tmp_path_factory: pytest.TempPathFactory, content: o
         assert isinstance(each.command_line, str)
 
 
+def computer_with(root: Path, page: bytes, line: str, iomem: str, boxes: list[int]) -> str:
+    """Its memory is `page` at 0x3000; `boxes` are the addresses in its notes."""
+    for name in ("proc", "dev"):
+        (root / name).mkdir()
+    (root / "proc/cmdline").write_text(line)
+    (root / "proc/iomem").write_text(iomem)
+    (root / "dev/mem").write_bytes(bytes(0x3000) + page)
+    for number, at in enumerate(boxes):
+        note_load(Loaded(load_id=str(number), time=NOW, box=at), str(root))
+    return str(root)
+
+
+KEPT_LINE = "quiet memmap=4K$0x3000 warmboot.blackbox=0x3000\n"
+IOMEM = "00001000-00002fff : System RAM\n00003000-00003fff : Reserved\nfee00000-fee00fff : Local APIC\n"
+
+
 def test_where_boxes_are_found(tmp_path: Path) -> None:
-    page = box_page(Stage.CHECKED)
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "dev").mkdir()
-    (tmp_path / "proc/cmdline").write_text("quiet memmap=4K$0x3000 warmboot.blackbox=0x3000\n")
-    (tmp_path / "dev/mem").write_bytes(bytes(0x3000) + page)
-    [found] = look(str(tmp_path)).found
+    root = computer_with(tmp_path, box_page(Stage.CHECKED), KEPT_LINE, IOMEM, [])
+    [found] = look(root).found
     assert (found.address, found.box.stage) == (0x3000, Stage.CHECKED)
     (tmp_path / "dev/mem").write_bytes(bytes(100))
-    looked = look(str(tmp_path))
+    looked = look(root)
     assert not looked.found
     assert "no such address" in looked.problems[0]
     with pytest.raises(InputError):
-        look(str(tmp_path), 0x3000)
+        look(root, 0x3000)
+
+
+def test_only_what_is_reserved_is_read_where_notes_say_so(tmp_path: Path) -> None:
+    """Notes may be of another machine: its RAM may be this one's devices."""
+    boxes = [0xFEE0_0000, 0x1000, -4096, 1 << 70]
+    root = computer_with(tmp_path, box_page(Stage.CHECKED), "quiet\n", IOMEM, boxes)
+    assert pages(root) == []
+    assert look(root).problems == ()
+    note_load(Loaded(load_id="new", time=NOW, box=0x3000), root)
+    assert pages(root) == [0x3000]
+    with pytest.raises(InputError, match="no such address"):
+        look(root, 1 << 70)
+
+
+def test_without_addresses_nothing_is_read(tmp_path: Path) -> None:
+    """What /proc/iomem shows to others than root."""
+    hidden = "00000000-00000000 : System RAM\n00000000-00000000 : Reserved\n"
+    root = computer_with(tmp_path, box_page(Stage.CHECKED), KEPT_LINE, hidden, [])
+    looked = look(root)
+    assert not looked.found
+    assert looked.problems == (f"{root}/proc/iomem: it shows no addresses: run it as root",)
+    with pytest.raises(RefusedError, match="shows no addresses"):
+        clear(root)
 
 
 def test_an_address_on_a_command_line() -> None:

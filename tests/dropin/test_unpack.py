@@ -26,11 +26,12 @@ FILES = {
 }
 
 
-def kexec(folder: Path, *words: str | Path, status: int = 0) -> Captured:
+def kexec(folder: Path, *words: str | Path, status: int = 0, flags: str = "fpu lm") -> Captured:
     packed = folder / "initrd"
     packed.write_bytes(gzip.compress(ARCHIVE))
     given: Sequence[str | Path] = ("-l", kernel("6.12"), "--initrd", packed, "--append", "quiet", "-i", *words)
-    found = captured([*OURS, *given], tree(folder / "computer", FILES), answer=lambda _: 0)
+    files = {**FILES, "proc/cpuinfo": f"flags\t\t: {flags}\n"}
+    found = captured([*OURS, *given], tree(folder / "computer", files), answer=lambda _: 0)
     assert found.status == status, found.stderr
     return found
 
@@ -63,6 +64,17 @@ def test_a_kernel_alone_needs_kexec_load(tmp_path: Path) -> None:
     assert "kexec_file_load takes no unpacked kernel" in refused.stderr
     wrong = kexec(tmp_path, "-c", "--unpack=modules", status=1)
     assert "Bad option value in --unpack=modules" in wrong.stderr
+
+
+@pytest.mark.parametrize("flags", ["fpu lm hypervisor sev sev_es", "fpu lm hypervisor tdx_guest"])
+def test_a_kernel_unpacks_itself_where_memory_is_encrypted(tmp_path: Path, flags: str) -> None:
+    refused = kexec(tmp_path, "-c", "--unpack=kernel", flags=flags, status=255)
+    assert not refused.calls
+    assert "Cannot load" in refused.stderr
+    assert "guest with encrypted memory" in refused.stderr
+    [load] = kexec(tmp_path, "-c", "--unpack=initrd", flags=flags).calls
+    assert isinstance(load, Load)
+    assert any(each.data == ARCHIVE for each in load.segments)
 
 
 def test_nothing_is_unpacked_that_nobody_asked_for(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import gzip
 import lzma
 import struct
 from array import array
+from dataclasses import replace
 
 import lz4.frame
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from warmboot.debian import cpio, kernel
 from warmboot.errors import InputError, RefusedError
 from warmboot.images import BzImage, identify
+from warmboot.images.bzimage import XLoadFlags
 from warmboot.images.initrds import unpacked_initrd
 from warmboot.images.relocs import Relocations, parse_relocations
 from warmboot.images.unpack import parts_named, unpack
@@ -87,6 +89,26 @@ def test_every_place_that_chance_may_choose_is_right(series: str) -> None:
     assert last % (2 * MIB) == 0
     assert placed("nokaslr", -1) == (START, 1, 1)
     assert placed("mem=800M", -1)[:2] == (START, 1)  # its decompressor would stay below
+
+
+@pytest.mark.parametrize("la57", [True, False])
+@pytest.mark.parametrize("line", ["", "no5lvl"])
+@pytest.mark.parametrize("enabled", [True, False])
+def test_the_levels_of_page_tables_are_what_its_decompressor_would_choose(la57: bool, line: str, enabled: bool) -> None:
+    image = linux("6.12")
+    if not enabled:  # built without CONFIG_X86_5LEVEL: only its decompressor can be entered with 5
+        flags = image.packed.xloadflags & ~XLoadFlags.FIVE_LEVEL_ENABLED
+        image = replace(image, packed=replace(image.packed, xloadflags=flags))
+    machine = replace(Facts.of_pc(1 << 30), la57=la57)
+    entry = place(image, machine, PlaceOptions(command_line=line, hashed=False, rng_seed=b"")).entry
+    five = enabled and not line
+    assert (entry.leave_5_level, entry.enter_5_level) == (la57 and not five, five and not la57)
+
+
+def test_levels_are_left_as_they_are_where_the_purgatory_lies_too_high() -> None:
+    options = PlaceOptions(hashed=False, rng_seed=b"", mem_min=4 << 30)
+    entry = place(linux("6.12"), Facts.of_pc(6 << 30), options).entry
+    assert not entry.needs_low_purgatory
 
 
 @given(st.lists(st.integers(1, 2**32 - 1)), st.lists(st.integers(1, 2**32 - 1)), st.lists(st.integers(1, 2**32 - 1)))

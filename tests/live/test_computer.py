@@ -11,9 +11,10 @@ import pytest
 
 from support.computers import Files, iomem, memmap, small_kernel, told, tree
 from support.peer import Captured
-from warmboot.errors import InputError
-from warmboot.live.arch.x86_64.processor import la57
+from warmboot.errors import InputError, RefusedError
+from warmboot.live.arch.x86_64.processor import encrypted_guest, la57
 from warmboot.live.computer import memory_map, on_xen, read_computer
+from warmboot.live.encrypted import refuse_unpacked_kernel
 from warmboot.memmap import E820Entry, E820Type, Range
 
 MIB = 1 << 20
@@ -259,3 +260,24 @@ def test_the_computer_that_this_runs_on(tmp_path: Path, kernel: Path) -> None:
     assert sum(each.size for each in read_computer().system_ram) > 64 * MIB
     root = tree(tmp_path / "root", {str(each.relative_to("/")): each.read_bytes() for each in copies})
     assert ours(root) == theirs(root, kernel)
+
+
+@pytest.mark.parametrize(
+    ("flags", "kind"),
+    [
+        ("fpu lm sme sev sev_es sev_snp", ""),  # a host that can have such guests
+        ("fpu lm hypervisor", ""),
+        ("fpu lm hypervisor sev", "SEV"),
+        ("fpu hypervisor lm sev sev_es", "SEV"),
+        ("fpu lm sev_snp hypervisor", "SEV"),
+        ("fpu lm hypervisor tdx_guest", "TDX"),
+    ],
+)
+def test_guests_with_encrypted_memory(tmp_path: Path, flags: str, kind: str) -> None:
+    root = str(tree(tmp_path, {"proc/cpuinfo": f"processor\t: 0\nflags\t\t: {flags}\n\n"}))
+    assert encrypted_guest(root) == kind
+    if not kind:
+        refuse_unpacked_kernel(root)
+        return
+    with pytest.raises(RefusedError, match=kind):
+        refuse_unpacked_kernel(root)

@@ -41,15 +41,16 @@ def clear(root: str = "/") -> list[str]:
     Raises RefusedError where the page cannot be written.
     """
     cleared = []
-    for at in pages(root):
-        try:
+    try:
+        for at in pages(root):
             if parse(read_page(at, root)) is not None:
                 write_page(at, [(0, bytes(BOX_SIZE))], root)
                 cleared.append(f"the page at {at:#x}")
-        except OSError as error:
-            raise RefusedError(
-                f"{under(root, DEV_MEM)} at {at:#x}: {error.strerror}", hint="run it as root, where lockdown allows it"
-            ) from None
+    except OSError as error:
+        raise RefusedError(
+            f"{error.filename or under(root, DEV_MEM)}: {error.strerror}",
+            hint="run it as root, where lockdown allows it",
+        ) from None
     notes = under(root, f"{FOLDER}/{NAME}")
     try:
         if read_loads(root):

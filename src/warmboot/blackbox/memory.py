@@ -6,6 +6,7 @@ Nothing is written. /dev/mem shows pages outside of the kernel's own RAM, as a b
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warmboot.blackbox.page import DEV_MEM, read_page
-from warmboot.blackbox.place import PARAMETER
+from warmboot.blackbox.place import PARAMETER, RESERVED
 from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.blackbox.record import BOX_SIZE, MAGIC, Box, parse
 from warmboot.blackbox.state import read_loads
@@ -50,7 +51,11 @@ def look(root: str = "/", address: int | None = None) -> Looked:
     InputError where an address was asked for that cannot be read."""
     found: list[Found] = []
     problems: list[str] = []
-    for at in (address,) if address is not None else pages(root):
+    try:
+        places = [address] if address is not None else pages(root)
+    except OSError as error:
+        return Looked((), (f"{under(root, 'proc/iomem')}: {error.strerror}: {_ROOT}",))
+    for at in places:
         try:
             box = parse(read_page(at, root))
         except OSError as error:
@@ -67,10 +72,27 @@ def look(root: str = "/", address: int | None = None) -> Looked:
 
 def pages(root: str = "/") -> list[int]:
     """The physical addresses at which this computer may have a box: the page that the running kernel's command line
-    names, the one that ramoops has to spare, and those that the notes of the last loads name, each if it is no RAM."""
-    named = (address_in(_command_line(root)), ramoops_page(root), *(each.box for each in read_loads(root)))
-    ram = _ram(root)
-    return [at for at in dict.fromkeys(named) if at is not None and not any(at in each for each in ram)]
+    names, the one that ramoops has to spare, and those that the notes of the last loads name.
+
+    Each must be Reserved, and no RAM, in /proc/iomem: notes may be those of another machine, which had RAM where this
+    one has devices, and reading a device's registers may change it. Raises OSError where that file does not tell.
+    """
+    places = (address_in(_command_line(root)), ramoops_page(root), *(each.box for each in read_loads(root)))
+    named = [at for at in dict.fromkeys(places) if at is not None]
+    if not named:
+        return []
+    known = resources(root)
+    if not any(end > 1 for _, end, _ in known):
+        raise PermissionError(errno.EPERM, "it shows no addresses", under(root, "proc/iomem"))
+    return [at for at in named if _is_reserved(at, known)]
+
+
+def _is_reserved(at: int, known: list[tuple[int, int, str]]) -> bool:
+    """Whether the page is Reserved, and no RAM that is reserved in its turn."""
+    end = at + BOX_SIZE
+    if any(start < end and at < stop for start, stop, name in known if name == "System RAM"):
+        return False
+    return any(start <= at and end <= stop for start, stop, name in known if name in RESERVED)
 
 
 def address_in(command_line: str) -> int | None:
@@ -99,12 +121,6 @@ def _signatures(data: mmap.mmap) -> Iterator[int]:
     while at >= 0:
         yield at
         at = data.find(MAGIC, at + 1)
-
-
-def _ram(root: str) -> list[range]:
-    with contextlib.suppress(OSError):
-        return [range(start, end) for start, end, name in resources(root) if name == "System RAM" and end > 1]
-    return []
 
 
 def _command_line(root: str) -> str:

@@ -36,7 +36,7 @@ def _mapped(address: int, root: str, mode: int, protection: int) -> mmap.mmap:
     fd = os.open(under(root, DEV_MEM), mode | os.O_SYNC | os.O_CLOEXEC)
     try:
         return mmap.mmap(fd, BOX_SIZE, mmap.MAP_SHARED, protection, offset=address & -BOX_SIZE)
-    except ValueError:  # of a file that ends before
+    except (ValueError, OverflowError):  # of a file that ends before, or of an address that no processor has
         raise OSError(errno.EINVAL, "there is no such address") from None
     finally:
         os.close(fd)

@@ -18,10 +18,11 @@ from warmboot.live.iomem import resources
 from warmboot.numbers import number
 from warmboot.purgatory.record import BOX_SIZE, WITNESS
 
-__all__ = ["AUTO", "CMOS", "PAGE", "PARAMETER", "chosen_place", "find_place", "page_words", "why_not"]
+__all__ = ["AUTO", "CMOS", "PAGE", "PARAMETER", "RESERVED", "chosen_place", "find_place", "page_words", "why_not"]
 
 AUTO, PAGE, CMOS = "auto", "page", "cmos"
 PARAMETER = "warmboot.blackbox"
+RESERVED = ("Reserved", "reserved")  # its name in /proc/iomem, now and in older kernels
 _FOUR_GIB = 1 << 32  # a purgatory that enters 32-bit code must reach it
 _LEAST = 1 << 20  # firmware writes to what is below on every boot
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
@@ -74,7 +75,7 @@ def why_not(address: int, root: str = "/") -> str:
         return "/proc/iomem shows no addresses: run it as root"
     if any(start < end and address < stop for start, stop in ram):
         return "it is RAM of the running kernel: boot that with memmap= for the page first"
-    if not any(start <= address and end <= stop for start, stop, name in known if name in ("Reserved", "reserved")):
+    if not any(start <= address and end <= stop for start, stop, name in known if name in RESERVED):
         return "it is no memory that /proc/iomem has as Reserved"
     return ""
 

@@ -1,10 +1,11 @@
 """The page of a black box in ramoops' region, which the running kernel keeps for what must outlive a warm reset.
 
-The region begins with the records of the kernel's log, all of one size, as many as find room; the zones of the console,
-ftrace and pmsg follow, and what is left over at its end is nobody's (ramoops_probe in fs/pstore/ram.c, the same since
-Linux 4.3). There the box lies, or, where nothing is left over, at the end of the last record while that is empty:
-ramoops writes records from their beginning, the last one last. Nothing that ramoops reads is changed, and pstore shows
-nothing of it. Addresses are physical, sizes in bytes.
+The region begins with the records of the kernel's log, and the zones of the console, ftrace and pmsg follow. The room
+that those zones leave is divided by the number of records that find place in it, so that a record is as a rule larger
+than ramoops.record_size, begins at no particular byte, and nothing is left over (ramoops_init_przs in fs/pstore/ram.c,
+since Linux 4.10). The box lies at the end of the last record while that is empty: ramoops writes records from their
+beginning, the last one last. Without records it is the last page, which has no zone. Nothing that ramoops reads is
+changed, and pstore shows nothing of the box. Addresses are physical, sizes in bytes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import struct
 
 from warmboot.blackbox.page import read_page
-from warmboot.live.files import number, under
+from warmboot.live.files import number, text, under
 from warmboot.purgatory.record import BOX_SIZE
 
 __all__ = ["ramoops_page"]
@@ -20,32 +21,39 @@ __all__ = ["ramoops_page"]
 _PARAMETERS = "sys/module/ramoops/parameters"  # as they count, wherever the region was given (a device tree, firmware)
 _HEADER = struct.Struct("<4sII")  # struct persistent_ram_buffer: sig, start, size
 _SIGNATURE = b"DBGC"
+_PAGE = -BOX_SIZE  # mask
 
 
 def ramoops_page(root: str = "/") -> int | None:
     """Its address; None where there is no region, it has no page to spare, or the records cannot be read."""
-    start, size, record = _parameter("mem_address", root), _parameter("mem_size", root), _size("record_size", root)
-    if not (start and size and record):
-        return None
-    zones = sum(_size(name, root) for name in ("console_size", "ftrace_size", "pmsg_size"))
-    records = (size - zones) // record
-    if records < 1:
-        return None
-    last_page = (start + size) // BOX_SIZE * BOX_SIZE - BOX_SIZE
-    if last_page >= start + records * record + zones:
-        return last_page
-    return _end_of_last_record(start + (records - 1) * record, record, root) if records > 1 else None
-
-
-def _end_of_last_record(at: int, size: int, root: str) -> int | None:
-    """Behind a record's end lie its check bytes, if there are any (ramoops.ecc)."""
-    if size < 2 * BOX_SIZE or at % BOX_SIZE or size % BOX_SIZE or _parameter("ecc", root):
+    start, size = _parameter("mem_address", root), _parameter("mem_size", root)
+    console, record = _size("console_size", root), _size("record_size", root)
+    room = size - console - _size("ftrace_size", root) - _size("pmsg_size", root)
+    if not start or room <= 0:
         return None
     try:
-        signature, _, used = _HEADER.unpack_from(read_page(at, root))
+        if not record:
+            page = (start + size & _PAGE) - BOX_SIZE
+            is_free = console and _used(start, root) is not None  # the console's zone is the first one
+            return page if is_free and page >= start + size - room else None
+        records = room // record
+        if records < 2 or (text(under(root, f"{_PARAMETERS}/ecc")) or "0") != "0":  # check bytes end a record
+            return None
+        last = start + (records - 1) * (room // records)
+        page = (last + room // records & _PAGE) - BOX_SIZE
+        return page if page >= last + BOX_SIZE and _used(last, root) == 0 else None
     except OSError:
         return None
-    return at + size - BOX_SIZE if signature == _SIGNATURE and not used else None
+
+
+def _used(zone: int, root: str) -> int | None:
+    """How many bytes of a zone are in use; None where there is no zone, as these are not the sizes of what runs. Raises
+    OSError."""
+    first = read_page(zone, root)[zone % BOX_SIZE :]
+    if len(first) < _HEADER.size:
+        first += read_page((zone & _PAGE) + BOX_SIZE, root)
+    signature, _, used = _HEADER.unpack_from(first)
+    return used if signature == _SIGNATURE else None
 
 
 def _parameter(name: str, root: str) -> int:

@@ -68,6 +68,8 @@ def _load(command: Command, inputs: Inputs) -> int:
             "kexec: --unpack=kernel: kexec_file_load takes no unpacked kernel\n"
             "kexec: try: -c, or -a, or leave it out\n",
         )
+    if "kernel" in command.unpack:
+        _refuse_in_an_encrypted_guest(kernel)
     if command.file_call and "kernel" not in command.unpack and not _needs_our_purgatory(command):
         image = _identify(inputs, kernel, None, profile)  # kexec-tools takes no notice of --type here
         result = _load_by_file(command, inputs, kernel, image)
@@ -80,6 +82,16 @@ def _load(command: Command, inputs: Inputs) -> int:
     from warmboot.dropin.load_segments import load_segments  # noqa: PLC0415 - the file call does without placement
 
     return load_segments(command, inputs, kernel.path, image)
+
+
+def _refuse_in_an_encrypted_guest(kernel: File) -> None:
+    """Raises Stop where a kernel must unpack itself."""
+    from warmboot.live.encrypted import refuse_unpacked_kernel  # noqa: PLC0415 - only with --unpack
+
+    try:
+        refuse_unpacked_kernel()
+    except WarmbootError as error:
+        raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
 
 
 def _needs_our_purgatory(command: Command) -> bool:

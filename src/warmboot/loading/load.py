@@ -32,6 +32,7 @@ from warmboot.kernel.security import Caller
 from warmboot.live.arch import this_machine
 from warmboot.live.calls import LiveError, kexec_file_load, kexec_file_unload, kexec_load, kexec_unload
 from warmboot.live.crash import read_dump_facts
+from warmboot.live.encrypted import refuse_unpacked_kernel
 from warmboot.live.facts import read_facts
 from warmboot.live.file_facts import file_facts
 from warmboot.live.status import keeps_notes
@@ -122,6 +123,8 @@ class _Run:
             if self._options.rescue:
                 check_rescue()
                 self._line = str(parse(self._line).with_parameters(rescue_words(self._line, self._options.rescue)))
+            if "kernel" in self._options.unpack:
+                refuse_unpacked_kernel()
             if self._options.unpack:
                 ram = sum(each.size for each in self._facts.system_ram)
                 done = unpack(self._options.unpack, self._image, self._initrds, ram)

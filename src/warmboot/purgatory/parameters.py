@@ -47,7 +47,8 @@ class Entry:
     """How an image is entered: at physical `address`, in 64-bit mode or in 32-bit protected mode without paging.
 
     General registers that are not named are 0. `argument` is what a 32-bit function finds after its return
-    address. `leave_5_level` switches to 4-level page tables first, where there are 5.
+    address. `leave_5_level` switches to 4-level page tables first, where there are 5; `enter_5_level` to 5 levels where
+    there are 4 and the processor can. At most one of the two is set.
     """
 
     address: int
@@ -58,11 +59,12 @@ class Entry:
     rdi: int = 0
     argument: int = 0
     leave_5_level: bool = False
+    enter_5_level: bool = False
 
     @property
     def needs_low_purgatory(self) -> bool:
         """Whether the purgatory must lie below 4 GiB: it runs in 32-bit mode for a while."""
-        return self.bits == 32 or self.leave_5_level
+        return self.bits == 32 or self.leave_5_level or self.enter_5_level
 
 
 @dataclass(frozen=True, slots=True)

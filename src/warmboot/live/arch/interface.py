@@ -51,6 +51,10 @@ class LiveArch(Protocol):
     def la57(self, root: str = "/") -> bool:
         """Whether page tables have a level that only some processors have. Raises OSError."""
 
+    def encrypted_guest(self, root: str = "/") -> str:
+        """By what the processor encrypts the memory of the guest that this is; nothing where it does not. Raises
+        OSError."""
+
     def kernel_mapping(self, loads: Sequence[Range], stext: int) -> tuple[int, Range] | None:
         """Where the direct map starts, and the kernel's own image: both virtual, from the virtual ranges of
         /proc/kcore and the address of _stext, 0 where it is hidden. None where no range has the kernel."""

@@ -120,6 +120,30 @@ def test_4_level_page_tables_for_who_needs_them(size: int, la57: bool) -> None:
         )
 
 
+@pytest.mark.parametrize("size", [128 * MIB, 6 * GIB])
+@pytest.mark.parametrize("la57", [True, False])
+def test_5_level_page_tables_where_the_processor_has_them(size: int, la57: bool) -> None:
+    """Unicorn's processor says that it has not, and changes to them all the same: so that answer is patched."""
+    kernel_at = KERNEL if size < GIB else 5 * GIB
+    kernel = looking_kernel()
+    asked = purgatory(Entry(kernel_at, rsi=2**40 + 1, enter_5_level=True), regions_of(kernel, kernel_at))
+    question = b"\xf7\xc1" + (1 << 16).to_bytes(4, "little")  # test ecx, LA57
+    assert asked.count(question) == 1
+    for code, changed in ((asked, False), (asked.replace(question, b"\xf7\xc4" + b"\xff" * 4), not la57)):
+        with Machine(replace(Facts.of_pc(size), la57=la57)) as machine:
+            run = started(machine, request(code, kernel, PURGATORY, kernel_at), None)  # into the kernel, which halts
+            assert run.state.cr4 & LA57 == LA57 * (la57 or changed)
+            assert (PURGATORY <= run.state.cr3 < PURGATORY + len(code)) == changed
+            found = struct.unpack("<9Q", machine.memory.read(FOUND, 72))
+            assert found[:7] == (2**40 + 1, BOOT_CS, *[BOOT_DS] * 5)
+            last = max(each.end for each in machine.facts.system_ram) - 8
+            machine.memory.write(last, b"the last")
+            load = b"\x48\xa1" + struct.pack("<Q", last) + b"\xf4"  # mov rax, [last]; hlt
+            machine.memory.write(KERNEL, load)
+            seen = execute(machine.memory, replace(run.state, rip=KERNEL)).state.rax
+            assert seen == int.from_bytes(b"the last", "little")
+
+
 @pytest.mark.parametrize("la57", [True, False])
 @pytest.mark.parametrize("check", [True, False])
 def test_32_bit_protected_mode(la57: bool, check: bool) -> None:

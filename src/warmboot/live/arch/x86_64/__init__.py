@@ -52,6 +52,12 @@ class X86:
 
         return la57(root)
 
+    def encrypted_guest(self, root: str = "/") -> str:
+        """See processor.encrypted_guest."""
+        from warmboot.live.arch.x86_64.processor import encrypted_guest
+
+        return encrypted_guest(root)
+
     def kernel_mapping(self, loads: Sequence[Range], stext: int) -> tuple[int, Range] | None:
         """See direct_map.kernel_mapping."""
         from warmboot.live.arch.x86_64.direct_map import kernel_mapping

@@ -8,6 +8,7 @@ from warmboot.memmap.ranges import Range
 from warmboot.placement.arch.x86_64.boot_params import BootParams
 from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placement
 from warmboot.purgatory.parameters import Entry
+from warmboot.records import replace
 from warmboot.uapi import PAGE_SIZE, Joined, Readable, Segment, Source, page_align
 
 __all__ = ["COMMAND_LINE_SIZE", "checked_command_line", "command_line_for", "finish_linux", "initrd_room"]
@@ -84,7 +85,7 @@ def finish_linux(
         layout.add("initrd", initrd, initrd_at)
     return layout.finish(
         kernel,
-        Entry(entry.address, entry.bits, rsi=where.start, leave_5_level=entry.leave_5_level),
+        replace(entry, rsi=where.start),
         command_line.decode("utf-8", "surrogateescape"),
         boot_params=where.start,
         stamps=parameters.stamps_at(where.start),

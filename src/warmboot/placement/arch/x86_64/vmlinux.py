@@ -1,9 +1,9 @@
 """Where the vmlinux inside a bzImage goes that does not unpack itself, and what its decompressor would have done.
 
-That is arch/x86/boot/compressed/{misc,kaslr}.c: the kernel's segments laid out by their physical addresses, a random
-place for it (KASLR), its relocations, and KASLR_FLAG in the boot parameters, by which the kernel chooses random places
-for its own mappings and modules. Not done here: the switch to 5-level paging where the running kernel has 4 levels
-(the new one then has 4 too), and what the decompressor does in guests with encrypted memory.
+That is arch/x86/boot/compressed/{misc,kaslr,pgtable_64}.c: the kernel's segments laid out by their physical addresses,
+a random place for it (KASLR), its relocations, KASLR_FLAG in the boot parameters, by which the kernel chooses random
+places for its own mappings and modules, and the number of levels of page tables, which the purgatory sets. Not done
+here: what the decompressor does in guests with encrypted memory, where nothing is unpacked (live.encrypted).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from warmboot.images.vmlinux import UnpackedLinux
 from warmboot.memmap.ranges import Range, subtract
 from warmboot.placement.arch.x86_64.bzimage import place_kernel
 from warmboot.placement.arch.x86_64.linux import checked_command_line, command_line_for, finish_linux, initrd_room
-from warmboot.placement.layout import FOUR_GIB, Kaslr, Layout, Placement
+from warmboot.placement.layout import FOUR_GIB, LOW, Kaslr, Layout, Placement
 from warmboot.placement.segments import extent
 from warmboot.purgatory.parameters import Entry
 from warmboot.uapi import PAGE_SIZE, Joined, Readable, page_align
@@ -26,6 +26,8 @@ __all__ = ["place_unpacked"]
 
 _KERNEL_IMAGE_SIZE = 1 << 30  # with CONFIG_RANDOMIZE_BASE, which a kernel with relocations has
 _LOADFLAGS = 0x211
+_MIB = 1 << 20
+_NO_5_LEVEL = "no5lvl"  # which the decompressor alone obeys: the kernel takes what it finds
 _LIMITS_RAM = ("mem", "memmap", "hugepages")  # parameters by which the decompressor chooses among less memory
 
 
@@ -65,8 +67,11 @@ def place_unpacked(layout: Layout, image: UnpackedLinux) -> Placement:
         relocations.apply(data, own.start, distance, image.name)
         header[_LOADFLAGS] |= LoadFlags.KASLR
     kernel = layout.add("kernel", Readable(data), where)
+    five = XLoadFlags.FIVE_LEVEL_ENABLED in packed.xloadflags and given.get(_NO_5_LEVEL) is None
     entry = Entry(
-        image.inner.entry + moved, leave_5_level=layout.host.la57 and XLoadFlags.FIVE_LEVEL not in packed.xloadflags
+        image.inner.entry + moved,
+        leave_5_level=layout.host.la57 and not five,
+        enter_5_level=not layout.host.la57 and five and _may_enter_5_level(layout),
     )
     layout.kaslr = Kaslr(places, virtual_places) if relocations is not None else Kaslr(1, 1)
     return finish_linux(
@@ -79,6 +84,15 @@ def place_unpacked(layout: Layout, image: UnpackedLinux) -> Placement:
         above_4g=above_4g,
         efi=efi,
     )
+
+
+def _may_enter_5_level(layout: Layout) -> bool:
+    """Whether the purgatory may change to 5 levels: it needs its place below 4 GiB for that.
+
+    Not for a crash kernel: what it is to read of was a kernel with 4, and it may lie above.
+    """
+    room = layout.space.highest(_MIB, align=PAGE_SIZE, least=LOW, below=FOUR_GIB)
+    return layout.options.crash is None and room is not None
 
 
 def _at_random(layout: Layout, image: UnpackedLinux, size: int, align: int, limit: int) -> tuple[Range, int]:

@@ -19,7 +19,7 @@ _FOUR_GIB = 1 << 32
 _UART_CLOCK = 115200  # baud at divisor 1
 
 _ENTRY_32BIT, _LEAVE_5_LEVEL, _CONSOLE_SERIAL, _CONSOLE_VGA, _RESET_VGA = 1, 2, 4, 8, 16
-_DIGEST_XXH64, _RESET_ON_FAULT, _MARK_CMOS = 32, 64, 128
+_DIGEST_XXH64, _RESET_ON_FAULT, _MARK_CMOS, _ENTER_5_LEVEL = 32, 64, 128, 256
 
 
 def purgatory_size(regions: int, *, box: bool = False) -> int:
@@ -48,6 +48,7 @@ def purgatory(
     flags = (
         _ENTRY_32BIT * (entry.bits == 32)
         | _LEAVE_5_LEVEL * entry.leave_5_level
+        | _ENTER_5_LEVEL * entry.enter_5_level
         | _CONSOLE_SERIAL * console.serial
         | _CONSOLE_VGA * console.vga
         | _RESET_VGA * console.reset_vga

@@ -3,9 +3,9 @@
 # loaded, XXH64 or SHA-256; where all are right it enters the new kernel, in 64-bit mode or in 32-bit protected mode;
 # where one is not it says so and stops. In the black box, where there is one, it marks how far it is.
 #
-# It is position independent, and must lie below 4 GiB if it is to leave 64-bit mode or 5-level paging. The parameters
-# at PARAMETERS and the table at its end are filled in by placement (purgatory/__init__.py holds the same layout); no
-# digest covers the purgatory itself.
+# It is position independent, and must lie below 4 GiB if it is to leave 64-bit mode, or to change between 4-level and
+# 5-level paging. The parameters at PARAMETERS and the table at its end are filled in by placement
+# (purgatory/__init__.py holds the same layout); no digest covers the purgatory itself.
 
 .intel_syntax noprefix
 .code64
@@ -18,6 +18,7 @@
 .set DIGEST_XXH64, 32			# else SHA-256
 .set RESET_ON_FAULT, 64			# where it would stop
 .set MARK_CMOS, 128
+.set ENTER_5_LEVEL, 256			# where the processor can
 
 .set CR0_CLEAR, 0xc			# TS, EM
 .set CR0_CACHES_OFF, 0x60000000		# CD, NW: all that is read here would come from memory, and so for the kernel
@@ -34,6 +35,9 @@
 .set CODE_64, 0x00af9b000000ffff
 .set DATA, 0x00cf93000000ffff
 .set ADDRESS, 0x000ffffffffff000
+.set PRESENT_WRITABLE, 3
+.set CPUID_FEATURES, 7
+.set CPUID_ECX_LA57, 0x10000
 .set REGION_DIGEST, 16
 .set REGION_SIZE, 48
 .set RESET_CONTROL, 0xcf9		# of Intel's chipsets and those like them
@@ -109,12 +113,7 @@ begin:
 	call	put_text
 	test	dword ptr flags[rip], ENTRY_32BIT
 	jnz	1f
-	test	dword ptr flags[rip], LEAVE_5_LEVEL
-	jz	1f
-	mov	rax, cr4
-	test	eax, CR4_LA57
-	jz	1f
-	call	leave_5_level
+	call	choose_levels
 1:	MARK	STAGE_ENTERING
 	call	store_stamps
 	test	dword ptr flags[rip], ENTRY_32BIT
@@ -189,8 +188,43 @@ load_segments:
 	push	rax
 	retfq
 
-# Only with paging off can the number of levels be changed. The first entry of the top table is the top table of 4
-# levels; it may lie where 32-bit code cannot name it, hence the copy. Clobbers rax, rbx, rcx, rbp, rsi, rdi.
+# 4 or 5 levels of page tables, as the flags say; neither flag: as it is. Clobbers everything but rsp.
+choose_levels:
+	mov	rax, cr4
+	test	eax, CR4_LA57
+	jz	1f
+	test	dword ptr flags[rip], LEAVE_5_LEVEL
+	jnz	leave_5_level
+	ret
+1:	test	dword ptr flags[rip], ENTER_5_LEVEL
+	jz	1f
+	xor	eax, eax
+	cpuid
+	cmp	eax, CPUID_FEATURES
+	jb	1f
+	mov	eax, CPUID_FEATURES
+	xor	ecx, ecx
+	cpuid
+	test	ecx, CPUID_ECX_LA57
+	jnz	enter_5_level
+1:	ret
+
+# The top table of 4 levels becomes what the first entry of a new one says. Clobbers rax, rbx, rcx, rbp, rdx, rdi.
+enter_5_level:
+	lea	rdi, top_table[rip]
+	mov	ebx, edi
+	mov	ecx, 4096 / 8
+	xor	eax, eax
+	rep stosq
+	mov	rax, ADDRESS
+	mov	rdx, cr3
+	and	rax, rdx
+	or	rax, PRESENT_WRITABLE
+	mov	top_table[rip], rax
+	jmp	other_levels
+
+# The first entry of the top table is the top table of 4 levels; it may lie where 32-bit code cannot name it, hence
+# the copy. Clobbers rax, rbx, rcx, rbp, rsi, rdi.
 leave_5_level:
 	mov	rbx, ADDRESS
 	mov	rsi, cr3
@@ -201,6 +235,9 @@ leave_5_level:
 	mov	ebx, edi
 	mov	ecx, 4096 / 8
 	rep movsq
+
+# Only with paging off can the number of levels be changed, so by 32-bit code. ebx: the top table. Clobbers rax, rbp.
+other_levels:
 	mov	rax, CODE_64
 	call	load_segments
 	push	OTHER_CS
@@ -212,7 +249,7 @@ leave_5_level:
 	and	eax, ~CR0_PG
 	mov	cr0, eax
 	mov	eax, cr4
-	and	eax, ~CR4_LA57
+	xor	eax, CR4_LA57
 	mov	cr4, eax
 	mov	cr3, ebx
 	mov	eax, cr0
