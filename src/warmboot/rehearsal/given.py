@@ -9,6 +9,7 @@ from warmboot.images import Image, identify
 from warmboot.images.unpack import unpack
 from warmboot.images.unwrap import image_files, unwrapped
 from warmboot.placement.modules import read_module
+from warmboot.placement.options import Module
 from warmboot.rehearsal.options import Options
 from warmboot.stages import Stages
 
@@ -23,7 +24,7 @@ class Given:
     def __init__(self, options: Options) -> None:
         self._options = options
         self.initrds: Sequence[memoryview] = [map_file(path, "initrd") for path in options.initrds]
-        self.modules = [read_module(each) for each in options.modules]
+        self.modules: Sequence[Module] = [read_module(each) for each in options.modules]
         self.file: Image
         self.image: Image
         self.image_files: tuple[str, ...]
