@@ -52,6 +52,7 @@ in QEMU. With --crash it answers another question: would this machine give a dum
 third: does what a service preserves over a live update (KHO, LUO) arrive in the next kernel?"""
 _STAGES = {
     "inspect": "what the file is and what it needs",
+    "risks": "an initrd that is cut, a mem= that leaves too little; where there is nothing to tell, no stage",
     "place": "where its parts go",
     "permit": "each check that the running kernel makes, by name",
     "load": "bytes, page-list entries and pages",

@@ -53,6 +53,7 @@ _ADDRESSES = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "max
 _STAGES: dict[str, dict[str, Any]] = {
     "rehearse": {
         "inspect": ImageFigures,
+        "risks": figures.RisksFigures,
         "place": figures.RehearsalPlaceFigures,
         "permit": figures.PermitFigures,
         "load": figures.ModelLoadFigures | crash_figures.CrashLoadFigures,
@@ -65,6 +66,7 @@ _STAGES: dict[str, dict[str, Any]] = {
     },
     "time": {
         "inspect": ImageFigures,
+        "risks": figures.RisksFigures,
         "place": figures.RehearsalPlaceFigures,
         "permit": figures.PermitFigures,
         "load": figures.ModelLoadFigures,

@@ -30,7 +30,7 @@ def rehearse(options: Options, observer: Observer = _SILENT) -> Result:
 
         run = Run(options, observer, stages, given, machines, choice)
         loaded = [run.place, run.permit, run.load]
-        for each in loaded if options.panic else [*loaded, run.hand_over, run.boot]:
+        for each in loaded if options.panic else [run.risks, *loaded, run.hand_over, run.boot]:
             each()
             if _stopped(result):
                 return result

@@ -13,11 +13,13 @@ from warmboot.figures import (
     ModelLoadFigures,
     PermitFigures,
     RehearsalPlaceFigures,
+    RisksFigures,
     digest_figures,
     segment_figures,
 )
 from warmboot.files.steady import check_unchanged
 from warmboot.handover.on_machine import judged, refuse_panic
+from warmboot.images import BzImage
 from warmboot.kernel import Choice, Kernel, KexecError, Rule, Told
 from warmboot.kernel.call import Call, chosen
 from warmboot.kernel.permit import assumed, not_made, permit
@@ -38,6 +40,8 @@ from warmboot.rehearsal.given import Given
 from warmboot.rehearsal.handover import hand_over, hand_over_figures, marked
 from warmboot.rehearsal.options import Options
 from warmboot.rehearsal.progress import Sum
+from warmboot.risks.of_files import Loading, risks_of_files
+from warmboot.risks.risk import LIKELY
 from warmboot.stages import Observer, Outcome, Stages
 from warmboot.timing.new import new_stamps
 from warmboot.uapi import Joined, KexecFileFlags, KexecFileRequest, LoadRequest
@@ -68,6 +72,19 @@ class Run:
         self._call, self._why = chosen(options.call, options.facts, unpacked="kernel" in options.unpack)
         self._by_file = False  # the kernel places the image itself; False where it refuses it
         self._placement: Placement
+
+    def risks(self) -> None:
+        """What the files tell of a start that will fail: a stage where there is something to tell.
+
+        Of the processor nothing is told, as facts do not say what the machine's has.
+        """
+        image = self._given.image
+        needs = image.init_size if isinstance(image, BzImage) else 0
+        told = risks_of_files(Loading(self._given.line, self._given.initrds, needs=needs))
+        likely = tuple(each for each in told if each.confidence == LIKELY)
+        if likely:
+            with self._stages.stage("risks") as stage:
+                stage.figures = RisksFigures(likely)
 
     def place(self) -> None:
         with self._stages.stage("place") as stage:
