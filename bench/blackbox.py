@@ -1,11 +1,12 @@
 """Kexecs that fail, each in its own way, in QEMU with a warm reset: what the black box tells of each.
 
-    python bench/blackbox.py [--only WORDS] [--no-efi] [--json FILE]
+    python bench/blackbox.py [SERIES] [--only WORDS] [--no-efi] [--json FILE]
 
-One table: the fault, the last stage that the box names beside the one that is right, and whether `warmboot blackbox`
-names the cause, as the first of those that it tells, as a later one, or not. Most happen in a guest whose kernel is
-damaged on its way into kexec_load by the real tool; those of the page list in the model's hand-over, whose relocation
-code runs in QEMU. Status 0 only where every stage is right, and the cause is named in ten.
+SERIES is of Debian's kernels, on both sides (default: 6.12). One table: the fault, the last stage that the box names
+beside the one that is right, and whether `warmboot blackbox` names the cause, as the first of those that it tells, as
+a later one, or not. Most happen in a guest whose kernel is damaged on its way into kexec_load by the real tool, or in
+its memory; some of the page list in the model's hand-over, whose relocation code runs in QEMU. Status 0 only where
+every stage is right, and the cause is named in ten.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
-from support.blackbox_faults import FAULTS, Fault, guest_for, is_right, told_by
+from support.blackbox_faults import FAULTS, SERIES, Fault, guest_for, is_right, told_by
 from support.blackbox_model import MODEL_FAULTS, ModelFault, model_told
 from warmboot.machines.guest import GuestError
 
@@ -35,10 +36,10 @@ def _of_model(faults: list[ModelFault]) -> Iterator[dict[str, Any]]:
         yield _row(each, document, right=document["stage"] == each.stage.name.lower(), seconds=time.monotonic() - began)
 
 
-def _in_guest(faults: list[Fault], *, efi: bool) -> Iterator[dict[str, Any]]:
+def _in_guest(faults: list[Fault], series: str, *, efi: bool) -> Iterator[dict[str, Any]]:
     if not faults:
         return
-    with guest_for(efi=efi) as guest:
+    with guest_for(series=series, efi=efi) as guest:
         guest.up()
         for each in faults:
             began = time.monotonic()
@@ -75,6 +76,7 @@ def _show(row: dict[str, Any]) -> None:
 def main() -> int:
     """Print the table; 0 only where what was wanted is met."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("series", nargs="?", metavar="SERIES", default=SERIES, choices=("6.1", "6.12", "7.2"))
     parser.add_argument("--only", default="", help="faults whose names have these words")
     parser.add_argument("--no-efi", action="store_true", help="leave out the guest with EFI firmware, the slowest")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to it")
@@ -84,8 +86,8 @@ def main() -> int:
     chosen = [each for each in FAULTS if args.only in each.name]
     for row in chain(
         _of_model([each for each in MODEL_FAULTS if args.only in each.name]),
-        _in_guest([each for each in chosen if not each.efi], efi=False),
-        _in_guest([each for each in chosen if each.efi and not args.no_efi], efi=True),
+        _in_guest([each for each in chosen if not each.efi], args.series, efi=False),
+        _in_guest([each for each in chosen if each.efi and not args.no_efi], args.series, efi=True),
     ):
         _show(row)
         rows.append(row)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.computers import tree
-from warmboot.blackbox.cmos import cmos_words, read_cmos
+from warmboot.blackbox.cmos import read_cmos
 from warmboot.blackbox.record import Stage, Template, pack_template
 from warmboot.machines.machine import Machine
 from warmboot.machines.unicorn import Run, execute
@@ -86,6 +86,4 @@ def test_where_linux_shows_it(tmp_path: Path) -> None:
         assert found is not None
         assert found[1].endswith(name)
     assert found is not None
-    assert cmos_words(found[0]) == (
-        "by CMOS memory, the load whose id begins with 5a3f came to: checking; piece 37 differs"
-    )
+    assert found[0] == CmosMarks(Stage.CHECKING, 37, None, bytes.fromhex("5a3f"))

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.computers import iomem, memmap, tree
+from support.crash_machine import CrashMachine
 from support.peer import Captured, Load, LoadFile, Piece, Reboot, captured
 from support.side_by_side import OURS
 from warmboot.blackbox.record import BOX_SIZE, Box, Stage, parse
@@ -169,6 +170,29 @@ def test_the_file_call_is_taken_where_it_is_named(computer: Computer, call: str)
     assert load.command_line == f"quiet {WORDS} {EARLYCON}"
     box = box_of(computer)
     assert (box.stage, box.template.segments) == (Stage.LOADED, ())
+
+
+def test_a_crash_image_leaves_what_the_last_kexec_has_marked(computer: Computer, tmp_path: Path) -> None:
+    """kdump loads one at each boot. Its own purgatory writes the page when it is started; Linux's does not."""
+    at = 0x7FFE_0000  # Reserved
+    root = CrashMachine(cmdline=f"crashkernel=256M memmap=4K${at:#x} warmboot.blackbox={at:#x}").write(
+        tmp_path / "crash"
+    )
+    (root / "dev").mkdir(exist_ok=True)
+    with (root / "dev/mem").open("wb") as file:
+        os.pwrite(file.fileno(), b"\xa5" * BOX_SIZE, at)
+    words = ("-p", computer.image, "--append=quiet")
+    found = captured([*OURS, "-c", *words], root)
+    assert struct.unpack_from("<Q", purgatory_of(load_of(found)).data, 0x78)[0] == at
+    assert any(f"warmboot.blackbox={at:#x}".encode() in each.data for each in load_of(found).segments)
+    [by_file] = captured([*OURS, "-s", *words], root).calls
+    assert isinstance(by_file, LoadFile)
+    assert by_file.command_line == "quiet"
+    refused = captured([*OURS, "-s", f"--blackbox={at:#x}", *words], root)
+    assert (refused.status, refused.calls) == (255, ())
+    assert "Linux's purgatory does not write it" in refused.stderr
+    with (root / "dev/mem").open("rb") as file:
+        assert os.pread(file.fileno(), BOX_SIZE, at) == b"\xa5" * BOX_SIZE
 
 
 def test_a_kernel_that_is_locked_down_is_asked_to_load_the_file(computer: Computer) -> None:

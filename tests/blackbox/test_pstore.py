@@ -25,7 +25,9 @@ def test_a_console_begins_with_the_last_boot(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "console-ramoops-0").write_text(f"{OLDER}{FIRST}[    0.1] Command line: quiet\r\n[    1.5] last\n")
     said = words_in_pstore(RELEASE, 0, root=str(tmp_path))
-    assert said == (FIRST[15:].rstrip(), "Command line: quiet", "last")
+    assert said is not None
+    assert said.where == str(folder / "console-ramoops-0")
+    assert said.lines == (FIRST[15:].rstrip(), "Command line: quiet", "last")
     assert not words_in_pstore("6.1.0-28-amd64", 0, root=str(tmp_path)), "of an older boot"
     assert not words_in_pstore(RELEASE[:-1], 0, root=str(tmp_path))
 
@@ -36,7 +38,8 @@ def test_a_record_that_systemd_has_moved(tmp_path: Path) -> None:
     record = folder.parent / "dmesg-efi_pstore-1"
     record.write_text(PANIC)
     said = words_in_pstore(RELEASE, 0, root=str(tmp_path))
-    assert said[1:] == (
+    assert said is not None
+    assert said.lines[1:] == (
         "Kernel panic - not syncing: VFS: Unable to mount root fs",
         f"CPU: 0 PID: 1 Comm: swapper/0 Not tainted {RELEASE} #1  Debian 6.12.48-1",
     )
@@ -51,4 +54,5 @@ def test_any_content_is_read(tmp_path_factory: pytest.TempPathFactory, content: 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(FIRST.encode() + content)
     said = words_in_pstore(RELEASE, 0, root=str(root))
-    assert all(said)
+    assert said is not None
+    assert all(said.lines)

@@ -13,7 +13,7 @@ from support.blackbox_faults import guest_for
 from support.blackbox_guest import BOOT, BlackBoxGuest
 from support.computers import iomem, tree
 from warmboot.blackbox.memory import look
-from warmboot.blackbox.place import find_place
+from warmboot.blackbox.place import find_place, page_words
 from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.blackbox.record import BOX_SIZE, Stage, parse
 
@@ -25,8 +25,13 @@ EVEN_PAGE = REGION + 63 * 0x8000 - BOX_SIZE
 UNEVEN = {"record_size": 0x8000, "console_size": 0x1_0000, "ftrace_size": 0x1000, "pmsg_size": 0x1000}
 UNEVEN_LAST = REGION + 60 * 0x8192
 UNEVEN_PAGE = REGION + 0x1E_C000
+# Six records share 0x1a0000 bytes, of which none gets an odd number.
+ODD = {"record_size": 0x4_0000, "console_size": 0x2_0000, "ftrace_size": 0x2_0000, "pmsg_size": 0x2_0000}
+ODD_LAST = REGION + 5 * 0x4_5554
 NO_RECORDS = {"record_size": 0, "console_size": 0x1_0000, "ftrace_size": 0, "pmsg_size": 0x4000}
 LAST_PAGE = REGION + SIZE - BOX_SIZE
+WORDS = f"/stage/kernel --initrd=/stage/initrd --command-line='{BOOT}'"
+DAMAGED = f"python3.11 -B /stage/damage.py segment initrd last -- -l -d {WORDS}"
 
 
 def computer(
@@ -58,6 +63,7 @@ def zone(size: int) -> bytes:
         (EVEN, EVEN_LAST, EVEN_PAGE),
         (UNEVEN, UNEVEN_LAST, UNEVEN_PAGE),
         ({**UNEVEN, "record_size": 0xFFFF, "console_size": 0x1_FFFF}, UNEVEN_LAST, UNEVEN_PAGE),  # as Linux rounds them
+        (ODD, ODD_LAST, REGION + 0x19_E000),
         (NO_RECORDS, REGION, LAST_PAGE),
     ],
 )
@@ -94,6 +100,15 @@ def test_no_page_to_spare(sizes: dict[str, int], header: bytes, ecc: str, tmp_pa
     assert find_place(computer(tmp_path, sizes, {EVEN_LAST: header}, ecc=ecc)) is None
 
 
+def test_the_next_kernel_keeps_the_whole_region(tmp_path: Path) -> None:
+    """It may load ramoops at the same place, which was some program's page otherwise."""
+    root = computer(tmp_path, EVEN, {EVEN_LAST: zone(0)})
+    words = page_words(EVEN_PAGE, "quiet", root=root)
+    assert words.startswith(f"memmap=2048K${REGION:#x} warmboot.blackbox={EVEN_PAGE:#x} ")
+    assert "memmap" not in page_words(EVEN_PAGE, f"memmap=2M${REGION:#x}", root=root)
+    assert page_words(0x0C00_0000, "quiet", root=root).startswith("memmap=4K$0xc000000 ")
+
+
 def test_a_region_that_is_ram_of_the_running_kernel_has_none(tmp_path: Path) -> None:
     root = computer(tmp_path, EVEN, {EVEN_LAST: zone(0)})
     (tmp_path / "proc/iomem").write_text("00100000-3fffffff : System RAM\n  0e000000-0e1fffff : Reserved\n")
@@ -103,45 +118,95 @@ def test_a_region_that_is_ram_of_the_running_kernel_has_none(tmp_path: Path) -> 
     assert (looked.found, looked.problems) == ((), ())
 
 
-@pytest.mark.slow(40)
+@pytest.mark.slow(60)
 @pytest.mark.needs_qemu
-def test_a_kexec_that_fails_and_one_that_does_not() -> None:
-    """Both pages, in a region that the page tables for the jump have only because the box is a segment."""
+def test_kexecs_that_fail_and_one_that_does_not() -> None:
+    """Marks in CMOS memory; then pages in a region that the page tables for the jump have only because the box is a
+    segment; then the log of a kernel that panics, in the same region."""
     with guest_for(modules=["reed_solomon", "ramoops"], kept=f"memmap=2M${REGION:#x}", box=UNEVEN_PAGE) as guest:
         guest.up()
+        _by_cmos(guest)
         assert guest.run("insmod /stage/reed_solomon.ko").status == 0
-        for sizes, last in ((EVEN, EVEN_LAST), (UNEVEN, UNEVEN_LAST), (NO_RECORDS, REGION + 0x1_0000)):
+        for sizes, last in (
+            *((EVEN, EVEN_LAST), (UNEVEN, UNEVEN_LAST)),
+            *((ODD, ODD_LAST), (NO_RECORDS, REGION + 0x1_0000)),
+        ):
             _between_zones(guest, sizes, last)
-        assert guest.run(_ramoops(UNEVEN)).status == 0
-        words = f"--initrd=/stage/initrd --command-line='{BOOT}'"
-        load = guest.run(f"python3.11 -B /stage/damage.py segment initrd last -- -l -d /stage/kernel {words}")
-        assert load.status == 0, load.text
-        assert f"black box at {UNEVEN_PAGE:#x}; added to the command line: memmap=4K${UNEVEN_PAGE:#x} " in load.text
-        guest.send("kexec -e")
-        guest.until(_differs, "the piece that differs")
-        guest.reset()
-        guest.up()
-        guest.run("rm /var/lib/warmboot/*")  # ramoops alone says where it is
-        assert guest.run(f"insmod /stage/reed_solomon.ko; {_ramoops(UNEVEN)}").status == 0
-        shown = guest.run("mount -t pstore none /sys/fs/pstore; ls /sys/fs/pstore")
-        assert not [each for each in shown.lines if not each.startswith("console-")]  # no log of an oops
-        story = json.loads(guest.run("warmboot blackbox --json").text)
-        assert (story["stage"], story["piece"]["kind"], story["piece"]["differs"]) == ("checking", "initrd", True)
-        assert guest.run("warmboot blackbox clear; umount /sys/fs/pstore; rmmod ramoops").status == 0
+        _a_kexec_that_fails(guest)
+        _one_that_does_not(guest)
+        _a_panic(guest)
 
-        guest.page = LAST_PAGE
-        assert guest.run(_ramoops(NO_RECORDS)).status == 0
-        load = guest.run(f"kexec -l -d /stage/kernel {words}")
-        assert f"black box at {guest.page:#x}; added" in load.text, load.text
-        guest.send("kexec -e")
-        guest.up()
-        box = parse(guest.box())
-        assert box is not None
-        assert (box.stage, box.printed) == (Stage.ENTERING, True)
-        told = guest.run("warmboot blackbox arrived; cat /proc/cmdline /proc/iomem")
-        box = parse(guest.box())
-        assert box is not None
-        assert box.stage is Stage.ARRIVED, told.text
+
+def _by_cmos(guest: BlackBoxGuest) -> None:
+    """The kernel shows CMOS memory nowhere."""
+    assert guest.run(f"{DAMAGED} --blackbox=cmos").status == 0
+    guest.send("kexec -e")
+    guest.until_said("the loaded image is damaged at")
+    guest.reset()
+    guest.up()
+    story = json.loads(guest.run("warmboot blackbox --json").text)
+    assert (story["stage"], story["where"]) == ("checking", "CMOS memory at 0x70, by its ports")
+    assert "relocation done; purgatory: piece " in story["told"]
+    assert (story["kernel"], story["causes"][0]["rule"]) == ("/stage/kernel", "digest")
+    told = guest.run("warmboot blackbox clear; warmboot blackbox")
+    assert "nothing is known of a kexec" in told.text
+
+
+def _a_kexec_that_fails(guest: BlackBoxGuest) -> None:
+    assert guest.run(_ramoops(UNEVEN)).status == 0
+    load = guest.run(DAMAGED)
+    assert load.status == 0, load.text
+    assert f"black box at {UNEVEN_PAGE:#x}; added to the command line: memmap=2048K${REGION:#x} " in load.text
+    guest.send("kexec -e")
+    guest.until(_differs, "the piece that differs")
+    guest.reset()
+    guest.up()
+    guest.run("rm /var/lib/warmboot/*")  # ramoops alone says where it is
+    assert guest.run(f"insmod /stage/reed_solomon.ko; {_ramoops(UNEVEN)}").status == 0
+    shown = guest.run("mount -t pstore none /sys/fs/pstore; ls /sys/fs/pstore")
+    assert not [each for each in shown.lines if not each.startswith("console-")]  # no log of an oops
+    story = json.loads(guest.run("warmboot blackbox --json").text)
+    assert (story["stage"], story["piece"]["kind"], story["piece"]["differs"]) == ("checking", "initrd", True)
+    assert story["where"] == f"ramoops' region at {UNEVEN_PAGE:#x}, by /dev/mem"
+    told = guest.run("warmboot blackbox clear; warmboot blackbox install").text
+    assert f"a page for a black box at {UNEVEN_PAGE:#x} (ramoops' region): no words are needed" in told
+    assert "warmboot blackbox install --write" in told
+    assert guest.run("umount /sys/fs/pstore; rmmod ramoops").status == 0
+
+
+def _one_that_does_not(guest: BlackBoxGuest) -> None:
+    guest.page = LAST_PAGE
+    assert guest.run(_ramoops(NO_RECORDS)).status == 0
+    load = guest.run(f"kexec -l -d {WORDS}")
+    assert f"black box at {guest.page:#x}; added" in load.text, load.text
+    guest.send("kexec -e")
+    guest.up()
+    box = parse(guest.box())
+    assert box is not None
+    assert (box.stage, box.printed) == (Stage.ENTERING, True)
+    told = guest.run("warmboot blackbox arrived; cat /proc/cmdline /proc/iomem")
+    box = parse(guest.box())
+    assert box is not None
+    assert box.stage is Stage.ARRIVED, told.text
+
+
+def _a_panic(guest: BlackBoxGuest) -> None:
+    """The kernel that was started starts one whose log ramoops keeps, beside the box."""
+    guest.write(REGION, bytes(SIZE))
+    load = guest.run(f"insmod /stage/reed_solomon.ko; {_ramoops(EVEN)}; kexec -l -d --blackbox={EVEN_PAGE:#x} {WORDS}")
+    assert load.status == 0, load.text
+    guest.send("kexec -e")
+    guest.up()
+    assert guest.run(f"insmod /stage/reed_solomon.ko; {_ramoops(EVEN)}").status == 0
+    guest.send("exit 7")  # of the first program: a panic, and firmware's boot
+    guest.up()
+    told = guest.run(f"insmod /stage/reed_solomon.ko; {_ramoops(EVEN)}; mount -t pstore none /sys/fs/pstore")
+    assert told.status == 0, told.text
+    story = json.loads(guest.run("warmboot blackbox --json").text)
+    assert (story["stage"], story["log"]) == ("entering", "/sys/fs/pstore/dmesg-ramoops-0")
+    assert "it panicked: Attempted to kill init! exitcode=0x00000700" in story["told"]
+    assert any("Attempted to kill init" in each for each in story["last_words"])
+    assert (story["address"], story["causes"][0]["rule"]) == (EVEN_PAGE, "no_init")
 
 
 def _between_zones(guest: BlackBoxGuest, sizes: dict[str, int], last: int) -> None:

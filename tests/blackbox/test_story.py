@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from warmboot.blackbox.arrive import clear
-from warmboot.blackbox.last_words import last_words
+from warmboot.blackbox.last_words import LastWords, last_words
 from warmboot.blackbox.memory import Found, address_in, in_file, look, pages
 from warmboot.blackbox.record import (
     BOX_SIZE,
@@ -33,6 +33,7 @@ from warmboot.errors import InputError, RefusedError
 from warmboot.explain.catalog import CATALOG
 from warmboot.formats import elf
 from warmboot.memmap import Facts
+from warmboot.purgatory.cmos import CmosMarks
 from warmboot.purgatory.record import DIGEST_FOUND, DIGEST_KIND, DIGEST_WANTED, EXCEPTION, PIECES, WITNESS
 
 NOW = 1_790_000_000.0
@@ -159,7 +160,7 @@ def test_a_kernel_that_printed_and_stopped() -> None:
     )
     assert told.printed
     assert "early console" in told.told
-    assert [each.rule for each in told.causes][:2] == ["no_root", "panic"]
+    assert [each.rule for each in told.causes][:3] == ["no_root", "boot_console", "panic"]
 
 
 @pytest.mark.parametrize(
@@ -192,9 +193,25 @@ def test_a_kexec_that_arrived_has_no_causes() -> None:
 def test_a_load_that_was_not_started_yet() -> None:
     here = replace(FIRMWARE, boot_id=OLD_BOOT.hex())
     assert "is not started yet" in story(box_page(Stage.LOADED), here).told
+    assert "is not loaded any more" in story(box_page(Stage.LOADED), replace(here, loaded=False)).told
     assert "nothing shows that it was started" in story(box_page(Stage.LOADED)).told
     called = replace_notes(called=NOW - 30.0)
     assert story(box_page(Stage.LOADED), notes=called).told.startswith("the last kexec, 30 seconds ago, to 6.12.117: ")
+
+
+def test_a_start_that_failed_or_came_back() -> None:
+    here = replace(FIRMWARE, boot_id=OLD_BOOT.hex())
+    for page, notes in ((box_page(Stage.LOADED), replace_notes(called=NOW - 30.0)), (called_page(), NOTES)):
+        told = story(page, here, notes=notes)
+        assert "the kernel that loaded it still runs" in told.told
+        assert not told.failed
+
+
+def called_page() -> bytes:
+    page = bytearray(box_page(Stage.LOADED))
+    for offset, data in pack_mark(Stage.CALLING):
+        page[offset : offset + len(data)] = data
+    return bytes(page)
 
 
 def test_a_watchdog_that_nobody_asked_for_is_a_cause_and_that_of_rescue_is_none() -> None:
@@ -232,6 +249,15 @@ def test_a_newer_load_without_a_box_is_the_last_one() -> None:
     newer = Loaded(load_id="ff", time=NOW - 60, called=NOW - 50, boot_id="1", release="7.2")
     told = told_of(Found(box, "here"), [newer, NOTES], FIRMWARE, facts=lambda: None, now=NOW)
     assert "to 7.2" in told.told
+    assert told.where is None
+
+
+def test_the_order_of_notes_counts_where_the_clock_was_set_back() -> None:
+    box = parse(box_page(Stage.ENTERING))
+    assert box is not None
+    newer = Loaded(load_id="ff", time=NOTES.time - 1e6, called=NOTES.time - 1e6, boot_id="1", release="7.2")
+    told = told_of(Found(box, "here"), [newer, NOTES], FIRMWARE, facts=lambda: None, now=NOTES.time - 2e6)
+    assert told.told.startswith("the last kexec, some time ago (the clock has been set back since), to 7.2: ")
     assert told.where is None
 
 
@@ -386,14 +412,70 @@ def test_the_log_of_a_dead_kernel_is_found_and_not_that_of_the_running_one(tmp_p
     kcore(tmp_path, memory)
     found = last_words("6.12.117", "quiet", at + 100, str(tmp_path))
     assert found is not None
-    assert (found.at, list(found.lines)) == (at + 8, DEAD)
+    assert (found.where, list(found.lines)) == (f"memory at {at + 8:#x}", DEAD)
     assert last_words("6.12.11", "quiet", 0, str(tmp_path)) is None
     box = parse(box_page(Stage.ENTERING))
     assert box is not None
     notes = replace_notes(command_line="root=/dev/vda1 console=ttyS0")
-    told = told_of(Found(box, "here"), [notes], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found.lines, now=NOW)
+    told = told_of(Found(box, "here"), [notes], FIRMWARE, facts=lambda: FACTS, words=lambda *_: found, now=NOW)
     assert "it panicked: VFS: Unable to mount root fs" in told.told
     assert (told.causes[0].rule, told.causes[0].confidence) == ("no_root", "likely")
+
+
+def test_an_empty_line_does_not_end_a_log(tmp_path: Path) -> None:
+    kcore(tmp_path, bytes(4096) + log_ring([*DEAD[:4], "", *DEAD[4:]], 7))
+    found = last_words("6.12.117", "quiet", 0, str(tmp_path))
+    assert found is not None
+    assert list(found.lines) == DEAD
+
+
+def test_the_lines_around_a_panic_are_told() -> None:
+    box = parse(box_page(Stage.ENTERING))
+    assert box is not None
+    log = LastWords("a test", (*(f"line {number}" for number in range(30)), DEAD[4], *("R8: 0",) * 40))
+    told = told_of(Found(box, "here"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: log, now=NOW)
+    assert told.log == "a test"
+    assert told.last_words == (*(f"line {number}" for number in range(24, 30)), DEAD[4], *("R8: 0",) * 5)
+
+
+CMOS = CmosMarks(Stage.CHECKING, 37, None, ID[:2])
+
+
+def by_cmos(marks: CmosMarks, loads: list[Loaded], boot: ThisBoot = FIRMWARE) -> Story:
+    return told_of(None, loads, boot, facts=lambda: FACTS, cmos=lambda: (marks, "CMOS memory"), now=NOW)
+
+
+def test_marks_in_cmos_memory_are_told_with_the_notes_of_their_load() -> None:
+    told = by_cmos(CMOS, [replace_notes(release="6.12.117")])
+    assert told.told == (
+        "the last kexec, loaded 12 minutes ago, to 6.12.117: relocation done; purgatory: piece 37 differs"
+    )
+    assert (told.stage, told.where, told.causes[0].rule, told.causes[0].told) == (
+        *("checking", "CMOS memory", "digest"),
+        "piece 37 differs",
+    )
+    caught = by_cmos(replace(CMOS, stage=Stage.ENTERING, piece=0, vector=6), [NOTES])
+    assert caught.told.endswith(": entered the kernel, and nothing was heard of it; invalid opcode")
+    assert caught.causes[0].rule == "newer_processor"
+    well = by_cmos(replace(CMOS, stage=Stage.ENTERING, piece=0), [NOTES], BY_KEXEC)
+    assert not well.failed
+    assert well.told.endswith("user space of the new kernel was reached")
+
+
+def test_marks_in_cmos_memory_without_notes_and_of_an_older_load() -> None:
+    told = by_cmos(CMOS, [])
+    assert told.told.startswith("a load whose id begins with 0001, of which no note is kept: relocation done")
+    assert told.failed
+    newer = by_cmos(CMOS, [replace_notes(load_id="ff" * 16, called=NOW - 60)])
+    assert newer.told.endswith("it was called, and no black box tells how far it came")
+    assert (newer.where, newer.stage) == (None, None)
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+@pytest.mark.parametrize("vector", [None, 6, 14, 77])
+def test_any_marks_in_cmos_memory_have_words(stage: Stage, vector: int | None) -> None:
+    for loads in ([], [NOTES]):
+        assert by_cmos(CmosMarks(stage, 0, vector, ID[:2]), loads).told
 
 
 def test_the_end_of_a_log_is_found_where_its_beginning_is_gone(tmp_path: Path) -> None:
@@ -419,7 +501,7 @@ def test_any_memory_is_searched(tmp_path_factory: pytest.TempPathFactory, noise:
 )
 def test_an_older_kernels_log_is_not_this_ones(line: str, counts: bool) -> None:
     """Memory may still have the log of one before."""
-    log = ["Linux version 6.12.117 (", f"Command line: {line}", "Unable to mount root fs"]
+    log = LastWords("a test", ("Linux version 6.12.117 (", f"Command line: {line}", "Unable to mount root fs"))
     found = parse(box_page(Stage.ENTERING))
     assert found is not None
     told = told_of(Found(found, "a test"), [NOTES], FIRMWARE, facts=lambda: FACTS, words=lambda *_: log, now=NOW)
@@ -436,9 +518,8 @@ def test_a_log_is_looked_for_since_the_load() -> None:
     """An older kernel of the same release may have left one, too."""
     asked: list[tuple[str, int, float]] = []
 
-    def words(release: str, near: int, since: float) -> list[str]:
+    def words(release: str, near: int, since: float) -> None:
         asked.append((release, near, since))
-        return []
 
     box = parse(box_page(Stage.ENTERING))
     assert box is not None

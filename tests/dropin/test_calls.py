@@ -7,6 +7,7 @@ import gzip
 import os
 import re
 import signal
+import struct
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -230,3 +231,19 @@ def test_a_name_may_be_any_bytes_and_steers_no_terminal(name: bytes) -> None:
     assert done.returncode == 1
     shown = done.stderr.decode("ascii").removesuffix(": No such file or directory\n").removeprefix("Cannot open `/no/")
     assert shown.isprintable()
+
+
+def test_a_large_initrd_goes_where_pages_are_in_use(root: Path, image: Path, tmp_path: Path) -> None:
+    """By /proc/kpageflags: of 1 GiB of RAM all pages are free but for those from 256 to 512 MiB."""
+    free, used = struct.pack("<Q", 1 << 10), bytes(8)
+    (root / "proc/kpageflags").write_bytes(free * 65536 + used * 65536 + free * 131072)
+    initrd = tmp_path / "initrd"
+    with initrd.open("wb") as file:
+        file.truncate(128 << 20)
+    found = _done(root, "-c", "-l", image, f"--initrd={initrd}")
+    [where] = [each.mem for each in found.load.segments if each.memsz == 128 << 20]
+    assert where == (512 - 128) << 20
+    (root / "proc/kpageflags").unlink()
+    found = _done(root, "-c", "-l", image, f"--initrd={initrd}")
+    [where] = [each.mem for each in found.load.segments if each.memsz == 128 << 20]
+    assert where > 800 << 20

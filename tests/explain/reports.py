@@ -225,6 +225,13 @@ REPORTS = [
         "likely",
     ),
     Report("digest", "I'm in purgatory\nsha256 digests do not match :(\n", "digest", "likely"),
+    Report(
+        "the console after the early one",
+        "[  301.2] kexec_core: Starting new kernel\n[    0.0] Linux version 6.12\n"
+        "[    0.1] Command line: console=ttyS1\n[    0.2] printk: legacy bootconsole [earlyser0] disabled\n",
+        "boot_console",
+        "possible",
+    ),
     Report("dark", "[  301.2] kexec_core: Starting new kernel\n", "silent", "possible"),
     Report(
         "small reservation",

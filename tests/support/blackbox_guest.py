@@ -107,15 +107,13 @@ class BlackBoxGuest(ToldGuest, Closing):
         """Bytes of the guest's physical memory below its PCI hole."""
         return self._memory[address : address + size]
 
-    def find(self, data: bytes) -> int:
-        """The one place of `data` in that memory, at a multiple of its size. Raises GuestError."""
+    def places(self, data: bytes) -> list[int]:
+        """Where that memory has `data`, at multiples of its size."""
         found, at = [], self._memory.find(data)
         while at >= 0:
             found += [at] if at % len(data) == 0 else []
             at = self._memory.find(data, at + 1)
-        if len(found) != 1:
-            raise GuestError(f"{data.hex()} is in memory at {len(found)} places", self.guest.last_words())
-        return found[0]
+        return found
 
     def write(self, address: int, data: bytes) -> None:
         """Write to the guest's physical memory below its PCI hole."""

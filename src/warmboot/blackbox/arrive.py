@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from warmboot.blackbox.cmos import clear_cmos
 from warmboot.blackbox.memory import look, pages
 from warmboot.blackbox.page import DEV_MEM, read_page, write_page
 from warmboot.blackbox.record import BOX_SIZE, Box, Stage, pack_mark, parse
@@ -36,9 +37,10 @@ def mark_arrived(root: str = "/") -> Box | None:
 
 
 def clear(root: str = "/") -> list[str]:
-    """Forget: each page with a box is filled with zeros, and the notes are removed; what was cleared, in words.
+    """Forget: each page with a box is filled with zeros, so are marks in CMOS memory, and the notes are removed; what
+    was cleared, in words.
 
-    Raises RefusedError where the page cannot be written.
+    Raises RefusedError where the page or CMOS memory cannot be written.
     """
     cleared = []
     try:
@@ -51,6 +53,10 @@ def clear(root: str = "/") -> list[str]:
             f"{error.filename or under(root, DEV_MEM)}: {error.strerror}",
             hint="run it as root, where lockdown allows it",
         ) from None
+    try:
+        cleared += filter(None, [clear_cmos(root)])
+    except OSError as error:
+        raise RefusedError(f"CMOS memory: {error.strerror}", hint="run it as root, where lockdown allows it") from None
     notes = under(root, f"{FOLDER}/{NAME}")
     try:
         if read_loads(root):

@@ -22,6 +22,7 @@ from warmboot.explain.pages import page
 from warmboot.explain.seen import seen_in
 from warmboot.memmap import Facts
 from warmboot.numbers import size_text
+from warmboot.purgatory.cmos import CmosMarks
 from warmboot.visible import visible
 
 __all__ = ["Cause", "causes"]
@@ -64,22 +65,24 @@ def causes(
     boot: ThisBoot,
     facts: Facts | None,
     words: Sequence[str] = (),
+    marks: CmosMarks | None = None,
 ) -> tuple[Cause, ...]:
     """The likely ones first; none where nothing failed. `facts` are those of this computer, if they can be had; `words`
-    the lines of the dead kernel's own log."""
-    stage = box.stage if box is not None else None
+    the lines of the dead kernel's own log; `marks` those in CMOS memory, where there is no box."""
+    stage = box.stage if box is not None else marks.stage if marks is not None else None
     if stage is None and (loaded is None or loaded.called is None):
         return ()
     if stage is Stage.ARRIVED:
         return ()
     printed = bool(words) or (box is not None and box.printed)
     fitting = _LATE if printed else _EARLY
-    found = list(_of_marks(box, stage)) if box is not None else []
+    found = list(_of_marks(box, stage)) if box is not None else list(_of_cmos(marks)) if marks is not None else []
     found += _of_words(words)
     if stage is None or stage >= Stage.ENTERING:
         found += [each for each in _known(box, loaded, facts) if each.rule in fitting]
     if printed and not words:
-        found.append(Foreseen("panic", "possible", "the kernel came as far as its early console, and no further", 8))
+        told = "the kernel came as far as its early console, and no further"
+        found += [Foreseen("panic", "possible", told, 8), Foreseen("boot_console", "possible", told, 7)]
     found += _of_watchdog(box, loaded, boot)
     return _ranked(found)
 
@@ -111,6 +114,21 @@ def _of_marks(box: Box, stage: Stage | None) -> Iterator[Foreseen]:
             yield Foreseen("wrong_entry", "likely", told, 1)
         case _:
             pass
+
+
+def _of_cmos(marks: CmosMarks) -> Iterator[Foreseen]:
+    """The same of the few bytes in CMOS memory."""
+    entered = marks.stage >= Stage.ENTERING
+    if marks.vector is not None:
+        told = f"exception {marks.vector}, {'as the kernel was entered' if entered else 'in the purgatory'}"
+        newer = entered and marks.vector == _INVALID_OPCODE
+        yield Foreseen("newer_processor" if newer else "wrong_entry" if entered else "digest", "likely", told, 1)
+    elif marks.piece:
+        yield Foreseen("digest", "certain", f"piece {marks.piece} differs", 0)
+    elif marks.stage is Stage.CHECKING:
+        yield Foreseen("slow_purgatory", "possible", "it was still checking", 2)
+    elif not entered:
+        yield Foreseen("digest", "possible", "the purgatory itself, which nothing checks, may be damaged", 4)
 
 
 def _of_words(words: Sequence[str]) -> Iterator[Foreseen]:

@@ -37,9 +37,9 @@ _MOST_PHYSICAL = 1 << 52
 
 @dataclass(frozen=True, slots=True)
 class LastWords:
-    """The log of a kernel that is gone, oldest line first, found at the physical address `at`."""
+    """The log of a kernel that is gone, oldest line first; `where` it was found, in words."""
 
-    at: int
+    where: str
     lines: tuple[str, ...]
 
 
@@ -81,7 +81,7 @@ def _from_banner(read: Callable[[int, int], bytes], at: int, banner: bytes) -> L
     if not data.startswith(banner, _ID.size):
         return None
     lines = tuple(_log(data))
-    return LastWords(at, lines) if lines and lines[0].endswith(")") else None
+    return LastWords(f"memory at {at:#x}", lines) if lines and lines[0].endswith(")") else None
 
 
 def _around_panic(read: Callable[[int, int], bytes], at: int, least: int, release: str) -> LastWords | None:
@@ -102,7 +102,7 @@ def _around_panic(read: Callable[[int, int], bytes], at: int, least: int, releas
         if found < 0 or (first + found) % _ALIGN:
             break
         begin = found
-    return LastWords(first + begin + _ID.size, tuple(_log(data[begin:])))
+    return LastWords(f"memory at {first + begin + _ID.size:#x}", tuple(_log(data[begin:])))
 
 
 def _candidates(
@@ -132,7 +132,8 @@ def _log(data: bytes) -> Iterator[str]:
         text = _text(data[at + _ID.size : end if end is not None else at + _ID.size + _LONGEST])
         if text is None:
             return
-        yield text
+        if text:  # an empty line ends nothing: Linux 7.2 has one before the panic that it could not mount its root
+            yield text
         if end is None:
             return
         at, number = end, (number + 1) & _ID_BITS
@@ -151,7 +152,7 @@ def _text(block: bytes) -> str | None:
         told = text.decode("utf-8")
     except UnicodeDecodeError:
         return None
-    return told if told and all(each.isprintable() or each in "\t\n" for each in told) else None
+    return told if all(each.isprintable() or each in "\t\n" for each in told) else None
 
 
 def _next(data: bytes, at: int, number: bytes) -> int | None:

@@ -27,6 +27,8 @@ from warmboot.numbers import number
 __all__ = ["Found", "Looked", "address_in", "in_file", "look", "pages"]
 
 _ROOT = "run it as root"
+_NOT_SHOWN = f"{_ROOT}; no RAM of the kernel is shown, and nothing under lockdown"
+_MEMORY, _KEPT, _RAMOOPS = "memory", "the page that is kept free", "ramoops' region"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +54,20 @@ def look(root: str = "/", address: int | None = None) -> Looked:
     found: list[Found] = []
     problems: list[str] = []
     try:
-        places = [address] if address is not None else pages(root)
+        places = {address: _MEMORY} if address is not None else _places(root)
     except OSError as error:
         return Looked((), (f"{under(root, 'proc/iomem')}: {error.strerror}: {_ROOT}",))
-    for at in places:
+    for at, place in places.items():
         try:
             box = parse(read_page(at, root))
         except OSError as error:
             told = f"{under(root, DEV_MEM)} at {at:#x}: {error.strerror}"
             if address is not None:
-                raise InputError(told, hint=f"{_ROOT}; lockdown forbids it, and so does a page of RAM") from None
+                raise InputError(told, hint=_NOT_SHOWN) from None
             problems.append(f"{told}: {_ROOT}, where lockdown allows it")
         else:
             if box is not None:
-                found.append(Found(box, f"{under(root, DEV_MEM)} at {at:#x}", at))
+                found.append(Found(box, f"{place} at {at:#x}, by {under(root, DEV_MEM)}", at))
     found.sort(key=lambda each: -each.box.template.loaded_at)
     return Looked(tuple(found), tuple(problems))
 
@@ -77,14 +79,21 @@ def pages(root: str = "/") -> list[int]:
     Each must be Reserved, and no RAM, in /proc/iomem: notes may be those of another machine, which had RAM where this
     one has devices, and reading a device's registers may change it. Raises OSError where that file does not tell.
     """
-    places = (address_in(_command_line(root)), ramoops_page(root), *(each.box for each in read_loads(root)))
-    named = [at for at in dict.fromkeys(places) if at is not None]
-    if not named:
-        return []
+    return list(_places(root))
+
+
+def _places(root: str) -> dict[int, str]:
+    """The addresses, and what is there. Raises OSError."""
+    spare = ramoops_page(root)
+    named = [(address_in(_command_line(root)), _KEPT), *((each.box, _MEMORY) for each in read_loads(root))]
+    # First: a kernel that was started by kexec has ramoops' page on its command line, too.
+    places = {at: what for at, what in reversed([(spare, _RAMOOPS), *named]) if at is not None}
+    if not places:
+        return {}
     known = resources(root)
     if not any(end > 1 for _, end, _ in known):
         raise PermissionError(errno.EPERM, "it shows no addresses", under(root, "proc/iomem"))
-    return [at for at in named if _is_reserved(at, known)]
+    return {at: what for at, what in places.items() if _is_reserved(at, known)}
 
 
 def _is_reserved(at: int, known: list[tuple[int, int, str]]) -> bool:

@@ -26,17 +26,19 @@ def note_loaded(
     foreseen: Sequence[tuple[str, str, str]] = (),
     rescue: int = 0,
     box: int | None = None,
+    load_id: str = "",
     root: str = "/",
 ) -> None:
-    """Note a load of these files; its id is that of its black box at the physical address `box`, if that was written.
+    """Note a load of these files; `load_id` is that of its black box, which is at the physical address `box` if that
+    was written.
 
     What cannot be written is not noted: the image is loaded all the same.
     """
     boot = boot_id(root)
-    load_id = None if box is None else _load_id(box, boot, root)
+    written = None if box is None else _load_id(box, boot, root)
     files = [os.path.abspath(each) for each in (kernel, *initrds)]  # noqa: PTH100 - as live/files.py
     loaded = Loaded(
-        load_id=load_id or os.urandom(16).hex(),
+        load_id=written or load_id or os.urandom(16).hex(),
         time=time.time(),
         boot_id=boot,
         running=os.uname().release,
@@ -47,7 +49,7 @@ def note_loaded(
         command_line=command_line,
         call=call,
         efi=efi,
-        box=box if load_id is not None else None,
+        box=box if written is not None else None,
         foreseen=[list(each) for each in foreseen],
         rescue=rescue or None,
     )

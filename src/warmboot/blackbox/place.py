@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from warmboot.blackbox.ramoops import ramoops_page
+from warmboot.blackbox.ramoops import ramoops_page, ramoops_region
 from warmboot.command_line import CommandLine, parse
 from warmboot.errors import InputError
 from warmboot.live.cmdline import running
@@ -80,14 +80,16 @@ def why_not(address: int, root: str = "/") -> str:
     return ""
 
 
-def page_words(address: int, line: str, most: int | None = None) -> str:
+def page_words(address: int, line: str, most: int | None = None, root: str = "/") -> str:
     """What the next kernel's command line `line` lacks, so that it keeps the page, and prints its first words into it.
 
+    Of ramoops' region all is kept: the next kernel may have ramoops, too, and would write over its own memory there.
     Nothing is added that would make the line longer than `most` bytes.
     """
     parsed, words = parse(line), []
-    if not _is_kept_free(parsed, address):
-        words.append(f"memmap={BOX_SIZE // 1024}K${address:#x}")
+    start, size = _kept(address, root)
+    if not _is_kept_free(parsed, start, size):
+        words.append(f"memmap={size // 1024}K${start:#x}")
     if number(parsed.get(PARAMETER) or "", 0) != address:
         words.append(f"{PARAMETER}={address:#x}")
     if parsed.get("earlycon") is None:
@@ -103,15 +105,23 @@ def _named_page(line: str) -> int | None:
         return None
     parsed = parse(line)
     address = number(parsed.get(PARAMETER) or "", 0)
-    return address if address is not None and _is_kept_free(parsed, address) else None
+    return address if address is not None and _is_kept_free(parsed, address, BOX_SIZE) else None
 
 
-def _is_kept_free(line: CommandLine, address: int) -> bool:
-    """Whether a memmap=SIZE$START of the line has the page (parse_memmap_one in arch/x86/kernel/e820.c)."""
+def _kept(address: int, root: str) -> tuple[int, int]:
+    """Where that begins which is kept with the page, and its size."""
+    region = ramoops_region(root)
+    if region is not None and region[0] <= address < sum(region) and not any(each % BOX_SIZE for each in region):
+        return region
+    return address, BOX_SIZE
+
+
+def _is_kept_free(line: CommandLine, address: int, wanted: int) -> bool:
+    """Whether a memmap=SIZE$START of the line has these bytes (parse_memmap_one in arch/x86/kernel/e820.c)."""
     for each in ",".join(line.all("memmap")).split(","):
         size_text, reserved, start_text = each.partition("$")
         size, start = _memparse(size_text), _memparse(start_text)
-        if reserved and size and start is not None and start <= address <= start + size - BOX_SIZE:
+        if reserved and size and start is not None and start <= address and address + wanted <= start + size:
             return True
     return False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from warmboot.blackbox.last_words import LastWords
 from warmboot.live.files import folder, under
 
 __all__ = ["words_in_pstore"]
@@ -22,14 +23,15 @@ _LARGEST = 4 << 20  # bytes of a file
 _MOST_FILES = 1000
 
 
-def words_in_pstore(release: str, since: float, root: str = "/") -> tuple[str, ...]:
-    """The lines of the log of a kernel of that release, without their time stamps; none where there is none.
+def words_in_pstore(release: str, since: float, root: str = "/") -> LastWords | None:
+    """The log of a kernel of that release, its lines without their time stamps.
 
     `since` is Unix time: what was written before is of an older kernel. A console's file has the boots before, too: the
     log begins at the last banner in it. The longest log counts, as a panic's record is the end of it.
     """
-    logs = (_log(path, release) for path in _files(root, since))
-    return max(logs, key=len, default=())
+    logs = (LastWords(path, _log(path, release)) for path in _files(root, since))
+    best = max(logs, key=lambda each: len(each.lines), default=None)
+    return best if best is not None and best.lines else None
 
 
 def _files(root: str, since: float) -> list[str]:

@@ -10,6 +10,7 @@ import os
 import time
 
 from warmboot.live.files import read, under
+from warmboot.live.kexec_call import FOLDER
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FOLDER", "NAME", "Loaded", "note_call", "note_load", "read_loads"]
 
-FOLDER = "var/lib/warmboot"
 NAME = "last-kexec.json"
 _MOST = 4  # loads
 _LARGEST = 1 << 20  # bytes of the file

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from warmboot.live.boot import boot_id, started_by_kexec
 from warmboot.live.files import folder, number, text, under
+from warmboot.live.status import loaded
 
 __all__ = ["Start", "ThisBoot", "this_boot"]
 
@@ -27,7 +28,8 @@ class Start(StrEnum):
 class ThisBoot:
     """The running kernel: its release, its boot id in hexadecimal, when it was started (Unix time, seconds).
 
-    `bitten` is the identity of a watchdog whose driver says that it caused the last reset.
+    `bitten` is the identity of a watchdog whose driver says that it caused the last reset; `loaded` says whether an
+    image is loaded now, None where that is not known.
     """
 
     release: str
@@ -35,6 +37,7 @@ class ThisBoot:
     started: float
     start: Start
     bitten: str | None = None
+    loaded: bool | None = None
 
 
 def this_boot(root: str = "/") -> ThisBoot:
@@ -46,6 +49,7 @@ def this_boot(root: str = "/") -> ThisBoot:
         time.time() - time.clock_gettime(time.CLOCK_BOOTTIME),
         start,
         _bitten(root),
+        loaded(root),
     )
 
 

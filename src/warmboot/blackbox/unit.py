@@ -9,11 +9,16 @@ from warmboot.errors import RefusedError
 from warmboot.files.whole_file import write_whole
 from warmboot.live.files import under
 
-__all__ = ["UNIT", "unit_text", "write_unit"]
+__all__ = ["UNIT", "has_unit", "unit_text", "write_unit"]
 
 UNIT = "warmboot-blackbox.service"
 _SYSTEM = "etc/systemd/system"
 _WANTS = "multi-user.target.wants"
+
+
+def has_unit(root: str = "/") -> bool:
+    """Whether the service and the folder are there."""
+    return Path(under(root, f"{_SYSTEM}/{UNIT}")).exists() and Path(under(root, FOLDER)).is_dir()
 
 
 def unit_text(program: str) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,7 @@ from warmboot.errors import ExitStatus, InputError
 from warmboot.visible import visible
 
 if TYPE_CHECKING:
+    from warmboot.blackbox.last_words import LastWords
     from warmboot.blackbox.story import Story
 
 __all__ = ["add_parser", "run"]
@@ -83,7 +82,8 @@ def _install(args: argparse.Namespace) -> int:
     """The words for a page, where there is none yet. Raises InputError, RefusedError."""
     from warmboot.blackbox.install import good_page, kept_words, write_grub  # noqa: PLC0415
     from warmboot.blackbox.place import find_place  # noqa: PLC0415
-    from warmboot.blackbox.unit import write_unit  # noqa: PLC0415
+    from warmboot.blackbox.ramoops import ramoops_page  # noqa: PLC0415
+    from warmboot.blackbox.unit import has_unit, write_unit  # noqa: PLC0415
     from warmboot.cli.kdump_install import this_program  # noqa: PLC0415
 
     if args.json:
@@ -94,13 +94,18 @@ def _install(args: argparse.Namespace) -> int:
             print(f"{visible(str(unit))} is written, and marks at each boot that user space is up", file=sys.stderr)
     has = find_place()
     if has is not None:
-        print(f"this computer has a page for a black box at {has:#x}")
+        whose = "ramoops' region" if has == ramoops_page() else "this kernel keeps it free"
+        print(f"this computer has a page for a black box at {has:#x} ({whose}): no words are needed")
+        if not has_unit():
+            print("what is missing are the folder of the notes and the service: 'warmboot blackbox install --write'")
         return ExitStatus.DONE
     page = good_page()
     print(kept_words(page))
     if args.write:
         path = write_grub(page)
         print(f"{visible(str(path))} is written; run update-grub, and boot", file=sys.stderr)
+    else:
+        print("add these words to this kernel's command line, and boot; with --write GRUB gets them", file=sys.stderr)
     return ExitStatus.DONE
 
 
@@ -117,6 +122,7 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _story(args: argparse.Namespace) -> Story:
+    from warmboot.blackbox.cmos import read_cmos  # noqa: PLC0415
     from warmboot.blackbox.memory import in_file, look  # noqa: PLC0415
     from warmboot.blackbox.state import read_loads  # noqa: PLC0415
     from warmboot.blackbox.story import told_of  # noqa: PLC0415
@@ -130,37 +136,25 @@ def _story(args: argparse.Namespace) -> Story:
     if args.what == "show" and os.geteuid() == 0:
         _mark()
     looked = look(address=address)
-    story = told_of(looked.found[0] if looked.found else None, loads, this_boot(), looked.problems, words=_words)
-    return story if looked.found or address is not None else _by_cmos(story)
+    newest = looked.found[0] if looked.found else None
+    return told_of(
+        newest, loads, this_boot(), looked.problems, words=_words, cmos=read_cmos if address is None else lambda: None
+    )
 
 
-def _by_cmos(story: Story) -> Story:
-    """What CMOS memory tells, which is the last resort."""
-    from warmboot.blackbox.cmos import cmos_words, read_cmos  # noqa: PLC0415
-    from warmboot.purgatory.record import Stage  # noqa: PLC0415
-
-    read = read_cmos()
-    if read is None:
-        return story
-    marks, path = read
-    failed = marks.stage < Stage.ENTERING or marks.vector is not None
-    return replace(story, told=cmos_words(marks), where=path, stage=marks.stage.name.lower(), failed=failed)
-
-
-def _words(release: str, near: int, since: float) -> Sequence[str]:
+def _words(release: str, near: int, since: float) -> LastWords | None:
     """The log of the kernel that was started, where pstore has kept it, or memory still has it."""
     from warmboot.blackbox.last_words import last_words  # noqa: PLC0415
     from warmboot.blackbox.pstore import words_in_pstore  # noqa: PLC0415
     from warmboot.live.cmdline import running  # noqa: PLC0415
 
     kept = words_in_pstore(release, since)
-    if kept:
+    if kept is not None:
         return kept
     try:
-        found = last_words(release, running(), near)
+        return last_words(release, running(), near)
     except OSError:
-        return ()
-    return found.lines if found is not None else ()
+        return None
 
 
 def _address(text: str | None) -> int | None:

@@ -26,6 +26,7 @@ def black_box(command: Command, kernel: Image) -> BlackBox | None:
         return None
     reset = bool(command.rescue)  # firmware's boot is what was asked for where this one fails
     template = new_template(kernel.version or kernel.name)
+    command.loaded.load_id = template.load_id.hex()
     if command.blackbox == CMOS:
         return BlackBox(None, template, reset=reset, cmos=True)
     address = command.loaded.box = chosen_place(command.blackbox)

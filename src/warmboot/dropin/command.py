@@ -42,13 +42,14 @@ AUTO = "auto"
 
 
 class LoadedNote:
-    """What is noted of a load: the kernel, its command line, the call, whether it was told of EFI, the black box."""
+    """What is noted of a load: the kernel, its command line, the call, whether it was told of EFI, its black box."""
 
     kernel: Image | None = None
     line: str = ""
     call: str = ""
     efi: bool | None = None
     box: int | None = None
+    load_id: str = ""
 
 
 class Command:

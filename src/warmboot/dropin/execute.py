@@ -54,8 +54,10 @@ _NO_KEXEC = "kexec: the running kernel has no /sys/kernel/kexec/loaded: it was b
 
 
 def _shut_down() -> int:
-    from warmboot.live.services import shutdown_commands  # noqa: PLC0415 - only this way out needs it
+    from warmboot.live.kexec_call import note_call  # noqa: PLC0415 - only this way out needs them
+    from warmboot.live.services import shutdown_commands  # noqa: PLC0415
 
+    note_call("exec")
     sys.stdout.flush()
     sys.stderr.flush()
     number = 0

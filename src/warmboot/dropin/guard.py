@@ -56,6 +56,7 @@ def note(command: Command) -> None:
         efi=loaded.efi if os.access(_EFI, os.F_OK) else None,
         rescue=command.rescue,
         box=loaded.box,
+        load_id=loaded.load_id,
     )
 
 

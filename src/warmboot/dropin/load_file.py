@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
+from warmboot.dropin.command import AUTO
 from warmboot.dropin.failure import explain, print_not_available
 from warmboot.dropin.loader import LoaderOptions, wants_box
 from warmboot.dropin.output import shown, tell, told
@@ -84,10 +85,16 @@ def load_file(command: Command, inputs: Inputs, kernel: File, image: Image) -> i
     return result
 
 
+_UNMARKED = "Linux's purgatory does not write it\nkexec: try: -c\n"
+
+
 def _with_words(command: Command, kernel: File, inner: Image, line: str) -> tuple[BlackBox | None, str]:
     """The black box, if there is one, and the command line with what it and --rescue add. Raises Stop."""
     box = None
-    if wants_box(command):
+    if wants_box(command) and command.wants_crash_kernel:
+        if command.blackbox != AUTO:
+            raise Stop(EFAILED, f"kexec: --blackbox={shown(command.blackbox or '')}: {_UNMARKED}")
+    elif wants_box(command):
         from warmboot.dropin.blackbox import black_box, with_page_words  # noqa: PLC0415 - few computers have one
 
         try:
@@ -95,7 +102,7 @@ def _with_words(command: Command, kernel: File, inner: Image, line: str) -> tupl
         except InputError as error:
             raise Stop(EFAILED, f"Cannot load {shown(kernel.path)}\n{told(error)}") from None
         if box is not None and box.address is None:
-            raise Stop(EFAILED, "kexec: --blackbox=cmos: Linux's purgatory does not write it\nkexec: try: -c\n")
+            raise Stop(EFAILED, f"kexec: --blackbox=cmos: {_UNMARKED}")
         line = with_page_words(command, inner, line, box)
     if command.rescue:
         from warmboot.dropin.guard import with_rescue_words  # noqa: PLC0415 - only with --rescue

@@ -32,6 +32,7 @@ __all__ = ["load_segments"]
 
 _IOMEM = "/proc/iomem"
 _ENOENT = 2
+_LARGE = 128 << 20  # bytes of initrds: see placement.in_use
 _EFI_KEXEC = 0x10  # XLF_EFI_KEXEC: whether the kernel takes EFI's tables from a kexec
 
 
@@ -102,6 +103,11 @@ def _place(
         reuse_video_type=command.reuse_video_type,
         tell=lambda line: sys.stderr.write(f"kexec: {line}\n"),
     )
+    free_pages = None
+    if sum(each.nbytes for each in initrds) >= _LARGE:
+        from warmboot.live import free_pages as live  # noqa: PLC0415 - where it matters
+
+        free_pages = live.free_pages(sum(each.nbytes for each in initrds))
     command.loaded.kernel, command.loaded.line, command.loaded.call = kernel, line, "kexec_load"
     command.loaded.efi = firmware.efi is not None and bool(getattr(kernel, "xloadflags", 0) & _EFI_KEXEC)
     placement = place(
@@ -122,6 +128,7 @@ def _place(
             console=console,
             blackbox=blackbox,
             preserve_context=bool(command.flags & KEXEC_PRESERVE_CONTEXT),
+            free_pages=free_pages,
             stamps=new_stamps(blackbox.template.load_id if blackbox else b"") if command.wants_stamps else None,
         ),
     )
@@ -151,7 +158,9 @@ def _call(command: Command, request: LoadRequest, marks: Marks) -> int:
             print_load_failure(error, request)
             explain(error, request)
             return EFAILED
-    if marks.box and not marks.cmos:
+    # A crash image's page is written by its purgatory alone: one is loaded at each boot, as a rule before anybody has
+    # read what the last kexec left there.
+    if marks.box and not marks.cmos and not command.wants_crash_kernel:
         from warmboot.blackbox.loaded import write_loaded  # noqa: PLC0415
 
         write_loaded(marks)

@@ -39,9 +39,9 @@ _USER = (
     *("memory_layout", "no_room", "packed_kernel", "wrong_architecture"),
 )
 _AFTER = (
-    *("device_left_on", "digest", "efi_rsdp", "firmware_memory", "five_level", "graphics", "initrd_broken", "iommu"),
-    *("memory_map", "newer_processor", "no_console", "no_init", "no_memory_after", "no_root", "page_list", "panic"),
-    *("processors_stay", "silent", "slow_purgatory", "watchdog", "wrong_entry"),
+    *("boot_console", "device_left_on", "digest", "efi_rsdp", "firmware_memory", "five_level", "graphics"),
+    *("initrd_broken", "iommu", "memory_map", "newer_processor", "no_console", "no_init", "no_memory_after"),
+    *("no_root", "page_list", "panic", "processors_stay", "silent", "slow_purgatory", "watchdog", "wrong_entry"),
 )
 
 _HANDOVER = (  # handover/rules.py

@@ -13,6 +13,7 @@ from warmboot.explain.signs import SIGNS, Sign
 __all__ = ["Seen", "seen_in"]
 
 _SILENT = "silent"
+_BOOT_CONSOLE = "boot_console"
 # Of which every line that is a sign has one: most lines of a log have none, and are passed over quickly.
 _WORDS = (
     *(
@@ -59,11 +60,12 @@ _WORDS = (
         "purgatory",
     ),
     *("loaded", "junk", "execute", "alert!", "dracut", "oom-killer", "allocation", "pez_", "kcore", "layout"),
-    *("trampoline", "swiotlb", "bzimage", "screen", "display", "monitor", "fsck"),
+    *("bootconsole", "trampoline", "swiotlb", "bzimage", "screen", "display", "monitor", "fsck"),
 )
 _WRAPPED = 50  # characters at least of a line that a terminal cut
 _WORD = 12  # columns that such a line may be shorter than the longest, where words are kept whole
 _AFTER = 3  # lines behind "Starting new kernel" that mean the new kernel spoke
+_LAST = 2  # lines, one of which ends the early console where nothing comes after it
 _MOST = 200
 
 
@@ -83,7 +85,9 @@ def seen_in(lines: Sequence[Line]) -> list[Seen]:
     last = max((index for index, each in enumerate(lines) if _started(each.text)), default=None)
     if last is not None and len(lines) - last > _AFTER:
         found = [each for each in found if each.rule != _SILENT]
-    return found
+    # Every boot with an early console says that it ends.
+    ends = {each.number for each in lines[-_LAST:]}
+    return [each for each in found if each.rule != _BOOT_CONSOLE or each.line.number in ends]
 
 
 def _found(lines: Sequence[Line]) -> Iterator[Seen]:

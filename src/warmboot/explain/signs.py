@@ -212,5 +212,6 @@ SIGNS = (
     _sign("reserve_mem_version", r"FDT 'memblock' is incompatible with", weight=0),
     # people's own words; a pattern that looks ahead begins at the line's start, or it does so at each character
     _sign("graphics", r"^(?=.*\b(?:screen|display|monitor)\b)(?=.*\b(?:ssh|pings?)\b)", "possible", 2),
+    _sign("boot_console", r"bootconsole \[\S{1,40}\] disabled", "possible", 9),
     _sign("silent", r"starting new kernel|kexec_core: starting|\bbye!$|I'm in purgatory", "possible", 9),
 )

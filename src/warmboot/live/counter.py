@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import ctypes
-import mmap
-
 from warmboot.live.arch import this_machine
+from warmboot.live.machine_code import call
 
 __all__ = ["read_counter"]
 
 
 def read_counter() -> int | None:
-    """Its ticks, of a rate that is to be measured; None where it cannot be read here.
-
-    Its instruction needs memory that may be executed, which SELinux can forbid (execmem).
-    """
+    """Its ticks, of a rate that is to be measured; None where it cannot be read here."""
     from warmboot.errors import RefusedError  # noqa: PLC0415 - its enum would cost more than all of this
 
     try:
-        code = this_machine().read_counter
-        memory = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        return call(this_machine().read_counter)
     except (OSError, RefusedError):
         return None
-    memory[: len(code)] = code
-    place = ctypes.c_char.from_buffer(memory)
-    ticks: int = ctypes.CFUNCTYPE(ctypes.c_uint64)(ctypes.addressof(place))()
-    del place
-    memory.close()
-    return ticks

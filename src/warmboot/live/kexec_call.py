@@ -2,6 +2,9 @@
 
 The time stamp counter counts through a kexec, so that the next kernel can tell how long ago that was. The file is
 written where /var/lib/warmboot is there: `warmboot time` makes it.
+
+It is not one with the notes of the load (blackbox.state), which are replaced as a whole, and written before sync(2):
+this is written last of all, in its place, and what is lost if that fails is a time.
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ from warmboot.live.crash import read_dump_facts
 from warmboot.live.encrypted import refuse_unpacked_kernel
 from warmboot.live.facts import read_facts
 from warmboot.live.file_facts import file_facts
+from warmboot.live.free_pages import free_pages
 from warmboot.live.status import keeps_notes
 from warmboot.live.watchdog import check_rescue
 from warmboot.loading.explain import explain_load
@@ -134,6 +135,13 @@ class _Run:
     def _keep_box(self) -> None:
         """Find the black box, and tell the next kernel of it. Raises InputError."""
         options = self._options
+        if options.panic and self._call is Call.FILE:
+            if options.blackbox not in (AUTO, None):
+                raise InputError(
+                    "a crash image by kexec_file_load has no black box: Linux's purgatory does not write it",
+                    hint="--call kexec_load",
+                )
+            return
         foreseen = tuple(dict.fromkeys(each.rule for each in self._file_risks()))
         template = new_template(self._given.version or options.kernel.name, risks=foreseen)
         if options.blackbox == CMOS:
@@ -182,6 +190,7 @@ class _Run:
                     crash=crash,
                     digest=self._options.digest,
                     blackbox=self._box,
+                    free_pages=free_pages(sum(each.nbytes for each in self._initrds)),
                     stamps=self._stamps(),
                     progress=lambda done, total: self._observer.progress("place", done, total),
                 ),
@@ -272,8 +281,12 @@ class _Run:
                 )
 
     def _mark_loaded(self) -> None:
-        """Write the page, where user space may: a kernel that is locked down leaves that to the purgatory."""
-        if self._box is None or self._box.address is None:
+        """Write the page, where user space may: a kernel that is locked down leaves that to the purgatory.
+
+        A crash image's page is written by its purgatory alone: one is loaded at each boot, as a rule before anybody has
+        read what the last kexec left there.
+        """
+        if self._box is None or self._box.address is None or self._options.panic:
             return
         if self._placement is not None:
             write_loaded(self._placement.marks)
@@ -290,6 +303,7 @@ class _Run:
             foreseen=[(each.rule, each.confidence, each.seen) for each in self._file_risks()],
             rescue=self._options.rescue,
             box=self._box.address if self._box else None,
+            load_id=self._box.template.load_id.hex() if self._box else "",
         )
 
     def _unload_what_has_changed(self) -> None:

@@ -67,6 +67,7 @@ class PlaceOptions:
     ELF_STYLES) says what an ELF image expects. With `preserve_context` the image may return to the running kernel.
     `slot` chooses one of so many places, 0 being the first, for a kernel that cannot choose itself (KASLR).
     `stamps` are handed on, with the times at which the purgatory runs. With a `blackbox` it marks how far it is.
+    `free_pages` tells which pages are free now, as `in_use` asks for them, by which a large initrd finds its place.
     With `hashed` False the digests' places are kept and nothing is read: for the sizes alone.
     `progress` is called with the bytes hashed so far and the total.
     """
@@ -90,4 +91,5 @@ class PlaceOptions:
     slot: Callable[[int], int] = random_slot
     blackbox: BlackBox | None = None
     stamps: Stamps | None = None
+    free_pages: Callable[[int, int], Sequence[int]] | None = None
     progress: Callable[[int, int], None] | None = None

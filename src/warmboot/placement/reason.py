@@ -16,11 +16,16 @@ __all__ = ["Reason", "Search", "reason_text"]
 
 _FOUR_GIB = 1 << 32
 _PAGE = 4096
+_ENDS = ("lowest", "highest")
+_OTHERWISE = {
+    "random": "a place in free RAM, chosen at random as KASLR does,",
+    "fullest": "RAM whose pages are in use now, so that the kernel does not take them for its copy of the image,",
+}
 
 
 class Search(NamedTuple):
-    """A search from one `end` of memory, "lowest" or "highest", or by chance ("random"), for a multiple of `align`,
-    from `least` up and ending `below`; physical addresses."""
+    """A search from one `end` of memory, "lowest" or "highest", or by chance ("random"), or for pages that are in use
+    ("fullest"), for a multiple of `align`, from `least` up and ending `below`; physical addresses."""
 
     end: str
     align: int
@@ -43,8 +48,8 @@ def reason_text(reason: Reason, others: Mapping[str, Sequence[Range]]) -> str:
     search = reason.search
     if search is None:
         return "its own address, which is free RAM"
-    chance = search.end == "random"
-    words = ["a place in free RAM, chosen at random as KASLR does," if chance else f"the {search.end} free range"]
+    by_end = search.end in _ENDS
+    words = [f"the {search.end} free range" if by_end else _OTHERWISE[search.end]]
     if search.least:
         words.append(f"from {_address(search.least)} up")
     if search.below < 1 << 64:
@@ -52,7 +57,7 @@ def reason_text(reason: Reason, others: Mapping[str, Sequence[Range]]) -> str:
     if search.align > _PAGE:
         words.append(f"at a multiple of {size_text(search.align)}")
     text = " ".join(words)
-    if chance:
+    if not by_end:
         return text
     small = [size for size in _passed(reason, search) if size]
     if small:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from warmboot.errors import RefusedError
 from warmboot.memmap.ranges import Range, subtract
 from warmboot.placement.reason import Reason, Search
+from warmboot.uapi import PAGE_SIZE
 
 __all__ = ["NoRoomError", "Space"]
 
@@ -86,6 +87,10 @@ class Space:
             if start >= max(each.start, least):
                 return self._found(start, size, Search("highest", align, least, below))
         return None
+
+    def fullest(self, where: Range, *, least: int, below: int) -> Range:
+        """This free range, which was found as most of its pages are in use."""
+        return self._found(where.start, where.size, Search("fullest", PAGE_SIZE, least, below))
 
     def chosen(self, where: Range, *, align: int, least: int, below: int) -> Range:
         """Take this free range, which chance chose among all such."""

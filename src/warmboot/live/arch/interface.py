@@ -45,6 +45,12 @@ class LiveArch(Protocol):
     ) -> Firmware:
         """What the running kernel knows of firmware. `tell` is told what of it is not handed on, one line each."""
 
+    def read_cmos(self, at: int, size: int) -> bytes:
+        """Bytes of what the clock's battery keeps. Raises OSError where there is none, or it is forbidden."""
+
+    def write_cmos(self, at: int, data: bytes) -> None:
+        """Write to it. Raises OSError as well."""
+
     def rsdp(self, root: str = "/") -> int:
         """ACPI's root pointer, 0 where firmware's area is searched."""
 

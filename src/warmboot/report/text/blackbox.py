@@ -19,7 +19,7 @@ def story_lines(story: Story) -> Iterator[str]:
     for name, value in _rows(story):
         yield f"  {name:<12}  {value}"
     if story.last_words:
-        yield "  the last lines of its log, found in memory:"
+        yield f"  its log's last words, found in {story.log}:"
         yield from (f"    | {each}" for each in story.last_words)
     for each in story.causes:
         yield f"  {each.confidence:<8}  {each.rule:<16}  {each.told}"

@@ -40,6 +40,18 @@ class X86:
 
         return read_firmware(root, noefi=noefi, reuse_video_type=reuse_video_type, tell=tell)
 
+    def read_cmos(self, at: int, size: int) -> bytes:
+        """See cmos.read_cmos."""
+        from warmboot.live.arch.x86_64.cmos import read_cmos
+
+        return read_cmos(at, size)
+
+    def write_cmos(self, at: int, data: bytes) -> None:
+        """See cmos.write_cmos."""
+        from warmboot.live.arch.x86_64.cmos import write_cmos
+
+        write_cmos(at, data)
+
     def rsdp(self, root: str = "/") -> int:
         """See firmware.rsdp."""
         from warmboot.live.arch.x86_64.firmware import rsdp

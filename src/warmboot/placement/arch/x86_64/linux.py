@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from warmboot.errors import InputError
 from warmboot.memmap.firmware import Efi
-from warmboot.memmap.ranges import Range
+from warmboot.memmap.ranges import Range, intersect
 from warmboot.placement.arch.x86_64.boot_params import BootParams
 from warmboot.placement.layout import FOUR_GIB, LOW, MORE_MEMORY, Layout, Placement
 from warmboot.purgatory.parameters import Entry
@@ -96,11 +96,27 @@ def finish_linux(
 def initrd_room(layout: Layout, size: int, initrd_addr_max: int, above_4g: bool) -> Range | None:
     """Where an initrd of `size` bytes would go now; None where it fits nowhere."""
     taken = page_align(size)
-    found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=min(initrd_addr_max + 1, FOUR_GIB))
+    below = min(initrd_addr_max + 1, FOUR_GIB)
+    found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=below)
     # A kernel that may lie above 4 GiB reads the whole address; initrd_addr_max is for all others.
-    if found is None and above_4g:
-        found = layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=1 << 64)
-    return found
+    if above_4g:
+        below = 1 << 64
+        found = found or layout.space.highest(taken, align=PAGE_SIZE, least=LOW, below=below)
+    if found is None or layout.options.free_pages is None or layout.options.crash is not None:
+        return found
+    return _in_use(layout, found, below)
+
+
+def _in_use(layout: Layout, found: Range, below: int) -> Range:
+    """`found`, or a place whose pages are in use where many of its own are free."""
+    from warmboot.placement.in_use import LEAST, fullest, is_full  # noqa: PLC0415 - for a large initrd alone
+
+    free_pages = layout.options.free_pages
+    if free_pages is None or found.size < LEAST or is_full(found, free_pages):
+        return found
+    allowed = intersect(layout.space.free, [Range(LOW, below)])
+    better = fullest(allowed, found.size, free_pages)
+    return found if better is None else layout.space.fullest(better, least=LOW, below=below)
 
 
 def _place_initrd(layout: Layout, size: int, initrd_addr_max: int, *, above_4g: bool) -> Range:
