@@ -150,6 +150,7 @@ _NAMED = {
         kernel/rules.py: bzimage
         live/kernel_config.py: bzimage
         loading/load.py: bzimage
+        rehearsal/run.py: bzimage
         manual/pictures.py: bzimage
         placement/segments.py: bzimage
         rehearsal/demo.py: bzimage
