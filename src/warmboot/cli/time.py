@@ -22,7 +22,10 @@ from warmboot.cli.options import (
 from warmboot.cli.parser import Subparsers, add_command, section
 from warmboot.cli.staged import run_staged
 from warmboot.errors import InputError
-from warmboot.stages import Observer, Outcome, Result, Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.stages import Observer, Result
 
 __all__ = ["add_parser", "run"]
 
@@ -132,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _this_boot(observer: Observer, *, keep: bool) -> Result:
     """The one stage, of this computer. Raises RefusedError where root cannot keep it."""
+    from warmboot.stages import Outcome, Result, Stage  # noqa: PLC0415 - only when it runs
     from warmboot.timing import history, this_boot  # noqa: PLC0415 - a rehearsal needs neither
 
     observer.begins("time")
