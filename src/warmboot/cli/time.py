@@ -147,4 +147,5 @@ def _this_boot(observer: Observer, *, keep: bool) -> Result:
     stage = Stage("time", Outcome.PASSED, figures=figures)
     observer.ends(stage)
     by = "by kexec" if boot.how == "kexec" else "by firmware"
-    return Result([stage], f"started {by}: {boot.seconds:.2f} s are known")
+    told = f"{boot.seconds:.2f} s are known" if boot.parts else "no part of it is known"
+    return Result([stage], f"started {by}: {told}")
