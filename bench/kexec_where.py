@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -50,23 +51,20 @@ class _Samples(threading.Thread):
         with socket.socket(socket.AF_UNIX) as connection:
             while connection.connect_ex(str(self._path)):
                 time.sleep(0.05)
-            with connection.makefile("rw") as monitor:
-                try:
-                    monitor.readline()
-                    _ask(monitor, "qmp_capabilities")
-                    while True:
-                        told = _ask(monitor, "human-monitor-command", **{"command-line": "info registers"})
-                        if rip := re.search(r"RIP=([0-9a-f]+)", str(told)):
-                            self.found.append((time.monotonic(), int(rip[1], 16)))
-                        time.sleep(0.05)
-                except (EOFError, OSError):
-                    return
+            with suppress(EOFError, OSError), connection.makefile("r") as answers:
+                answers.readline()
+                _ask(connection, answers, "qmp_capabilities")
+                while True:
+                    told = _ask(connection, answers, "human-monitor-command", **{"command-line": "info registers"})
+                    if rip := re.search(r"RIP=([0-9a-f]+)", str(told)):
+                        self.found.append((time.monotonic(), int(rip[1], 16)))
+                    time.sleep(0.05)
 
 
-def _ask(monitor: TextIO, command: str, **arguments: str) -> object:
-    monitor.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
-    monitor.flush()
-    while line := monitor.readline():
+def _ask(connection: socket.socket, answers: TextIO, command: str, **arguments: str) -> object:
+    """What QMP returns. Raises EOFError, OSError where QEMU has ended."""
+    connection.sendall(json.dumps({"execute": command, "arguments": arguments}).encode() + b"\n")
+    while line := answers.readline():
         answer: dict[str, Any] = json.loads(line)
         if "event" not in answer:
             return answer.get("return")

@@ -150,6 +150,7 @@ _NAMED = {
         kernel/rules.py: bzimage
         live/kernel_config.py: bzimage
         loading/load.py: bzimage
+        rehearsal/run.py: bzimage
         manual/pictures.py: bzimage
         placement/segments.py: bzimage
         rehearsal/demo.py: bzimage
@@ -233,7 +234,7 @@ _NAMED = {
         blackbox/causes.py: rip rsdp
         blackbox/story.py: rip
         purgatory/record.py: cr0 cr3 cr4 efer rax rbx rcx rdi rdx rip rsi rsp
-        rehearsal/rehearse.py: boot_params
+        rehearsal/run.py: boot_params
         oracle/guest/file_witness_agent.py: boot_params
         oracle/witness/file_witness.py: boot_params
         report/compare/prepare.py: boot_params

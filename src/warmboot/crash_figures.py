@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from warmboot.memmap import Range
+from warmboot.records import dataclass
 
 __all__ = [
     "AnyCrashFigures",

@@ -7,16 +7,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from warmboot.errors import ExitStatus, WarmbootError
-from warmboot.figures import Figures
-from warmboot.kernel import KexecError, Rule
-from warmboot.uapi import Segment
+from warmboot.kernel.rules import KexecError, Rule
+
+if TYPE_CHECKING:  # the figures of every command: each imports its own
+    from warmboot.figures import Figures
+    from warmboot.uapi import Segment
 
 __all__ = ["Observer", "Outcome", "Refusal", "Result", "Silent", "Stage", "Stages"]
 
-_F = TypeVar("_F", bound=Figures)
+_F = TypeVar("_F", bound="Figures")
 
 
 class Outcome(StrEnum):

@@ -25,6 +25,9 @@ EVEN_PAGE = REGION + 63 * 0x8000 - BOX_SIZE
 UNEVEN = {"record_size": 0x8000, "console_size": 0x1_0000, "ftrace_size": 0x1000, "pmsg_size": 0x1000}
 UNEVEN_LAST = REGION + 60 * 0x8192
 UNEVEN_PAGE = REGION + 0x1E_C000
+# Six records share 0x1a0000 bytes, of which none gets an odd number.
+ODD = {"record_size": 0x4_0000, "console_size": 0x2_0000, "ftrace_size": 0x2_0000, "pmsg_size": 0x2_0000}
+ODD_LAST = REGION + 5 * 0x4_5554
 NO_RECORDS = {"record_size": 0, "console_size": 0x1_0000, "ftrace_size": 0, "pmsg_size": 0x4000}
 LAST_PAGE = REGION + SIZE - BOX_SIZE
 WORDS = f"/stage/kernel --initrd=/stage/initrd --command-line='{BOOT}'"
@@ -60,6 +63,7 @@ def zone(size: int) -> bytes:
         (EVEN, EVEN_LAST, EVEN_PAGE),
         (UNEVEN, UNEVEN_LAST, UNEVEN_PAGE),
         ({**UNEVEN, "record_size": 0xFFFF, "console_size": 0x1_FFFF}, UNEVEN_LAST, UNEVEN_PAGE),  # as Linux rounds them
+        (ODD, ODD_LAST, REGION + 0x19_E000),
         (NO_RECORDS, REGION, LAST_PAGE),
     ],
 )
@@ -123,7 +127,10 @@ def test_kexecs_that_fail_and_one_that_does_not() -> None:
         guest.up()
         _by_cmos(guest)
         assert guest.run("insmod /stage/reed_solomon.ko").status == 0
-        for sizes, last in ((EVEN, EVEN_LAST), (UNEVEN, UNEVEN_LAST), (NO_RECORDS, REGION + 0x1_0000)):
+        for sizes, last in (
+            *((EVEN, EVEN_LAST), (UNEVEN, UNEVEN_LAST)),
+            *((ODD, ODD_LAST), (NO_RECORDS, REGION + 0x1_0000)),
+        ):
             _between_zones(guest, sizes, last)
         _a_kexec_that_fails(guest)
         _one_that_does_not(guest)

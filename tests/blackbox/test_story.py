@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -332,6 +333,15 @@ def test_only_what_is_reserved_is_read_where_notes_say_so(tmp_path: Path) -> Non
     assert pages(root) == [0x3000]
     with pytest.raises(InputError, match="no such address"):
         look(root, 1 << 70)
+
+
+def test_notes_that_are_not_ours_to_read_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = computer_with(tmp_path, box_page(Stage.CHECKED), "quiet\n", IOMEM, [])
+    assert look(root).problems == ()
+    note_load(NOTES, root)
+    assert look(root).problems == ()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK)  # as others than root find it
+    assert look(root).problems == (f"{root}/var/lib/warmboot/last-kexec.json: permission denied: run it as root",)
 
 
 def test_without_addresses_nothing_is_read(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class Checked:
                 assert first % count == 0
                 self.take(list(range(first, first + count)), number % 4)
         elif operation == "aim":
-            self.pages.aim_at([range(number, number + 50)])
+            self.pages.aim_at([range(number, number + 50)], [range(number + 20, number + 50)])
         elif self.pieces:
             frames, order = self.pieces.pop(number % len(self.pieces))
             self.used -= set(frames)
@@ -155,7 +155,8 @@ def test_policies_differ_in_what_comes_first() -> None:
     assert scattered != alloc_frames(PageAllocator(ram, policy=Policy.SCATTERED, seed=2), 100)
     for policy in Policy:
         pages = PageAllocator(ram, policy=policy)
-        pages.aim_at([range(300, 350), range(1), range(900, 950)])  # frame 0 is no RAM
+        aims = [range(300, 350), range(1), range(900, 950)]  # frame 0 is no RAM
+        pages.aim_at(aims, aims)
         first = set(alloc_frames(pages, 100))
         assert (first == {*range(300, 350), *range(900, 950)}) is (policy is Policy.ADVERSARIAL)
 

@@ -65,8 +65,8 @@ def test_qemu_gets_the_purgatory_as_it_was_loaded(tmp_path: Path, monkeypatch: p
     image, initrd = tmp_path / "demo", tmp_path / "initrd"
     image.write_bytes(demo_kernel())
     initrd.write_bytes(bytes(60 * MIB))
-    monkeypatch.setattr("warmboot.rehearsal.rehearse._TWIN_LIMIT", 0)
-    monkeypatch.setattr("warmboot.rehearsal.rehearse._DIGEST_LIMITS", {"xxh64": 0})
+    monkeypatch.setattr("warmboot.rehearsal.run._TWIN_LIMIT", 0)
+    monkeypatch.setattr("warmboot.rehearsal.run._DIGEST_LIMITS", {"xxh64": 0})
     machines: list[Any] = []
     release = QemuMachine.release
     purgatories: list[tuple[bool, bytes, bytes]] = []
@@ -87,7 +87,7 @@ def test_qemu_gets_the_purgatory_as_it_was_loaded(tmp_path: Path, monkeypatch: p
         purgatories.append((in_place, machine.memory.read(segment.mem, segment.bufsz), data))
         release(self, *arguments, **more)
 
-    monkeypatch.setattr("warmboot.rehearsal.computer.Machine", Remembered)
+    monkeypatch.setattr("warmboot.machines.machine.Machine", Remembered)
     monkeypatch.setattr(QemuMachine, "release", checked)
     options = Options(image, Facts.of_pc(128 * MIB), [initrd], until="demo kernel: halted")
     result = rehearse(options, Silent())

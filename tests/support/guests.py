@@ -7,6 +7,7 @@ have the drivers of NVMe and ext4 built in; the latter reads ext2 too.
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import importlib.util
 import json
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -53,6 +55,7 @@ _LAYOUT = 1  # raised when what is made of the same packages changes
 _BLOCK = 4096  # bytes
 _HOME = "opt/warmboot"
 _PYTHON = "#!/usr/bin/python3.11 -IB\nimport sys\nsys.path[:0] = ['/opt/warmboot/src']\n"
+_WRITING = threading.Lock()  # of what a disk is made of
 _PROGRAMS = {
     "kexec": _PYTHON + "from warmboot.cli.kexec import main\nsys.exit(main())\n",
     "warmboot": _PYTHON + "from warmboot.cli.main import main\nsys.exit(main())\n",
@@ -86,16 +89,15 @@ def shell_file(folder: Path, script: str = "echo warmboot: user space\n/bin/busy
 @contextmanager
 def stage_disk(files: Mapping[str, bytes]) -> Iterator[Path]:
     """This checkout's warmboot, below /opt/warmboot, and `files` by their names below /stage."""
-    content = _ours() | {f"stage/{name}": data for name, data in files.items()}
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder, "root")
-        for name, data in content.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-        for name in _PROGRAMS:
-            (root / _HOME / name).chmod(0o755)
-        yield ext4(root, STAGE)
+        with _WRITING:
+            root = _ours()
+            try:
+                _write(root, {f"stage/{name}": data for name, data in files.items()})
+                disk = Path(shutil.move(ext4(root, STAGE), folder))
+            finally:
+                shutil.rmtree(root / "stage", ignore_errors=True)
+        yield disk
 
 
 @cache
@@ -120,12 +122,30 @@ def _system() -> tuple[Path, Path]:
 
 
 @cache
-def _ours() -> dict[str, bytes]:
-    source = Path(warmboot.__file__).parent
+def _ours() -> Path:
+    """A folder with this checkout's warmboot, written once a process: nearly two thousand files."""
+    folder = tempfile.mkdtemp(prefix="warmboot-stage-")
+    atexit.register(_remove, folder, os.getpid())
+    source, root = Path(warmboot.__file__).parent, Path(folder, "root")
     found = {path: path.read_bytes() for path in source.rglob("*") if path.suffix in {".py", ".bin", ".md", ".txt"}}
     found |= byte_code((path, data) for path, data in found.items() if path.suffix == ".py")
-    files = {f"{_HOME}/src/warmboot/{path.relative_to(source)}": data for path, data in found.items()}
-    return files | {f"{_HOME}/{name}": text.encode() for name, text in _PROGRAMS.items()}
+    _write(root, {f"{_HOME}/src/warmboot/{path.relative_to(source)}": data for path, data in found.items()})
+    _write(root, {f"{_HOME}/{name}": text.encode() for name, text in _PROGRAMS.items()})
+    for name in _PROGRAMS:
+        (root / _HOME / name).chmod(0o755)
+    return root
+
+
+def _remove(folder: str, process: int) -> None:
+    if os.getpid() == process:  # not where a child of it ends
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write(root: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
 
 def byte_code(modules: Iterable[tuple[Path, bytes]]) -> dict[Path, bytes]:

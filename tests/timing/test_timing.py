@@ -128,6 +128,11 @@ def test_a_boot_is_compared_with_those_before(tmp_path: Path) -> None:
     assert read_history(str(tmp_path)) == []
 
 
+def test_a_boot_of_which_nothing_is_known_has_no_table() -> None:
+    unknown = BootTime("a", "firmware", "6.12", 1e9, 0.0, (), ("a note",))
+    assert time_lines(TimeFigures(unknown)) == ["note: a note"]
+
+
 def test_what_cannot_be_kept_is_refused(tmp_path: Path) -> None:
     (tmp_path / "var").write_text("no folder")
     with pytest.raises(RefusedError, match="cannot be written"):

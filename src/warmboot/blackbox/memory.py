@@ -17,7 +17,7 @@ from warmboot.blackbox.page import DEV_MEM, read_page
 from warmboot.blackbox.place import PARAMETER, RESERVED
 from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.blackbox.record import BOX_SIZE, MAGIC, Box, parse
-from warmboot.blackbox.state import read_loads
+from warmboot.blackbox.state import notes_hidden, read_loads
 from warmboot.command_line import parse as parse_command_line
 from warmboot.errors import InputError
 from warmboot.live.files import read, under
@@ -52,11 +52,12 @@ def look(root: str = "/", address: int | None = None) -> Looked:
     """The boxes of this computer, the newest first: at `address` (physical), or in the pages of `pages`. Raises
     InputError where an address was asked for that cannot be read."""
     found: list[Found] = []
-    problems: list[str] = []
+    hidden = notes_hidden(root)
+    problems = [f"{hidden}: permission denied: {_ROOT}"] if hidden else []
     try:
         places = {address: _MEMORY} if address is not None else _places(root)
     except OSError as error:
-        return Looked((), (f"{under(root, 'proc/iomem')}: {error.strerror}: {_ROOT}",))
+        return Looked((), (*problems, f"{under(root, 'proc/iomem')}: {error.strerror}: {_ROOT}"))
     for at, place in places.items():
         try:
             box = parse(read_page(at, root))

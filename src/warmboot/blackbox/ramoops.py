@@ -2,7 +2,7 @@
 
 The region begins with the records of the kernel's log, and the zones of the console, ftrace and pmsg follow. The room
 that those zones leave is divided by the number of records that find place in it, so that a record is as a rule larger
-than ramoops.record_size, begins at no particular byte, and nothing is left over (ramoops_init_przs in fs/pstore/ram.c,
+than ramoops.record_size, begins at any even byte, and nothing is left over (ramoops_init_przs in fs/pstore/ram.c,
 since Linux 4.10). The box lies at the end of the last record while that is empty: ramoops writes records from their
 beginning, the last one last. Without records it is the last page, which has no zone. Nothing that ramoops reads is
 changed, and pstore shows nothing of the box. Addresses are physical, sizes in bytes.
@@ -21,7 +21,7 @@ __all__ = ["ramoops_page", "ramoops_region"]
 _PARAMETERS = "sys/module/ramoops/parameters"  # as they count, wherever the region was given (a device tree, firmware)
 _HEADER = struct.Struct("<4sII")  # struct persistent_ram_buffer: sig, start, size
 _SIGNATURE = b"DBGC"
-_PAGE = -BOX_SIZE  # mask
+_PAGE, _EVEN = -BOX_SIZE, -2  # masks
 
 
 def ramoops_region(root: str = "/") -> tuple[int, int] | None:
@@ -48,8 +48,9 @@ def ramoops_page(root: str = "/") -> int | None:
         records = room // record
         if records < 2 or (text(under(root, f"{_PARAMETERS}/ecc")) or "0") != "0":  # check bytes end a record
             return None
-        last = start + (records - 1) * (room // records)
-        page = (last + room // records & _PAGE) - BOX_SIZE
+        each = room // records & _EVEN
+        last = start + (records - 1) * each
+        page = (last + each & _PAGE) - BOX_SIZE
         return page if page >= last + BOX_SIZE and _used(last, root) == 0 else None
     except OSError:
         return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["FOLDER", "NAME", "Loaded", "note_call", "note_load", "read_loads"]
+__all__ = ["FOLDER", "NAME", "Loaded", "note_call", "note_load", "notes_hidden", "read_loads"]
 
 NAME = "last-kexec.json"
 _MOST = 4  # loads
@@ -117,6 +117,12 @@ def read_loads(root: str = "/") -> list[Loaded]:
     entries = found.get("loads") if isinstance(found, dict) and found.get("version") == _VERSION else None
     loads = (_loaded(each) for each in entries[:_MOST]) if isinstance(entries, list) else ()
     return [each for each in loads if each is not None]
+
+
+def notes_hidden(root: str = "/") -> str:
+    """The path of the notes where they are there and not this user's to read; else nothing."""
+    path = under(root, f"{FOLDER}/{NAME}")
+    return path if os.access(path, os.F_OK) and not os.access(path, os.R_OK) else ""
 
 
 def _write(loads: Sequence[Loaded], root: str) -> None:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import add_json, add_kernel, add_like, add_memory, facts_asked_for, size_of
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.cli.rehearse_crash import add_capture, firmware
+from warmboot.cli.staged import run_staged
 from warmboot.errors import InputError
-from warmboot.files.mapped import map_file
-from warmboot.images import identify
-from warmboot.rehearsal.capture.options import CrashOptions
-from warmboot.rehearsal.capture.search import rehearse_crashkernel
-from warmboot.report.json.result import result_members
-from warmboot.report.text.stages import TextReport
-from warmboot.stages import Silent
 
 __all__ = ["add_parser", "run"]
 
@@ -61,13 +54,18 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
         help="seconds that a try may take (default: 120)",
     )
     add_json(parser, "print one JSON object at the end")
-    parser.set_defaults(run=run, uses_qemu=True, cpus=None, crashkernel=[])
+    parser.set_defaults(run=run, uses_qemu=True, cpus=None, crashkernel=[], html=None, junit=None)
 
 
 def run(args: argparse.Namespace) -> int:
     """Find it; the exit status. Raises InputError."""
     if not 0 < args.timeout <= _LONGEST_TIMEOUT:
         raise InputError(f"--timeout {args.timeout:g}: not from 0 to {_LONGEST_TIMEOUT:g} seconds", hint="such as 120")
+    from warmboot.files.mapped import map_file  # noqa: PLC0415 - only when it runs, as below
+    from warmboot.images import identify  # noqa: PLC0415
+    from warmboot.rehearsal.capture.options import CrashOptions  # noqa: PLC0415
+    from warmboot.rehearsal.capture.search import rehearse_crashkernel  # noqa: PLC0415
+
     identify(args.kernel)  # a file that no size of a reservation can help
     for each in args.capture_initrd:
         map_file(each, "initrd")
@@ -81,14 +79,6 @@ def run(args: argparse.Namespace) -> int:
         firmware=firmware() if args.efi else None,
         timeout=args.timeout,
     )
-    if args.json:
-        result = rehearse_crashkernel(options, Silent(), facts=facts)
-        print_json(document("crashkernel", result_members(result), uses_qemu=True))
-        return result.exit_status
-    report = TextReport()
-    try:
-        result = rehearse_crashkernel(options, report, facts=facts)
-    finally:
-        report.close()
-    report.verdict(result)
-    return result.exit_status
+    return run_staged(
+        "crashkernel", args, lambda observer: rehearse_crashkernel(options, observer, facts=facts), uses_qemu=True
+    )

@@ -9,11 +9,11 @@ from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import add_json
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import ExitStatus
-from warmboot.machines.machine import Machine
-from warmboot.rehearsal.demo import Demo, demo
-from warmboot.report.json.documents import DemoAnswer, DemoDigest
-from warmboot.report.text.terminal import Terminal
-from warmboot.report.text.words import size_text, table
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.rehearsal.demo import Demo
+    from warmboot.report.json.documents import DemoAnswer
 
 __all__ = ["add_parser", "run"]
 
@@ -42,6 +42,9 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError where something goes wrong."""
+    from warmboot.machines.machine import Machine  # noqa: PLC0415 - only when it runs, as below
+    from warmboot.rehearsal.demo import demo  # noqa: PLC0415
+
     began = time.monotonic()
     with Machine.of_pc(_MEMORY) as machine:
         seen = demo(machine)
@@ -54,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _answer(seen: Demo, seconds: float) -> DemoAnswer:
+    from warmboot.report.json.documents import DemoAnswer, DemoDigest  # noqa: PLC0415
+
     verdict = "the kernel ran, but not every digest is the expected one"
     if seen.agrees:
         verdict = f"the kernel ran, and found every byte where it belongs ({seconds:.2f} s)"
@@ -69,6 +74,9 @@ def _answer(seen: Demo, seconds: float) -> DemoAnswer:
 
 
 def _print(seen: Demo, answer: DemoAnswer) -> None:
+    from warmboot.report.text.terminal import Terminal  # noqa: PLC0415
+    from warmboot.report.text.words import size_text, table  # noqa: PLC0415
+
     terminal = Terminal()
 
     def show(name: str, *lines: str) -> None:

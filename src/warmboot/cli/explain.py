@@ -13,16 +13,13 @@ from warmboot.cli.answer import document, print_json
 from warmboot.cli.options import add_json, add_like
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import InputError, WarmbootError
-from warmboot.explain.catalog import CATALOG, Entry
-from warmboot.explain.clean import MOST
-from warmboot.explain.errnos import errno_called, errno_name
-from warmboot.explain.evidence import command_of, read
-from warmboot.explain.findings import Diagnosis, RuleEntry, RuleList
-from warmboot.explain.judge import diagnose_errno, diagnose_evidence
-from warmboot.explain.pages import page
-from warmboot.memmap import Facts
-from warmboot.report.text.explain import diagnosis_lines, list_lines, page_lines
 from warmboot.visible import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.explain.catalog import Entry
+    from warmboot.explain.findings import Diagnosis, RuleEntry
+    from warmboot.memmap import Facts
 
 __all__ = ["add_parser", "run"]
 
@@ -66,6 +63,9 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain; the exit status. Raises InputError where there is nothing to explain."""
+    from warmboot.explain.catalog import CATALOG  # noqa: PLC0415 - only when it runs, as below
+    from warmboot.explain.errnos import errno_called  # noqa: PLC0415
+
     _check(args)
     if args.list:
         _show_rules(tuple(_entry(each, text=False) for each in CATALOG.values()), args)
@@ -74,18 +74,13 @@ def run(args: argparse.Namespace) -> int:
         _show_rules((_entry(CATALOG[args.what], text=True),), args)
         return 0
     value = errno_called(args.what)
-    if value is not None and not Path(args.what).exists():
-        command = command_of(args.command) if args.command else None
-        if args.command and command is None:
-            raise InputError(f"'{visible(args.command, most=60)}' is no command line of kexec", hint="kexec -l vmlinuz")
-        found = diagnose_errno(value, command, _facts(args), implied=args.like is None)
-        if not found.findings:
-            raise InputError(f"no call of kexec gives {errno_name(value)}", hint="warmboot explain --list")
-    else:
-        found = _of_paste(args)
+    is_file = value is not None and Path(args.what).exists()
+    found = _of_paste(args) if value is None or is_file else _of_errno(value, args)
     if args.json:
         print_json(document("explain", found))
     else:
+        from warmboot.report.text.explain import diagnosis_lines  # noqa: PLC0415
+
         print("\n".join(diagnosis_lines(found, _width())))
     return 0
 
@@ -100,7 +95,24 @@ def _check(args: argparse.Namespace) -> None:
         )
 
 
+def _of_errno(value: int, args: argparse.Namespace) -> Diagnosis:
+    from warmboot.explain.errnos import errno_name  # noqa: PLC0415
+    from warmboot.explain.evidence import command_of  # noqa: PLC0415
+    from warmboot.explain.judge import diagnose_errno  # noqa: PLC0415
+
+    command = command_of(args.command) if args.command else None
+    if args.command and command is None:
+        raise InputError(f"'{visible(args.command, most=60)}' is no command line of kexec", hint="kexec -l vmlinuz")
+    found = diagnose_errno(value, command, _facts(args), implied=args.like is None)
+    if not found.findings:
+        raise InputError(f"no call of kexec gives {errno_name(value)}", hint="warmboot explain --list")
+    return found
+
+
 def _of_paste(args: argparse.Namespace) -> Diagnosis:
+    from warmboot.explain.evidence import read  # noqa: PLC0415
+    from warmboot.explain.judge import diagnose_evidence  # noqa: PLC0415
+
     if args.command:
         raise InputError(
             f"'{visible(args.what, most=60)}' is no errno", hint="only an errno, such as EINVAL, takes a command line"
@@ -130,6 +142,8 @@ def _of_paste(args: argparse.Namespace) -> Diagnosis:
 
 def _text(name: str) -> str:
     """The paste. Raises InputError where there is none, or it is too long."""
+    from warmboot.explain.clean import MOST  # noqa: PLC0415
+
     if name == "-":
         data = sys.stdin.buffer.read(MOST + 1)
     else:
@@ -174,6 +188,10 @@ def _facts(args: argparse.Namespace) -> Facts | None:
 
 
 def _entry(entry: Entry, *, text: bool) -> RuleEntry:
+    from warmboot.explain.errnos import errno_name  # noqa: PLC0415
+    from warmboot.explain.findings import RuleEntry  # noqa: PLC0415
+    from warmboot.explain.pages import page  # noqa: PLC0415
+
     about = page(entry.name)
     number = errno_name(entry.errno) if entry.errno is not None else None
     return RuleEntry(entry.name, entry.group, number, entry.source, about.title, about.text if text else "")
@@ -181,8 +199,12 @@ def _entry(entry: Entry, *, text: bool) -> RuleEntry:
 
 def _show_rules(found: tuple[RuleEntry, ...], args: argparse.Namespace) -> None:
     if args.json:
+        from warmboot.explain.findings import RuleList  # noqa: PLC0415
+
         print_json(document("explain", RuleList(found)))
         return
+    from warmboot.report.text.explain import list_lines, page_lines  # noqa: PLC0415
+
     lines = list_lines(found, _width()) if args.list else page_lines(found[0].page, _width())
     print("\n".join(lines).rstrip("\n"))
 

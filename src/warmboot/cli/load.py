@@ -26,10 +26,10 @@ from warmboot.cli.parser import Subparsers, add_command, section
 from warmboot.cli.staged import run_staged
 from warmboot.errors import InputError
 from warmboot.kernel.call import Call
-from warmboot.live.cmdline import reused
-from warmboot.live.facts import read_facts
-from warmboot.loading.load import LoadOptions, load
-from warmboot.placement.command_line import CommandLineRequest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.placement.command_line import CommandLineRequest
 
 __all__ = ["add_parser", "run"]
 
@@ -98,6 +98,9 @@ def add_parser(subparsers: Subparsers[argparse.ArgumentParser]) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
+    from warmboot.live.facts import read_facts  # noqa: PLC0415 - only when it runs, as below
+    from warmboot.loading.load import LoadOptions, load  # noqa: PLC0415
+
     options = LoadOptions(
         kernel=args.kernel,
         initrds=args.initrd,
@@ -122,6 +125,8 @@ def _command_line(args: argparse.Namespace) -> CommandLineRequest:
         raise InputError(
             "--command-line and --reuse-command-line are two command lines", hint="leave one out, or use --append"
         )
+    from warmboot.live.cmdline import reused  # noqa: PLC0415
+
     try:
         return command_line_request(args, reused=reused(panic=args.panic))
     except OSError as error:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from warmboot.errors import InputError
 from warmboot.visible import visible
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:  # loaded by the commands that need them: every other one starts sooner
+    from collections.abc import Sequence
+    from typing import Any
+
     from warmboot.memmap import Facts
     from warmboot.placement.command_line import CommandLineRequest
 

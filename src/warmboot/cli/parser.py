@@ -7,11 +7,14 @@ import re
 import shutil
 import signal
 import textwrap
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
 
 from warmboot.cli.environment import VARIABLES
 from warmboot.errors import ExitStatus, InputError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NoReturn
 
 __all__ = ["EXIT_STATUSES", "Formatter", "Parser", "Subparsers", "add_command", "examples_section", "section"]
 

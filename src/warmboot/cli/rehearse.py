@@ -32,8 +32,10 @@ from warmboot.cli.rehearse_handover import add_handover, check_no_handover, run_
 from warmboot.cli.staged import run_staged
 from warmboot.errors import InputError
 from warmboot.kernel.call import Call
-from warmboot.rehearsal.options import Options
-from warmboot.rehearsal.rehearse import rehearse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.rehearsal.options import Options
 
 __all__ = ["add_parser", "run"]
 
@@ -50,6 +52,7 @@ in QEMU. With --crash it answers another question: would this machine give a dum
 third: does what a service preserves over a live update (KHO, LUO) arrive in the next kernel?"""
 _STAGES = {
     "inspect": "what the file is and what it needs",
+    "risks": "an initrd that is cut, a mem= that leaves too little; where there is nothing to tell, no stage",
     "place": "where its parts go",
     "permit": "each check that the running kernel makes, by name",
     "load": "bytes, page-list entries and pages",
@@ -148,6 +151,8 @@ def run(args: argparse.Namespace) -> int:
     if args.crash:
         return run_crash(args)
     check_no_crash(args)
+    from warmboot.rehearsal.rehearse import rehearse  # noqa: PLC0415 - only when it runs, as below
+
     options = _options(args)
     return run_staged(
         "rehearse",
@@ -160,6 +165,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _options(args: argparse.Namespace) -> Options:
+    from warmboot.rehearsal.options import Options  # noqa: PLC0415
+
     return Options(
         kernel=args.kernel,
         facts=facts_asked_for(args),

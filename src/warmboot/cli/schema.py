@@ -40,6 +40,7 @@ from warmboot.oracle.witness.witness import Verdict
 from warmboot.report.compare.compare import Comparison
 from warmboot.report.json import documents
 from warmboot.report.json.documents import ReadAnswer
+from warmboot.report.json.machine_documents import GatheredFacts, SignatureAnswer
 from warmboot.risks.risks import Risks
 from warmboot.roll.answers import RollAnswer
 from warmboot.stages import Outcome, Refusal
@@ -52,6 +53,7 @@ _ADDRESSES = {"type": "array", "items": {"type": "integer"}, "minItems": 2, "max
 _STAGES: dict[str, dict[str, Any]] = {
     "rehearse": {
         "inspect": ImageFigures,
+        "risks": figures.RisksFigures,
         "place": figures.RehearsalPlaceFigures,
         "permit": figures.PermitFigures,
         "load": figures.ModelLoadFigures | crash_figures.CrashLoadFigures,
@@ -64,6 +66,7 @@ _STAGES: dict[str, dict[str, Any]] = {
     },
     "time": {
         "inspect": ImageFigures,
+        "risks": figures.RisksFigures,
         "place": figures.RehearsalPlaceFigures,
         "permit": figures.PermitFigures,
         "load": figures.ModelLoadFigures,
@@ -95,12 +98,12 @@ _STAGES: dict[str, dict[str, Any]] = {
 # What each command prints; several are the kinds of lines of JSON Lines.
 _ANSWERS: dict[str, tuple[type, ...]] = {
     "inspect": (BzImageFigures, UkiFigures, ElfFigures, MultibootFigures),
-    "facts": (Facts, documents.GatheredFacts),
+    "facts": (Facts, GatheredFacts),
     "check": (MachineAnswer, FleetAnswer),
     "compare": (Comparison,),
     "status": (documents.StatusAnswer,),
     "unload": (documents.UnloadAnswer,),
-    "signature": (documents.SignatureAnswer,),
+    "signature": (SignatureAnswer,),
     "demo": (documents.DemoAnswer,),
     "debian": (documents.DebianAnswer,),
     "explain": (Diagnosis, RuleList),

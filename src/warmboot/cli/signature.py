@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what `args` say. Raises WarmbootError for unusable input."""
     from warmboot.files.mapped import map_file  # noqa: PLC0415 - only when it runs, as below
     from warmboot.kernel.signature_verdict import signature_verdict  # noqa: PLC0415
-    from warmboot.report.json.documents import SignatureAnswer  # noqa: PLC0415
+    from warmboot.report.json.machine_documents import SignatureAnswer  # noqa: PLC0415
     from warmboot.report.text.signature import signature_lines  # noqa: PLC0415
     from warmboot.signatures import can_verify  # noqa: PLC0415
     from warmboot.signatures.figures import signature_figures  # noqa: PLC0415

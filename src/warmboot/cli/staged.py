@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
 from warmboot.cli.answer import document, print_json
 from warmboot.cli.asked_file import check_asked, write_asked
-from warmboot.memmap import Facts
-from warmboot.report.json.result import result_members
-from warmboot.report.text.stages import TextReport
-from warmboot.stages import Observer, Result, Silent
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from warmboot.memmap import Facts
+    from warmboot.stages import Observer, Result
 
 __all__ = ["run_staged"]
 
@@ -29,6 +31,9 @@ def run_staged(
 
     Raises WarmbootError for unusable input. `command` names the schema; `facts` gives the machine's, for the page.
     """
+    from warmboot.report.text.stages import TextReport  # noqa: PLC0415 - help needs no stages, as below
+    from warmboot.stages import Silent  # noqa: PLC0415
+
     report = None if args.json else TextReport(show_console=show_console)
     observer: Observer = report or Silent()
     try:
@@ -40,6 +45,8 @@ def run_staged(
         if report is not None:
             report.close()
     if report is None:
+        from warmboot.report.json.result import result_members  # noqa: PLC0415 - only for --json
+
         print_json(document(command, result_members(result), uses_qemu=uses_qemu))
     else:
         report.verdict(result)
@@ -55,6 +62,7 @@ def _with_files(
     facts: Callable[[], Facts] | None,
 ) -> Result:
     from warmboot.memmap.facts_json import json_members  # noqa: PLC0415 - only a file needs them
+    from warmboot.report.json.result import result_members  # noqa: PLC0415
     from warmboot.report.recorder import Recorder  # noqa: PLC0415
 
     check_asked("--html", args.html)

@@ -22,7 +22,10 @@ from warmboot.cli.options import (
 from warmboot.cli.parser import Subparsers, add_command, section
 from warmboot.cli.staged import run_staged
 from warmboot.errors import InputError
-from warmboot.stages import Observer, Outcome, Result, Stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.stages import Observer, Result
 
 __all__ = ["add_parser", "run"]
 
@@ -132,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _this_boot(observer: Observer, *, keep: bool) -> Result:
     """The one stage, of this computer. Raises RefusedError where root cannot keep it."""
+    from warmboot.stages import Outcome, Result, Stage  # noqa: PLC0415 - only when it runs
     from warmboot.timing import history, this_boot  # noqa: PLC0415 - a rehearsal needs neither
 
     observer.begins("time")
@@ -143,4 +147,5 @@ def _this_boot(observer: Observer, *, keep: bool) -> Result:
     stage = Stage("time", Outcome.PASSED, figures=figures)
     observer.ends(stage)
     by = "by kexec" if boot.how == "kexec" else "by firmware"
-    return Result([stage], f"started {by}: {boot.seconds:.2f} s are known")
+    told = f"{boot.seconds:.2f} s are known" if boot.parts else "no part of it is known"
+    return Result([stage], f"started {by}: {told}")

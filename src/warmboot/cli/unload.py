@@ -9,7 +9,6 @@ from warmboot.cli.options import add_json, add_panic
 from warmboot.cli.parser import Subparsers, add_command
 from warmboot.errors import RefusedError
 from warmboot.live import status
-from warmboot.report.json.documents import UnloadAnswer
 from warmboot.uapi.numbers import KEXEC_FILE_ON_CRASH, KEXEC_ON_CRASH
 
 __all__ = ["add_parser", "run"]
@@ -43,6 +42,8 @@ def run(args: argparse.Namespace) -> int:
         except LiveError:
             raise RefusedError(f"the {what} cannot be unloaded: {first}", hint=_hint(first.errno)) from None
     if args.json:
+        from warmboot.report.json.documents import UnloadAnswer  # noqa: PLC0415
+
         print_json(document("unload", UnloadAnswer(what, before)))
     else:
         print(f"the {what} is unloaded" if before else f"no {what} was loaded")

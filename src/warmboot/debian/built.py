@@ -132,7 +132,7 @@ def built_changed(changes: Sequence[SourceChange], cache: Path | None = None) ->
             with _source_tree(folder, cache, refresh=False) as tree:
                 for each in changes:
                     _change(tree, each)
-                _build(tree, first, folder)
+                _build(tree, first, folder, {})
     return image
 
 
@@ -172,8 +172,9 @@ def _build_missing(folder: Path, images: Mapping[str, Path], cache: Path | None,
                 hint = f"sudo apt-get install {packages}"
                 raise RefusedError(f"a kernel cannot be built here without {packages}", hint=hint)
             with _source_tree(folder, cache, refresh=refresh) as tree:
+                configured: dict[tuple[str, ...], bytes] = {}
                 for name in missing:
-                    _build(tree, name, folder / name)
+                    _build(tree, name, folder / name, configured)
 
 
 def _config(name: str) -> str:
@@ -216,11 +217,12 @@ def _source_tree(folder: Path, cache: Path | None, *, refresh: bool) -> Iterator
         yield tree
 
 
-def _build(tree: Path, name: str, folder: Path) -> None:
+def _build(tree: Path, name: str, folder: Path, configured: dict[tuple[str, ...], bytes]) -> None:
+    """In `configured` is what the lines of a configuration have become in this tree, by those lines."""
     variant = _EVERY[name]
     log.info("building the kernel %s: %s", name, variant.about)
     began = time.monotonic()
-    _configure(tree, variant)
+    _configure(tree, variant, configured)
     with _changed(tree, variant):
         _make(tree, f"LOCALVERSION=-{name}")
     for kept in ("System.map", ".config"):
@@ -229,10 +231,13 @@ def _build(tree: Path, name: str, folder: Path) -> None:
     log.info("built in %.0f s", time.monotonic() - began)
 
 
-def _configure(tree: Path, variant: Variant) -> None:
+def _configure(tree: Path, variant: Variant, configured: dict[tuple[str, ...], bytes]) -> None:
     lines = _config(variant.config).splitlines()
     lines += [f"# CONFIG_{option} is not set" for option in variant.off]
     lines += [f"CONFIG_{option}=y" for option in variant.on]
+    if (known := configured.get(tuple(lines))) is not None:
+        (tree / ".config").write_bytes(known)
+        return
     (tree / "kernel/configs/warmboot.config").write_text("\n".join([*lines, ""]), encoding="ascii")
     _make(tree, "tinyconfig")
     _make(tree, "warmboot.config")
@@ -241,6 +246,7 @@ def _configure(tree: Path, variant: Variant) -> None:
     lost = [] if variant.off else [line for line in lines if line.endswith("=y") and line not in found]
     if lost:
         raise RefusedError(f"the source no longer takes {', '.join(lost)}", hint="report it: the package has changed")
+    configured[tuple(lines)] = (tree / ".config").read_bytes()
 
 
 @contextlib.contextmanager

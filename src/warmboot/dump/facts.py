@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
+from warmboot.records import dataclass
 
 __all__ = ["DumpFacts", "KernelText", "Moved"]
 

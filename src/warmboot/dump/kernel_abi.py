@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from warmboot.images.unwrap import is_unified
+from warmboot.records import dataclass, field
 from warmboot.visible import visible
 
 TYPE_CHECKING = False

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from warmboot.formats.ident import EM_X86_64
 from warmboot.formats.reading import u32
+from warmboot.records import dataclass
 
 __all__ = [
     "EHDR_SIZE",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 
 from warmboot.formats.ident import is_mz
 from warmboot.formats.reading import u16, u32
+from warmboot.records import dataclass
 
 __all__ = ["I386", "X86_64", "Section", "certificate_table", "extent", "machine", "sections"]
 

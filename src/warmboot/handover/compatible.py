@@ -7,12 +7,12 @@ The order of the rules is that in which Linux finds out: KHO's tree first (kho_p
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import Enum
 
 from warmboot.dump.kernel_abi import HANDLERS, KernelAbi
 from warmboot.handover.rules import RULES, HandoverRule
 from warmboot.handover.switches import switched
+from warmboot.records import dataclass
 
 __all__ = ["THINGS", "Compatibility", "Fate", "Thing", "compatibility"]
 

@@ -6,7 +6,7 @@ seen on kernels that were built for it (tests/handover/test_pairs.py).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from warmboot.records import dataclass
 
 __all__ = ["RULES", "HandoverRule"]
 

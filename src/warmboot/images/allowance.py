@@ -7,7 +7,6 @@ need not be unpacked to be told.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 
 from warmboot.errors import RefusedError
 from warmboot.formats.elf import PT_LOAD, header, program_headers
@@ -18,6 +17,7 @@ from warmboot.images.decompress import beginning, compression, decompressed
 from warmboot.images.kinds import kinds_of
 from warmboot.images.probe import is_bzimage
 from warmboot.images.zboot import is_zboot, zboot_size
+from warmboot.records import dataclass
 
 __all__ = ["HEAD", "Allowance", "allowance", "half_of_memory", "unpacked"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from warmboot.errors import InputError
+from warmboot.records import dataclass
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 
 from warmboot.errors import InputError
-from warmboot.memmap import Facts
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from warmboot.memmap import Facts
 
 __all__ = ["Call", "chosen"]
 

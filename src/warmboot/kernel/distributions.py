@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from warmboot.records import dataclass, field
 
 __all__ = ["DEBIAN", "Distribution", "distribution_of"]
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warmboot.command_line import parse
 from warmboot.numbers import number
+from warmboot.records import dataclass
 from warmboot.signatures import can_verify
 from warmboot.signatures.names import IMA_KEYRINGS, PLATFORM, UNKNOWN_POLICY
 

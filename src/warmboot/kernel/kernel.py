@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from warmboot.kernel.rules import KexecError
 from warmboot.kernel.security import Caller
 from warmboot.kernel.state import KernelState
 from warmboot.kernel.sysctl import kstrtoul, proc_dointvec
+from warmboot.records import dataclass
 from warmboot.uapi import KexecFileRequest, KexecFlags, LoadRequest, SegmentTable
 
 if TYPE_CHECKING:

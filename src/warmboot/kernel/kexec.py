@@ -251,7 +251,7 @@ def _kimage_alloc_init(
         image.type = _CRASH
         image.hotplug_support = bool(flags & _HOTPLUG)
     sanity_check_segment_list(kernel, image)
-    kernel.pages.aim_at(image.destinations())
+    kernel.pages.aim_at(image.destinations(), image.blank())
     try:
         control_code_page = kimage_alloc_control_pages(kernel, image, kernel.arch.control_code_order, caller)
         if control_code_page is None:

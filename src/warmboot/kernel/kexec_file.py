@@ -172,7 +172,7 @@ def _alloc_control_pages(kernel: KernelState, image: Kimage, caller: Caller) -> 
     """The rest of kimage_file_alloc_init. Raises KexecError."""
     crash = image.type is KimageType.CRASH
     sanity_check_segment_list(kernel, image)
-    kernel.pages.aim_at(image.destinations())
+    kernel.pages.aim_at(image.destinations(), image.blank())
     control_code_page = kimage_alloc_control_pages(kernel, image, kernel.arch.control_code_order, caller)
     if control_code_page is None:
         raise rules.CONTROL_PAGES.refuse("no room for the control code buffer", hint=rules.CRASH_ROOM if crash else "")

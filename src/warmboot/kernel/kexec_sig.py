@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import errno
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warmboot.formats import pe
 from warmboot.kernel import rules
 from warmboot.kernel.ima import ima_appraise_signature
+from warmboot.records import dataclass
 from warmboot.signatures import can_verify
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ by a segment; the root of the handover, an FDT of one page, stays where the runn
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from warmboot.kernel.kexec_buf import KexecBuf, kexec_add_buffer
 from warmboot.kernel.kimage import Kimage, KimageType
 from warmboot.memmap import Facts, Range
 from warmboot.numbers import number
+from warmboot.records import dataclass
 from warmboot.uapi import Readable, Segment
 
 if TYPE_CHECKING:

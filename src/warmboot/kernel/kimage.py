@@ -113,6 +113,11 @@ class Kimage:
         for each in self.segment:
             yield range(each.mem >> PAGE_SHIFT, each.end >> PAGE_SHIFT)
 
+    def blank(self) -> Iterator[range]:
+        """Those frames of each segment that get nothing but zeros."""
+        for each in self.segment:
+            yield range((each.mem + each.bufsz + PAGE_SIZE - 1) >> PAGE_SHIFT, each.end >> PAGE_SHIFT)
+
     def first_entry(self, number: int) -> int:
         """The entry of the first page of segment `number`; its destination is the one before."""
         listed = enumerate(islice(self.destinations(), number))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from warmboot.kernel.rules import Rule
+from warmboot.records import dataclass
 
 __all__ = ["LoadObserver", "Told"]
 

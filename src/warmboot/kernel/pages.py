@@ -26,6 +26,7 @@ class Policy(StrEnum):
     CONTIGUOUS = "contiguous"  # in one run, as on a machine that has just started
     SCATTERED = "scattered"  # all over memory, by a seed
     ADVERSARIAL = "adversarial"  # first those that are some segment's destination
+    SETTLED = "settled"  # contiguous, but pages of zeros alone lie where they go, and are not copied
 
 
 class PageAllocator:
@@ -48,12 +49,12 @@ class PageAllocator:
         self._ram = RangeSet(frames)
         self._free = RangeSet(frames)
         self.nr_pages: int = sum(stop - start for start, stop in frames)
-        self._aims = policy is Policy.ADVERSARIAL
+        self._policy = policy
         self.left: int = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
         self._limited = False
         self.allocated: int = 0  # pages handed out and not taken back
         self._parts = _from_the_middle(self._ram, below >> PAGE_SHIFT)
-        self._aimed: list[range] = []  # what an adversarial allocator hands out before all others, from the end
+        self._aimed: list[range] = []  # what is handed out before all others, from the end
         # Scattered: frames are at positions 0, 1, 2, ... of a walk; those taken back come before further ones.
         self._scattered = (
             _scattered_walk(list(self._ram.runs()), self.nr_pages, seed)
@@ -74,10 +75,12 @@ class PageAllocator:
         self._limited = pages is not None
         self.left = self.free if pages is None else min(pages, self.free)
 
-    def aim_at(self, destinations: Iterable[range]) -> None:
-        """Tell an adversarial allocator which frames it should hand out first; others take no notice."""
-        if self._aims:
-            self._aimed = [part for each in destinations for part in self._ram.within(each.start, each.stop)]
+    def aim_at(self, destinations: Iterable[range], blank: Iterable[range] = ()) -> None:
+        """Tell which frames are destinations, and which of those get nothing but zeros; the policy says which of them
+        are handed out first."""
+        if self._policy in (Policy.ADVERSARIAL, Policy.SETTLED):
+            aims = destinations if self._policy is Policy.ADVERSARIAL else blank
+            self._aimed = [part for each in aims for part in self._ram.within(each.start, each.stop)]
 
     def add(self, ram: Range) -> None:
         """Take over more RAM, whole pages: what a crash reservation gives up."""
@@ -95,17 +98,17 @@ class PageAllocator:
         count = min(count, self.left)
         if count <= 0:
             return _NONE
-        if self._scattered is not None or self._aimed:
+        if self._policy is Policy.SETTLED and borders is not _NO_BORDERS:  # for an image's contents alone
+            if frames := self._next_settled(count, borders):
+                return self._counted(frames)
+        elif self._scattered is not None or (self._aimed and self._policy is Policy.ADVERSARIAL):
             first = self._next_single()
             if first is not None:
                 return self._take(first, first + 1)
         for begin, end in self._parts:
             frames = self._free.take(begin, end, count, borders)
             if frames:
-                count = len(frames)
-                self.allocated += count
-                self.left -= count
-                return frames
+                return self._counted(frames)
         raise AssertionError("the free frames are miscounted")
 
     def alloc_run_outside(self, count: int, borders: RangeSet) -> range:
@@ -123,10 +126,13 @@ class PageAllocator:
     def _take(self, first: int, stop: int) -> range:
         """Hand out these frames, which are free."""
         self._free.remove(first, stop)
-        count = stop - first
-        self.allocated += count
-        self.left -= count
-        return range(first, stop)
+        return self._counted(range(first, stop))
+
+    def _counted(self, frames: range) -> range:
+        """The frames, which are no longer free."""
+        self.allocated += len(frames)
+        self.left -= len(frames)
+        return frames
 
     def free_runs(self, runs: Iterable[range]) -> None:
         """Take frames back; each must be in use. Runs that follow one another go at once."""
@@ -170,6 +176,15 @@ class PageAllocator:
                 if frames[-1] in self._free:
                     return frames[-1]
         return None if self._scattered is None else self._next_scattered(self._scattered)
+
+    def _next_settled(self, count: int, borders: RangeSet) -> range:
+        """Take 1 to `count` frames in a row that get nothing but zeros; none where all of those are in use."""
+        while self._aimed:
+            aim = self._aimed.pop()
+            if aim and (frames := self._free.take(aim.start, aim.stop, count, borders)):
+                self._aimed.append(range(frames.stop, aim.stop))
+                return frames
+        return _NONE
 
     def _next_scattered(self, walk: Callable[[int], int]) -> int:
         while self._recycled:

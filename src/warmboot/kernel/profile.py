@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from warmboot.errors import InputError
 from warmboot.kernel.distributions import DEBIAN, Distribution, distribution_of
 from warmboot.memmap import Facts
+from warmboot.records import dataclass, replace
 from warmboot.uapi import KexecFileFlags, KexecFlags
 from warmboot.visible import visible
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from warmboot.errors import RefusedError
+from warmboot.records import dataclass
 from warmboot.uapi import Segment
 
 __all__ = ["KexecError", "Rule"]

@@ -10,10 +10,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from warmboot.machines.console_copy import ConsoleCopy
+from warmboot.records import dataclass
 
 __all__ = ["ConsoleLine", "ConsoleReader", "LineSplitter"]
 

@@ -6,8 +6,9 @@ import json
 import socket
 import time
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import Any
+
+from warmboot.records import dataclass
 
 __all__ = ["Ending", "Events", "Monitor", "MonitorError", "connected"]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import unicorn
 
@@ -12,6 +11,7 @@ from warmboot.errors import RefusedError
 from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.arch import Emulation, Translate, of
 from warmboot.machines.interrupt import DeferredInterrupt
+from warmboot.records import dataclass
 
 __all__ = ["Run", "execute"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from warmboot.command_line import parse
+from warmboot.records import dataclass
 
 __all__ = ["CommandLineRequest"]
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from warmboot.dump.facts import DumpFacts
 from warmboot.memmap.entries import E820Entry
 from warmboot.memmap.ranges import Range
 from warmboot.purgatory.parameters import Backup
+from warmboot.records import dataclass
 from warmboot.uapi import KexecFlags, Segment
 
 __all__ = ["CrashDump", "CrashPlan"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from warmboot.figures import HandOverFigures
 from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.machines.machine import Machine
-from warmboot.machines.unicorn import execute
 from warmboot.placement import Placement
 from warmboot.purgatory import of as purgatory_of
+from warmboot.records import dataclass
 from warmboot.rehearsal.arch import of
 
 __all__ = ["HandOver", "hand_over", "hand_over_figures", "jumping", "marked"]
@@ -48,6 +47,8 @@ def hand_over(
     Without `check_digest` the purgatory runs all the same but has nothing to check. `progress` is told how many
     bytes are in their destination. Raises KexecError where nothing is loaded, RefusedError where the code faults.
     """
+    from warmboot.machines.unicorn import execute  # noqa: PLC0415 - a library that takes a while to import
+
     memory, request = machine.memory, placement.request
     began = time.monotonic()
     report = None if progress is None else _relocated(machine, placement, progress)

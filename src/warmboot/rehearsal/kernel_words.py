@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from warmboot.numbers import number
+from warmboot.records import dataclass
 from warmboot.visible import visible
 
 __all__ = ["KernelWords", "complaint_hint", "plain"]

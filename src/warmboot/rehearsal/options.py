@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from warmboot.kernel.call import Call
 from warmboot.memmap import Facts
 from warmboot.placement.command_line import CommandLineRequest
 from warmboot.purgatory.parameters import DIGESTS
+from warmboot.records import dataclass, field
 
 __all__ = ["CommandLineRequest", "Options"]
 

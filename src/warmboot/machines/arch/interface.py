@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from warmboot.kernel import CpuState, PhysicalMemory
 from warmboot.memmap import Efi, Facts, Range, merge
+from warmboot.records import dataclass
 
 if TYPE_CHECKING:
     import unicorn

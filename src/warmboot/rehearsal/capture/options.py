@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from warmboot.records import dataclass
 
 __all__ = ["CrashBy", "CrashOptions", "Way"]
 

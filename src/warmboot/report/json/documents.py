@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
-from warmboot.kernel.signature_verdict import MachineVerdict
-from warmboot.memmap import Facts
-from warmboot.signatures.figures import SignatureFigures
+from warmboot.records import dataclass
 
 __all__ = [
     "CachedFile",
@@ -16,17 +13,15 @@ __all__ = [
     "DemoAnswer",
     "DemoDigest",
     "ErrorAnswer",
-    "GatheredFacts",
     "LayoutCounts",
     "ReadAnswer",
     "ReplayDisagreement",
-    "SignatureAnswer",
     "StatusAnswer",
     "UnloadAnswer",
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ErrorAnswer:
     """Why a command has no answer of its own: `exit_status` is the process's, 130 where it was interrupted."""
 
@@ -35,7 +30,7 @@ class ErrorAnswer:
     exit_status: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StatusAnswer:
     """What is loaded on this computer. `crash_kernel` are physical ranges, the end excluded; null is not known."""
 
@@ -50,7 +45,7 @@ class StatusAnswer:
     lockdown: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UnloadAnswer:
     """What was unloaded, "image" or "crash image", and whether one was loaded before; null is not known."""
 
@@ -58,7 +53,7 @@ class UnloadAnswer:
     was_loaded: bool | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DemoDigest:
     """The SHA-256 of a segment as it was computed here; `mem` is physical."""
 
@@ -67,7 +62,7 @@ class DemoDigest:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DemoAnswer:
     """What the demo saw: instructions executed, pages allocated, the registers at the kernel's entry, its output."""
 
@@ -80,7 +75,7 @@ class DemoAnswer:
     serial: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CachedFile:
     """A file from Debian's packages: a kernel by its series, or the guest's initrd."""
 
@@ -88,14 +83,14 @@ class CachedFile:
     path: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class DebianAnswer:
     """The files that are in the cache now."""
 
     files: tuple[CachedFile, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReplayDisagreement:
     """A call that the model answers differently.
 
@@ -109,7 +104,7 @@ class ReplayDisagreement:
     reason: str | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class CallCounts:
     """The last line: how many calls were compared."""
 
@@ -118,7 +113,7 @@ class CallCounts:
     disagree: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LayoutCounts:
     """The last line: how many layouts were compared."""
 
@@ -127,7 +122,7 @@ class LayoutCounts:
     disagree: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ReadAnswer:
     """Bytes of the memory in a dump, from `address` on; `data` is hexadecimal."""
 
@@ -135,21 +130,3 @@ class ReadAnswer:
     physical: bool
     size: int
     data: str
-
-
-@dataclass(frozen=True)
-class GatheredFacts(Facts):
-    """Facts of another computer, with its name; `lacked` is in words what had to be assumed."""
-
-    name: str = ""
-    hostname: str = ""
-    lacked: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class SignatureAnswer:
-    """A file's signature, and what a machine's kernel says of it; where there is no machine, `no_machine` says why."""
-
-    signature: SignatureFigures
-    machine: MachineVerdict | None
-    no_machine: str | None

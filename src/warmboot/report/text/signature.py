@@ -9,7 +9,7 @@ from warmboot.report.text.words import table
 
 if TYPE_CHECKING:
     from warmboot.kernel.signature_verdict import MachineVerdict
-    from warmboot.report.json.documents import SignatureAnswer
+    from warmboot.report.json.machine_documents import SignatureAnswer
     from warmboot.signatures.figures import CertificateFigures, SignatureFigures, SignerFigures
 
 __all__ = ["signature_lines"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from warmboot.errors import ExitStatus
 from warmboot.kernel import Rule
-from warmboot.report.text.figures import figures_lines
 from warmboot.report.text.terminal import Progress, Span, Terminal
 from warmboot.stages import Outcome, Result, Stage
 
@@ -43,6 +42,8 @@ class TextReport:
     def ends(self, stage: Stage) -> None:
         self._progress.clear()
         if stage.outcome is Outcome.PASSED:
+            from warmboot.report.text.figures import figures_lines  # noqa: PLC0415 - when the first stage is done
+
             width = self._terminal.width
             room = width - (2 if width < _NARROW else _NAME) if width else 0
             for line in figures_lines(stage.figures, room) if stage.figures is not None else ["passed"]:

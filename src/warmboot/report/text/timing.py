@@ -20,7 +20,7 @@ def time_lines(figures: TimeFigures, width: int = 0) -> list[str]:
     rows = [[visible(name), *(_seconds(each, name) for each in (this, *others)), visible(what[name])] for name in names]
     rows.append(["in all", *(f"{each.seconds:.3f} s" for each in (this, *others)), ""])
     numbers = range(1, len(others) + 2)
-    lines = table([head, *rows] if others else rows, right=numbers, width=width)
+    lines = table([head, *rows] if others else rows, right=numbers, width=width) if names else []
     lines += [f"note: {visible(each)}" for each in this.notes]
     if figures.silences:
         lines.append("longest without a line of the kernel:")

@@ -167,3 +167,24 @@ def test_pages_that_stay_are_not_copied(policy: Policy) -> None:
         assert 1280 * moved <= run.instructions <= 1280 * moved + 20 * pages + 200
         assert machine.memory.read(ENTRY, len(data)) == data
         assert moved < pages if policy is Policy.ADVERSARIAL else moved
+
+
+def test_pages_of_zeros_lie_where_they_go() -> None:
+    """All others are moved: the zeros of two segments, one with a page that is data in part, take no copy."""
+    data, more = b"\xa5" * (20 * PAGE_SIZE + 7), b"\x5a" * PAGE_SIZE
+    with Machine(Facts.of_pc(256 * MIB), policy=Policy.SETTLED) as machine:
+        segments = (segment(data, ENTRY, 600 * PAGE_SIZE), segment(more, 0x300_0000, 3 * PAGE_SIZE))
+        for each in segments:
+            machine.memory.write(each.mem, b"old." * (each.memsz // 4))
+        machine.kernel.kexec_load(LoadRequest(ENTRY, segments))
+        image = machine.kernel.kexec_image
+        assert image is not None
+        for each, blank, sources in zip(segments, (21, 1), image.sources, strict=True):
+            stay = [frame == (each.mem >> PAGE_SHIFT) + number for number, frame in enumerate(sources)]
+            assert stay == [number >= blank for number in range(len(sources))]
+        run = execute(machine.memory, machine.kernel.reboot(), until=ENTRY, count=True)
+        assert run.reached
+        assert run.instructions is not None
+        assert run.instructions < 1280 * 22 + 20 * 603 + 200
+        assert machine.memory.read(ENTRY, 600 * PAGE_SIZE) == data.ljust(600 * PAGE_SIZE, b"\0")
+        assert machine.memory.read(0x300_0000, 3 * PAGE_SIZE) == more.ljust(3 * PAGE_SIZE, b"\0")
