@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import struct
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -303,6 +302,8 @@ def told_by(guest: BlackBoxGuest, fault: Fault) -> Told:
         assert said.status == 0, f"{fault.name}: {said.text}"
     if fault.cut_list:
         _cut_list(guest)
+    if fault.dark is Dark.JUMPED:
+        guest.hold()
     guest.forget()
     guest.send("kexec -e")
     _wait(guest, fault)
@@ -345,7 +346,7 @@ def _wait(guest: BlackBoxGuest, fault: Fault) -> None:
             guest.until_said(fault.says)
         case Dark.JUMPED:
             guest.until_said("Starting new kernel")
-            time.sleep(_TIME_ENOUGH)
+            guest.until_held(_TIME_ENOUGH)
         case Dark.RESET:
             guest.until(lambda page: _stage(page) is fault.stage, fault.dark.value)
 

@@ -136,10 +136,22 @@ class BlackBoxGuest(ToldGuest, Closing):
                 raise GuestError(f"the console never said: {words}", self.guest.last_words())
             time.sleep(_POLL)
 
+    def hold(self) -> None:
+        """Where the guest resets the machine from now on, as by a triple fault, it stands still until `reset`."""
+        self._monitor.ask("set-action", reboot="shutdown", shutdown="pause")
+
+    def until_held(self, seconds: float) -> None:
+        """Wait until it stands still, so many seconds at most: one that hangs never does."""
+        deadline = time.monotonic() + seconds
+        while self._monitor.ask("query-status")["running"] and time.monotonic() < deadline:
+            time.sleep(_POLL)
+
     def reset(self) -> None:
         """Press the reset button: memory keeps what it has, and firmware starts the first kernel again."""
         self.forget()
+        self._monitor.ask("set-action", reboot="reset", shutdown="poweroff")
         self._monitor.ask("system_reset")
+        self._monitor.ask("cont")
 
     def forget(self) -> None:
         """What the console has said so far is not looked at again."""
