@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from support.blackbox_guest import BOOT, BOX, BOX_SIZE, KEPT, BlackBoxGuest
@@ -43,3 +45,11 @@ def test_every_stage_is_told_by_the_new_kernel() -> None:
         box = parse(guest.box())
         assert box is not None
         assert box.stage is Stage.ARRIVED
+
+        # The boot after that knows it too, from the notes alone.
+        guest.write(BOX, bytes(BOX_SIZE))
+        guest.reset()
+        guest.up()
+        story = json.loads(guest.run("warmboot blackbox --json").text)
+        assert (story["boot"], story["failed"], story["stage"]) == ("firmware", False, None)
+        assert story["told"].endswith("user space of the new kernel was reached")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from warmboot.blackbox.cmos import clear_cmos
 from warmboot.blackbox.memory import look, pages
 from warmboot.blackbox.page import DEV_MEM, read_page, write_page
 from warmboot.blackbox.record import BOX_SIZE, Box, Stage, pack_mark, parse
-from warmboot.blackbox.state import FOLDER, NAME, read_loads
+from warmboot.blackbox.state import FOLDER, NAME, note_arrived, read_loads
 from warmboot.blackbox.this_boot import Start, this_boot
 from warmboot.errors import RefusedError
 from warmboot.live.counter import read_counter
@@ -18,7 +19,8 @@ __all__ = ["clear", "mark_arrived"]
 
 
 def mark_arrived(root: str = "/") -> Box | None:
-    """Mark the box of the kexec that started the running kernel, where it has one; the box, or None.
+    """Mark that the kexec which started the running kernel has arrived, in its notes and in its box; the box, or None
+    where it has none.
 
     Nothing is written where firmware started this kernel, or where the kernel runs that loaded the image. Raises
     OSError where the page cannot be written.
@@ -26,6 +28,8 @@ def mark_arrived(root: str = "/") -> Box | None:
     boot = this_boot(root)
     if boot.start is not Start.KEXEC:
         return None
+    with suppress(OSError):  # a file system that is read-only
+        note_arrived(boot.release, boot.boot_id, root)
 
     found = next(iter(look(root).found), None)
     if found is None or found.address is None or found.box.template.boot_id.hex() == boot.boot_id:

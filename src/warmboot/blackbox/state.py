@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["FOLDER", "NAME", "Loaded", "note_call", "note_load", "notes_hidden", "read_loads"]
+__all__ = ["FOLDER", "NAME", "Loaded", "note_arrived", "note_call", "note_load", "notes_hidden", "read_loads"]
 
 NAME = "last-kexec.json"
 _MOST = 4  # loads
@@ -28,16 +28,17 @@ _VERSION = 1
 class Loaded:
     """One load. `load_id` is that of its black box, in hexadecimal; times are Unix time in seconds.
 
-    `call` is the system call that loaded it; `called` is when `reboot` was about to be called, None where that is not
-    known. `box` is the physical address of its black box, None without one. `foreseen` are rules of `warmboot explain`
-    with what spoke for each: (rule, confidence, fact). `rescue` are the seconds that --rescue asked for; `watchdog` and
-    `driver` are the identity and the module of the watchdog that was started for it. `efi` says whether EFI's tables
-    were handed on, None where the kernel did that itself.
+    `call` is the system call that loaded it; `called` is when `reboot` was about to be called, and `arrived` when user
+    space of the new kernel said that it is up, each None where that is not known. `box` is the physical address of its
+    black box, None without one. `foreseen` are rules of `warmboot explain` with what spoke for each: (rule, confidence,
+    fact). `rescue` are the seconds that --rescue asked for; `watchdog` and `driver` are the identity and the module of
+    the watchdog that was started for it. `efi` says whether EFI's tables were handed on, None where the kernel did that
+    itself.
     """
 
     __slots__ = (
-        *("load_id", "time", "called", "boot_id", "running", "kernel", "release", "initrds", "sizes", "command_line"),
-        *("call", "efi", "box", "foreseen", "rescue", "watchdog", "driver"),
+        *("load_id", "time", "called", "arrived", "boot_id", "running", "kernel", "release", "initrds", "sizes"),
+        *("command_line", "call", "efi", "box", "foreseen", "rescue", "watchdog", "driver"),
     )
 
     def __init__(
@@ -46,6 +47,7 @@ class Loaded:
         load_id: str,
         time: float,
         called: float | None = None,
+        arrived: float | None = None,
         boot_id: str = "",
         running: str = "",
         kernel: str = "",
@@ -64,6 +66,7 @@ class Loaded:
         self.load_id: str = load_id
         self.time: float = time
         self.called: float | None = called
+        self.arrived: float | None = arrived
         self.boot_id: str = boot_id
         self.running: str = running
         self.kernel: str = kernel
@@ -103,6 +106,17 @@ def note_call(root: str = "/", *, rescue: int | None = None, watchdog: str | Non
         newest.called, newest.watchdog, newest.driver = time.time(), watchdog, driver
         newest.rescue = rescue if rescue is not None else newest.rescue
         _write(loads, root)
+
+
+def note_arrived(release: str, boot_id: str, root: str = "/") -> None:
+    """Note that user space of the newest load is up: kexec started this boot, of that id, and this kernel's release is
+    its, as far as that is known. Raises OSError."""
+    loads = read_loads(root)
+    if loads and loads[0].arrived is None and loads[0].boot_id != boot_id:
+        loaded = loads[0].release.partition(" ")[0]  # a bzImage's version is a release, and then who built it
+        if loaded in (release, ""):
+            loads[0].arrived = time.time()
+            _write(loads, root)
 
 
 def read_loads(root: str = "/") -> list[Loaded]:
@@ -145,7 +159,7 @@ def _write(loads: Sequence[Loaded], root: str) -> None:
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("load_id", "boot_id", "running", "kernel", "release", "command_line", "call", "driver"), (str,)),
     "time": (int, float),
-    "called": (int, float, type(None)),
+    **dict.fromkeys(("called", "arrived"), (int, float, type(None))),
     "efi": (bool, type(None)),
     **dict.fromkeys(("box", "rescue"), (int, type(None))),
     "watchdog": (str, type(None)),

@@ -408,8 +408,8 @@ class _Teller:
         return bool(boot_id.strip("0")) and boot_id == self._boot.boot_id
 
     def _arrived(self) -> bool:
-        """By its mark; or as the kernel that runs was started by kexec, and after that load."""
-        if self.stage is Stage.ARRIVED:
+        """By its mark, or its notes; or as the kernel that runs was started by kexec, and after that load."""
+        if self.stage is Stage.ARRIVED or (self._loaded is not None and self._loaded.arrived is not None):
             return True
         came = self.stage is None or self.stage >= Stage.ENTERING
         return (
