@@ -212,6 +212,29 @@ def test_the_call_is_marked(computer: Computer) -> None:
     assert computer.page() == before
 
 
+def test_the_call_is_not_marked_in_the_box_of_another_load(computer: Computer) -> None:
+    (computer.root / "var/lib").mkdir(parents=True)
+    computer.kexec("-l", computer.image)
+    before = computer.page()
+    computer.kexec("-l", computer.image, "--no-blackbox")  # what is started now
+    computer.kexec("-e", "-x", status=255)
+    assert computer.page() == before
+    computer.kexec("-l", computer.image)
+    (computer.root / "var/lib/warmboot/last-kexec.json").unlink()
+    (computer.root / "proc/sys/kernel/random/boot_id").write_text("ffffffff-4455-6677-8899-aabbccddeeff\n")
+    before = computer.page()
+    computer.kexec("-e", "-x", status=255)
+    assert computer.page() == before
+
+
+def test_the_call_is_marked_where_an_address_was_given(computer: Computer) -> None:
+    (computer.root / "var/lib/warmboot").mkdir(parents=True)
+    (computer.root / "proc/cmdline").write_text("quiet\n")
+    computer.kexec("-c", "-l", computer.image, f"--blackbox={BOX:#x}")
+    computer.kexec("-e", "-x", status=255)
+    assert box_of(computer).stage is Stage.CALLING
+
+
 def test_what_is_no_story_of_a_load_stays(computer: Computer) -> None:
     with computer.mem.open("r+b") as file:
         os.pwrite(file.fileno(), b"\xa5" * BOX_SIZE, BOX)

@@ -11,7 +11,8 @@ import time
 from contextlib import suppress
 
 from warmboot.blackbox.page import read_page, write_page
-from warmboot.blackbox.place import find_place
+from warmboot.blackbox.place import find_place, why_not
+from warmboot.blackbox.state import read_loads
 from warmboot.live.boot import boot_id
 from warmboot.purgatory.record import Stage, Template, fresh_box, pack_mark, pack_template, parse
 
@@ -51,13 +52,16 @@ def write_loaded(marks: Marks | Template, address: int = 0, root: str = "/") -> 
 
 
 def mark_calling(root: str = "/") -> bool:
-    """Mark that the loaded image is about to be started, if the page is that of an image that only was loaded."""
-    address = find_place(root)
-    if address is None:
-        return False
+    """Mark that the loaded image is about to be started, if the page is that of the last load of this boot."""
+    newest = next(iter(read_loads(root)), None)
+    address = find_place(root) if newest is None else newest.box
     with suppress(OSError):
+        if address is None or why_not(address, root):
+            return False
         box = parse(read_page(address, root))
-        if box is not None and box.stage is Stage.LOADED:
+        if box is None or box.stage is not Stage.LOADED or box.template.boot_id != _boot_id(root):
+            return False
+        if newest is None or newest.load_id == box.template.load_id.hex():
             write_page(address, pack_mark(Stage.CALLING), root)
             return True
     return False

@@ -86,7 +86,7 @@ def _exec(watchdog: Started | None) -> int:
 
     sys.stdout.flush()
     sys.stderr.flush()
-    if may_have_box():
+    if may_have_box() or keeps_notes():
         from warmboot.blackbox.loaded import mark_calling  # noqa: PLC0415 - few computers have a page for it
 
         mark_calling()
