@@ -4,10 +4,10 @@
 
 The scripts of this folder measure; this one runs them, one after the other, and prints two tables. All values are kept
 as JSON, in bench/results/COMMIT.json where no file is named, and bench/compare.py says what was lost between two such
-files. The whole takes about twenty minutes and fetches some 100 MiB; --quick takes less than two minutes once Debian's kernel
-and kexec-tools are in the cache, leaves out what needs a large guest, and says so. A script that fails is told with its
-last words, and the others go on. The status is 0 where every script ran to its end, whatever it measured: figures that
-miss what is wanted are marked.
+files. The whole takes about twenty minutes and fetches some 100 MiB; --quick takes less than two minutes once Debian's
+kernel and kexec-tools are in the cache, leaves out what needs a large guest, and says so. A script that fails is told
+with its last words, and the others go on. The status is 0 where every script ran to its end, whatever it measured:
+figures that miss what is wanted are marked.
 """
 
 from __future__ import annotations

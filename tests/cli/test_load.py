@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,8 +125,15 @@ def test_what_has_changed_meanwhile_is_unloaded(call: str, computer: Path, initr
     assert unload == (Load(0, 0x3E0000, ()) if call == "kexec_load" else LoadFile(None, None, "", 1))
 
 
+def placed(done: Captured) -> dict[str, Any]:
+    """The figures of the stage `place`."""
+    stages = json.loads(done.stdout)["stages"]
+    figures: dict[str, Any] = next(each["figures"] for each in stages if each["name"] == "place")
+    return figures
+
+
 def line_of(done: Captured) -> str:
-    return str(json.loads(done.stdout)["stages"][1]["figures"]["command_line"])
+    return str(placed(done)["command_line"])
 
 
 def test_append_adds_and_command_line_replaces(computer: Path, initrd: Path, tmp_path: Path) -> None:
@@ -145,11 +153,7 @@ def test_append_adds_and_command_line_replaces(computer: Path, initrd: Path, tmp
         rehearsed = warmboot(computer, ["rehearse", uki, *options, *words, "--no-boot"])
         assert line_of(rehearsed) == line
         sizes = [
-            next(
-                each["bufsz"]
-                for each in json.loads(done.stdout)["stages"][1]["figures"]["segments"]
-                if each["name"] == "initrd"
-            )
+            next(each["bufsz"] for each in placed(done)["segments"] if each["name"] == "initrd")
             for done in (loaded, rehearsed)
         ]
         assert sizes == [30000, 30000]
