@@ -16,7 +16,7 @@ __all__ = ["words_in_pstore"]
 
 _PLACES = ("sys/fs/pstore", "var/lib/systemd/pstore")
 _NAME = re.compile(r"(?:console-|dmesg-).*")
-_BANNER = "Linux version "
+_BANNER = re.compile(r"Linux version \S+ \(")
 _RELEASE = re.compile(r"Linux version (\S+) \(|\bTainted: .* (\S+) #\d|\bNot tainted (\S+) #\d")
 _STAMP = re.compile(r"^(?:<\d+>)?\[ *\d+\.\d+\](?:\[ *[TC]\d+\])? ?")
 _LARGEST = 4 << 20  # bytes of a file
@@ -60,7 +60,7 @@ def _log(path: str, release: str) -> tuple[str, ...]:
         return ()
     lines = [_STAMP.sub("", each.rstrip("\r")) for each in data.decode("utf-8", "replace").split("\n")]
     lines = [each for each in lines if each]
-    begin = max((index for index, each in enumerate(lines) if each.startswith(_BANNER)), default=0)
+    begin = max((index for index, each in enumerate(lines) if _BANNER.match(each)), default=0)
     lines = lines[begin:]
     named = (next(filter(None, each.groups())) for each in map(_RELEASE.search, lines) if each is not None)
     return tuple(lines) if next(named, None) == release else ()
