@@ -22,13 +22,13 @@ def finish(command: Command) -> int:
     """0, or a negative number of stop.py; it does not return where another kernel starts. Raises Stop."""
     if command.shutdown or command.exec:
         _check_loaded()
-    if command.shutdown:
-        return _shut_down()
     watchdog = None
-    if command.exec and (command.rescue or keeps_notes()):
+    if (command.shutdown or command.exec) and (command.rescue or keeps_notes()):
         from warmboot.dropin.guard import start_guard  # noqa: PLC0415 - few computers keep notes
 
         watchdog = start_guard(command)
+    if command.shutdown:
+        return _shut_down(watchdog)
     if command.sync and not command.no_sync:
         sync()
     if command.exec:
@@ -53,7 +53,7 @@ _LOAD_FIRST = "kexec: load a kernel first: kexec -l KERNEL --initrd=FILE --reuse
 _NO_KEXEC = "kexec: the running kernel has no /sys/kernel/kexec/loaded: it was built without kexec\n"
 
 
-def _shut_down() -> int:
+def _shut_down(watchdog: Started | None) -> int:
     from warmboot.live.kexec_call import note_call  # noqa: PLC0415 - only this way out needs them
     from warmboot.live.services import shutdown_commands  # noqa: PLC0415
 
@@ -67,6 +67,7 @@ def _shut_down() -> int:
         except OSError as error:
             number = error.errno or number
     sys.stderr.write(f"shutdown: {os.strerror(number)}\nkexec: the kernel is loaded; reboot, or kexec -e, starts it\n")
+    _call_off(watchdog)
     return EFAILED
 
 
@@ -96,11 +97,15 @@ def _exec(watchdog: Started | None) -> int:
     except LiveError as error:
         sys.stderr.write(f"kexec failed: {error.strerror}\n")
         explain(error)
+    _call_off(watchdog)
+    return EFAILED
+
+
+def _call_off(watchdog: Started | None) -> None:
     if watchdog is not None:
         from warmboot.blackbox.rescue import call_off  # noqa: PLC0415
 
         call_off(watchdog)
-    return EFAILED
 
 
 def _load_jump_back_helper(command: Command) -> int:

@@ -61,10 +61,13 @@ def note(command: Command) -> None:
 
 
 def start_guard(command: Command) -> Started | None:
-    """Before the jump: the watchdog is started where --rescue asked for it, now or at the load. Raises Stop."""
+    """Before the jump, or the system's shutdown: the watchdog is started where --rescue asked for it, now or at the
+    load. Raises Stop."""
     from warmboot.blackbox.rescue import asked_for, begin
 
     seconds = command.rescue or asked_for()
+    if command.shutdown and not seconds:
+        return None  # whether a shutdown comes to a kexec is init's choice: nothing is noted
     try:
         started = begin(seconds)
     except WarmbootError as error:

@@ -49,7 +49,8 @@ class PageAllocator:
         self._ram = RangeSet(frames)
         self._free = RangeSet(frames)
         self.nr_pages: int = sum(stop - start for start, stop in frames)
-        self._policy = policy
+        self._aims = policy is Policy.ADVERSARIAL
+        self._settles = policy is Policy.SETTLED
         self.left: int = self.nr_pages  # pages that may be handed out before memory, or an arranged limit, is used up
         self._limited = False
         self.allocated: int = 0  # pages handed out and not taken back
@@ -78,8 +79,8 @@ class PageAllocator:
     def aim_at(self, destinations: Iterable[range], blank: Iterable[range] = ()) -> None:
         """Tell which frames are destinations, and which of those get nothing but zeros; the policy says which of them
         are handed out first."""
-        if self._policy in (Policy.ADVERSARIAL, Policy.SETTLED):
-            aims = destinations if self._policy is Policy.ADVERSARIAL else blank
+        if self._aims or self._settles:
+            aims = destinations if self._aims else blank
             self._aimed = [part for each in aims for part in self._ram.within(each.start, each.stop)]
 
     def add(self, ram: Range) -> None:
@@ -98,10 +99,10 @@ class PageAllocator:
         count = min(count, self.left)
         if count <= 0:
             return _NONE
-        if self._policy is Policy.SETTLED and borders is not _NO_BORDERS:  # for an image's contents alone
+        if self._settles and borders is not _NO_BORDERS:  # for an image's contents alone
             if frames := self._next_settled(count, borders):
                 return self._counted(frames)
-        elif self._scattered is not None or (self._aimed and self._policy is Policy.ADVERSARIAL):
+        elif self._scattered is not None or (self._aimed and self._aims):
             first = self._next_single()
             if first is not None:
                 return self._take(first, first + 1)
