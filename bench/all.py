@@ -4,10 +4,10 @@
 
 The scripts of this folder measure; this one runs them, one after the other, and prints two tables. All values are kept
 as JSON, in bench/results/COMMIT.json where no file is named, and bench/compare.py says what was lost between two such
-files. The whole takes about twenty minutes and fetches some 100 MiB; --quick takes less than two minutes once Debian's
-kernel and kexec-tools are in the cache, leaves out what needs a large guest, and says so. A script that fails is told
-with its last words, and the others go on. The status is 0 where every script ran to its end, whatever it measured:
-figures that miss what is wanted are marked.
+files. The whole takes about a quarter of an hour and fetches some 100 MiB; --quick takes less than two minutes once
+Debian's kernel and kexec-tools are in the cache, leaves out what needs a large guest, and says so. A script that fails
+is told with its last words, and the others go on. The status is 0 where every script ran to its end, whatever it
+measured: figures that miss what is wanted are marked.
 """
 
 from __future__ import annotations
@@ -54,14 +54,14 @@ BENCHES = (
     Bench("kexec", 0.5, quick="--sizes 0,100 --runs 3"),
     Bench("start", 0.3, quick="--runs 2"),
     Bench("digest", 0.2, quick="--size 32 --runs 15"),
-    Bench("load", 3, quick="--sizes 4,64 --runs 3"),
+    Bench("load", 2.5, quick="--sizes 4,64 --runs 3"),
     Bench("handover", 0.5, quick="--size 8 --runs 1"),
     Bench("replay", 0.8, quick=None, why="its traces take minutes: python bench/replay.py"),
     Bench("growth", 1, quick="--runs 1 --twice"),
     Bench("fleet", 0.2, whole="--machines 10000", quick="--machines 1000"),
     Bench("boot", 0.8, quick="--runs 1"),
-    Bench("jump", 9, quick=None, why="a guest that is left by thirty jumps: python bench/jump.py"),
-    Bench("dump", 2, quick=None, why="the dump of a guest of 2 GiB is made first: python bench/dump.py"),
+    Bench("jump", 8, quick=None, why="a guest that is left by thirty jumps: python bench/jump.py"),
+    Bench("dump", 1, quick=None, why="the dump of a guest of 2 GiB is made first: python bench/dump.py"),
 )
 
 
