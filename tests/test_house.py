@@ -232,7 +232,7 @@ _NAMED = {
         figures.py: boot_params
         purgatory/parameters.py: rax rbx rdi rsi vga
         blackbox/causes.py: rip rsdp
-        blackbox/story.py: rip
+        blackbox/in_words.py: rip
         purgatory/record.py: cr0 cr3 cr4 efer rax rbx rcx rdi rdx rip rsi rsp
         rehearsal/run.py: boot_params
         oracle/guest/file_witness_agent.py: boot_params

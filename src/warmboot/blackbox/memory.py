@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warmboot.blackbox.page import DEV_MEM, read_page
-from warmboot.blackbox.place import PARAMETER, RESERVED
+from warmboot.blackbox.place import PARAMETER, why_not_reserved
 from warmboot.blackbox.ramoops import ramoops_page
 from warmboot.blackbox.record import BOX_SIZE, MAGIC, Box, parse
 from warmboot.blackbox.state import notes_hidden, read_loads
@@ -94,15 +94,7 @@ def _places(root: str) -> dict[int, str]:
     known = resources(root)
     if not any(end > 1 for _, end, _ in known):
         raise PermissionError(errno.EPERM, "it shows no addresses", under(root, "proc/iomem"))
-    return {at: what for at, what in places.items() if _is_reserved(at, known)}
-
-
-def _is_reserved(at: int, known: list[tuple[int, int, str]]) -> bool:
-    """Whether the page is Reserved, and no RAM that is reserved in its turn."""
-    end = at + BOX_SIZE
-    if any(start < end and at < stop for start, stop, name in known if name == "System RAM"):
-        return False
-    return any(start <= at and end <= stop for start, stop, name in known if name in RESERVED)
+    return {at: what for at, what in places.items() if not why_not_reserved(at, known)}
 
 
 def address_in(command_line: str) -> int | None:

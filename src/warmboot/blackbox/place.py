@@ -18,11 +18,21 @@ from warmboot.live.iomem import resources
 from warmboot.numbers import number
 from warmboot.purgatory.record import BOX_SIZE, WITNESS
 
-__all__ = ["AUTO", "CMOS", "PAGE", "PARAMETER", "RESERVED", "chosen_place", "find_place", "page_words", "why_not"]
+__all__ = [
+    "AUTO",
+    "CMOS",
+    "PAGE",
+    "PARAMETER",
+    "chosen_place",
+    "find_place",
+    "page_words",
+    "why_not",
+    "why_not_reserved",
+]
 
 AUTO, PAGE, CMOS = "auto", "page", "cmos"
 PARAMETER = "warmboot.blackbox"
-RESERVED = ("Reserved", "reserved")  # its name in /proc/iomem, now and in older kernels
+_RESERVED = ("Reserved", "reserved")  # its name in /proc/iomem, now and in older kernels
 _FOUR_GIB = 1 << 32  # a purgatory that enters 32-bit code must reach it
 _LEAST = 1 << 20  # firmware writes to what is below on every boot
 _UNITS = {"K": 10, "M": 20, "G": 30, "T": 40}
@@ -68,14 +78,19 @@ def why_not(address: int, root: str = "/") -> str:
     """What speaks against a box at this address on the running kernel; nothing where it is safe. Raises OSError."""
     if address % BOX_SIZE or not _LEAST <= address <= _FOUR_GIB - BOX_SIZE:
         return "it is a page from 1 MiB up to 4 GiB"
-    end = address + BOX_SIZE
     known = resources(root)
-    ram = [(start, stop) for start, stop, name in known if name == "System RAM" and stop > 1]
-    if not ram:
+    if not any(end > 1 for _, end, _ in known):
         return "/proc/iomem shows no addresses: run it as root"
-    if any(start < end and address < stop for start, stop in ram):
+    return why_not_reserved(address, known)
+
+
+def why_not_reserved(address: int, known: list[tuple[int, int, str]]) -> str:
+    """What speaks against the page being nobody's, by the entries of /proc/iomem: it must be Reserved, and no RAM that
+    is reserved in its turn; nothing where it is."""
+    end = address + BOX_SIZE
+    if any(start < end and address < stop for start, stop, name in known if name == "System RAM"):
         return "it is RAM of the running kernel: boot that with memmap= for the page first"
-    if not any(start <= address and end <= stop for start, stop, name in known if name in RESERVED):
+    if not any(start <= address and end <= stop for start, stop, name in known if name in _RESERVED):
         return "it is no memory that /proc/iomem has as Reserved"
     return ""
 

@@ -95,7 +95,7 @@ def marked(memory: PhysicalMemory, placement: Placement) -> str:
     """How far it came by the black box, where that is still there and says that the kernel did not take over."""
     if not placement.marks.box:
         return ""
-    from warmboot.blackbox.story import how_far  # noqa: PLC0415 - for what failed alone
+    from warmboot.blackbox.in_words import how_far  # noqa: PLC0415 - for what failed alone
     from warmboot.purgatory.record import BOX_SIZE, Stage, parse  # noqa: PLC0415
 
     box = parse(memory.read(placement.marks.box, BOX_SIZE))
