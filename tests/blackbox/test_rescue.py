@@ -22,7 +22,13 @@ until disk=$(findfs LABEL=notes 2>/dev/null); do usleep 10000; done
 mount -t ext4 $disk /var/lib/warmboot
 if [ ! -e /var/lib/warmboot/last-kexec.json ]; then
     try ours -e --rescue=20
-    try ours -l /stage/bz --command-line="console=ttyS0 quiet panic=0 FAST" --rescue=20
+    # The system's shutdown, too, comes with the watchdog started; this one stops it, and goes no further.
+    {
+        echo '#!/bin/busybox sh'
+        echo 'echo "shutdown $*: $(cat /sys/class/watchdog/watchdog0/state)"; printf V >/dev/watchdog0'
+    } >/sbin/shutdown
+    chmod +x /sbin/shutdown
+    try ours /stage/bz --command-line="console=ttyS0 quiet panic=0 FAST" --rescue=20
     sync
     ours -e 2>/dev/console
 fi
@@ -47,6 +53,7 @@ def test_a_kernel_that_hangs_is_reset_and_its_story_is_told() -> None:
         lines = list(journey.console([*command, "-initrd", str(initrd), *disks, *WATCHDOG], 300.0))
     told = "\n".join(lines)
     assert "@@ 0 : Nothing has been loaded!" in told
+    assert "@@ 0 : shutdown -r now: active" in told
     assert "added to the command line: watchdog.open_timeout=20" in told
     assert "--rescue: i6300ESB timer (watchdog0) resets the machine in 20 s" in told
     assert "entered the kernel at" in told, told[-4000:]
